@@ -1,0 +1,48 @@
+# Everything a developer or CI runs. `make` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+KIT := .venv-toloka-kit
+PIP_FLAGS := --quiet --disable-pip-version-check
+.DEFAULT_GOAL := help
+
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## Install everything into .venv, with pinned hashes
+
+$(VENV)/.ready: pyproject.toml config/requirements/dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install $(PIP_FLAGS) --require-hashes -r config/requirements/dev.txt
+	$(BIN)/pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(KIT)/.ready: config/requirements/toloka-kit.txt
+	$(PYTHON) -m venv $(KIT)
+	$(KIT)/bin/pip install $(PIP_FLAGS) --require-hashes -r config/requirements/toloka-kit.txt
+	@touch $@
+
+demo: setup ## Run the main job on an embedded Kafka and a simulated Toloka (ITEMS=file.ndjson, KEEP=1)
+	$(BIN)/python -m tests.demo
+
+test: setup $(KIT)/.ready ## Every test, on a real Kafka, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0
+	$(BIN)/coverage report --fail-under=90 --skip-covered
+
+conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
+	$(BIN)/python -m pytest tests/contract
+
+check: setup ## Lint, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Let ruff tidy the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+reference: setup ## Write config/reference.env anew from the settings
+	$(BIN)/python -m daemon.settings > config/reference.env
+
+.PHONY: help setup demo test conformance check format reference

@@ -1,0 +1,238 @@
+"""Both flows, built over the ports: the same whether the world behind them is real or simulated."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from daemon.flows.batching import BatchLimits
+from daemon.flows.collecting import Collecting, Desk, Rhythm
+from daemon.flows.following import Opening
+from daemon.flows.foreign import Foreign
+from daemon.flows.holding import Gate, Holds
+from daemon.flows.outbox import Place
+from daemon.flows.publishing import Outlets
+from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.sharing import Sharing, Way
+from daemon.flows.submitting import Company, Manner, Submitting
+from daemon.flows.watching import CollectWatch, SubmitWatch
+from daemon.metrics import Metrics
+from daemon.model import Flaw, Item, Record
+from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
+from daemon.settings import Settings
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything outside, behind its ports.
+
+    Attributes:
+        join: opens a place in a group (its id, the topic whose partitions it shares out).
+        submissions: opens a connection to Toloka for one partition's way.
+        results: the collector's connection.
+        read: turns a record into an item.
+        share: is told which part of the limits is ours: of requests, and of items.
+        partitions: how many partitions each topic has.
+    """
+
+    kafka: Kafka
+    join: Callable[[str, str], AbstractAsyncContextManager[Membership]]
+    submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
+    results: Results
+    read: Callable[[Record], Item | Flaw]
+    share: Callable[[float, float], None]
+    partitions: dict[str, int]
+    clock: Clock
+    toloka_clock: TolokaClock
+    metrics: Metrics
+    holds: Holds
+    rng: Random
+
+    def new_id(self) -> str:
+        """A UUID."""
+        return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """The flows that the settings enable: each keeps its ways running until its event is set."""
+
+    submit: Sharing | None
+    collect: Sharing | None
+
+    def ours(self) -> frozenset[int]:
+        """The input partitions that this replica owns now."""
+        return frozenset() if self.submit is None else self.submit.ours
+
+
+def assemble(settings: Settings, world: World) -> Flows:
+    """Build both flows, as far as they are enabled."""
+    ours = _Ours(settings, world)
+    submit = _submitting(settings, world, ours) if settings.submit.enabled else None
+    collect = _collecting(settings, world, ours) if settings.collect.enabled else None
+    return Flows(submit, collect)
+
+
+class _Ours:
+    """Which part of the limits is this replica's: by its partitions, the collector counting as one."""
+
+    def __init__(self, settings: Settings, world: World) -> None:
+        self._world = world
+        self._partitions = world.partitions[settings.kafka.input_topic]
+        self._collectors = 1 if settings.collect.enabled else 0
+        self._submitting = 0
+        self._collecting = 0
+
+    def submitting(self, partitions: frozenset[int]) -> None:
+        self._submitting = len(partitions)
+        self._world.metrics.rebalances.inc()
+        self._world.metrics.assigned_partitions.set(len(partitions))
+        self._tell()
+
+    def collecting(self, partitions: frozenset[int]) -> None:
+        self._collecting = 1 if 0 in partitions else 0
+        self._tell()
+
+    def _tell(self) -> None:
+        places = self._partitions + self._collectors
+        items = self._submitting / self._partitions
+        self._world.share((self._submitting + self._collecting) / places, items)
+
+
+def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
+    kafka, submit = settings.kafka, settings.submit
+    gate = Gate("submit", world.holds, world.rng, world.metrics)
+    company = Company(
+        kafka=world.kafka,
+        clock=world.clock,
+        toloka_clock=world.toloka_clock,
+        gate=gate,
+        holds=world.holds,
+        watch=SubmitWatch(world.metrics),
+        rng=world.rng,
+        read=world.read,
+        new_attempt=world.new_id,
+    )
+    manner = Manner(
+        start_from=kafka.start_from,
+        limits=BatchLimits(submit.max_items, submit.max_bytes),
+        linger_seconds=submit.linger_seconds,
+        request_seconds=submit.request_timeout_seconds,
+    )
+    patience = Patience(
+        request=timedelta(seconds=submit.request_timeout_seconds),
+        quarantine=timedelta(seconds=submit.quarantine_seconds),
+    )
+
+    def way(partition: int) -> Way:
+        place = Place(
+            kafka.group_id,
+            kafka.input_topic,
+            partition,
+            kafka.ledger_topic,
+            world.partitions[kafka.ledger_topic],
+            kafka.dead_letter_topic,
+            world.partitions[kafka.dead_letter_topic],
+        )
+
+        async def run(stopping: asyncio.Event) -> None:
+            async with world.submissions() as api:
+                resolver = Resolver(
+                    world.kafka,
+                    api,
+                    world.toloka_clock,
+                    place,
+                    patience,
+                    world.holds,
+                    world.metrics,
+                    world.rng,
+                )
+                still_ours = _still_ours(sharing, partition)
+                await Submitting(place, company, api, resolver, manner, still_ours).run(stopping)
+
+        return run
+
+    join = _joining(world, kafka.group_id, kafka.input_topic)
+    sharing = Sharing("submit", join, way, ours.submitting, world.holds, world.rng)
+    return sharing
+
+
+def _collecting(settings: Settings, world: World, ours: _Ours) -> Sharing:
+    kafka, collect = settings.kafka, settings.collect
+    project = settings.toloka.project_id or settings.toloka.pool_id or ""
+    watch = CollectWatch(world.metrics)
+    desk = Desk(
+        kafka=world.kafka,
+        api=world.results,
+        toloka_clock=world.toloka_clock,
+        gate=Gate("collect", world.holds, world.rng, world.metrics),
+        holds=world.holds,
+        watch=watch,
+        rng=world.rng,
+        new_incarnation=world.new_id,
+    )
+    rhythm = Rhythm(
+        interval_seconds=collect.interval_seconds,
+        page_size=collect.page_size,
+        overlap_every_seconds=collect.overlap_every_seconds,
+        sweep_after=timedelta(seconds=collect.sweep_after_seconds),
+        sweep_every_seconds=collect.sweep_every_seconds,
+    )
+    opening = Opening(
+        _outlets(settings, world, project), timedelta(seconds=collect.overlap_seconds), _start_at(settings)
+    )
+
+    def way(partition: int) -> Way:
+        # The owner of partition 0 collects; a further partition of the topic has nothing to do.
+        if partition != 0:
+            return _nothing
+        foreign = Foreign(
+            world.kafka, kafka.group_id, kafka.input_topic, watch, publish=collect.unknown_items == "publish"
+        )
+        still_ours = _still_ours(sharing, partition)
+        return Collecting(
+            f"{kafka.group_id}.collect.{project}", opening, desk, rhythm, foreign, still_ours
+        ).run
+
+    join = _joining(world, f"{kafka.group_id}.collect", kafka.cursor_topic)
+    sharing = Sharing("collect", join, way, ours.collecting, world.holds, world.rng)
+    return sharing
+
+
+def _outlets(settings: Settings, world: World, project: str) -> Outlets:
+    kafka = settings.kafka
+    return Outlets(
+        project=project,
+        output_topic=kafka.output_topic,
+        output_partitions=world.partitions[kafka.output_topic],
+        ledger_topic=kafka.ledger_topic,
+        ledger_partitions=world.partitions[kafka.ledger_topic],
+        cursor_topic=kafka.cursor_topic,
+        dead_letter_topic=kafka.dead_letter_topic,
+        dead_letter_partitions=world.partitions[kafka.dead_letter_topic],
+    )
+
+
+def _start_at(settings: Settings) -> datetime | None:
+    """Where a new cursor starts; None for now."""
+    chosen = settings.collect.start_at
+    if isinstance(chosen, datetime):
+        return chosen
+    return None if chosen == "now" else EARLIEST
+
+
+def _joining(world: World, group: str, topic: str) -> Callable[[], AbstractAsyncContextManager[Membership]]:
+    return lambda: world.join(group, topic)
+
+
+def _still_ours(sharing: Sharing, partition: int) -> Callable[[asyncio.Event], Awaitable[None]]:
+    return lambda stopping: sharing.still_ours(partition, stopping)
+
+
+async def _nothing(stopping: asyncio.Event) -> None:
+    await stopping.wait()

@@ -1,0 +1,99 @@
+"""What tolokad demands of its topics, each with the way out (design: records)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from daemon.edges.topics import Topic, Wanted
+from daemon.errors import ConfigurationError
+from daemon.settings import KafkaSettings
+
+DAY_MS = 86_400_000
+# Tombstones must outlive the longest hold: until then a resolver asks them who an item belonged to.
+TOMBSTONE_MS = 7 * DAY_MS
+DEFAULT_PARTITIONS = 4
+# The broker's default for a record batch; a result and a dead letter carry more than their record.
+MESSAGE_BYTES = 1_048_588
+HEADROOM_BYTES = 1_048_576
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "delete.retention.ms": str(TOMBSTONE_MS),
+    "segment.ms": str(600_000),
+    "min.cleanable.dirty.ratio": "0.1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Demanded:
+    """A topic that a flow needs: the variable that names it, and what it is for."""
+
+    variable: str
+    name: str
+    use: str
+
+
+def demanded(kafka: KafkaSettings) -> tuple[Demanded, ...]:
+    """The topics that must be there."""
+    prefix = "TOLOKAD_KAFKA__"
+    return (
+        Demanded(f"{prefix}INPUT_TOPIC", kafka.input_topic, "input"),
+        Demanded(f"{prefix}OUTPUT_TOPIC", kafka.output_topic, "output"),
+        Demanded(f"{prefix}DEAD_LETTER_TOPIC", kafka.dead_letter_topic, "output"),
+        Demanded(f"{prefix}LEDGER_TOPIC", kafka.ledger_topic, "compacted"),
+        Demanded(f"{prefix}CURSOR_TOPIC", kafka.cursor_topic, "compacted"),
+    )
+
+
+def missing(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> list[Wanted]:
+    """The topics that are not there, as they should be made."""
+    source = next(
+        (found[topic.name] for topic in demands if topic.use == "input" and topic.name in found), None
+    )
+    partitions = DEFAULT_PARTITIONS if source is None else source.partitions
+    return [_wanted(topic, partitions) for topic in demands if topic.name not in found]
+
+
+def _wanted(topic: Demanded, partitions: int) -> Wanted:
+    if topic.variable.endswith("CURSOR_TOPIC"):
+        return Wanted(topic.name, 1, COMPACTED)
+    if topic.use == "compacted":
+        return Wanted(topic.name, partitions, COMPACTED)
+    if topic.use == "output":
+        return Wanted(topic.name, partitions, {"max.message.bytes": str(MESSAGE_BYTES + HEADROOM_BYTES)})
+    return Wanted(topic.name, partitions, {})
+
+
+def insist(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> None:
+    """Refuse topics that are missing or would lose or double something.
+
+    Raises:
+        ConfigurationError: naming each topic, its variable and the way out.
+    """
+    problems = [problem for topic in demands for problem in _problems(topic, found.get(topic.name))]
+    if problems:
+        raise ConfigurationError(*problems)
+
+
+def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
+    where = f"{topic.variable}: the topic {topic.name}"
+    if found is None:
+        yield f"{where} does not exist: create it, or set TOLOKAD_KAFKA__CREATE_TOPICS=true"
+        return
+    policy = found.configs.get("cleanup.policy")
+    alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config"
+    if topic.use == "compacted" and policy not in {None, "compact"}:
+        yield f"{where} has cleanup.policy={policy} and would forget: {alter} cleanup.policy=compact"
+    if topic.use == "input" and policy is not None and "compact" in policy:
+        yield f"{where} has cleanup.policy={policy} and would drop items: {alter} cleanup.policy=delete"
+
+
+def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterator[str]:
+    """What is not wrong, but unwise, about the topics that are there."""
+    for topic in demands:
+        if topic.use != "compacted" or topic.name not in found:
+            continue
+        kept = found[topic.name].configs.get("delete.retention.ms")
+        if kept is not None and int(kept) < TOMBSTONE_MS:
+            yield (
+                f"{topic.variable}: the topic {topic.name} keeps tombstones for {int(kept) / DAY_MS:g} days:"
+                f" set delete.retention.ms={TOMBSTONE_MS}, so that they outlive the longest hold"
+            )

@@ -1,0 +1,121 @@
+"""Running both flows until a signal, then seeing them to their ends."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+
+from daemon import __version__
+from daemon.app.assembling import Flows, assemble
+from daemon.app.status import Status
+from daemon.app.world import open_world
+from daemon.edges.http_server import HttpServer
+from daemon.edges.loop_watch import LoopWatch
+from daemon.errors import StartError
+from daemon.flows.holding import Holds
+from daemon.flows.lagging import Lag
+from daemon.flows.waiting import unless
+from daemon.logs import configure
+from daemon.metrics import Metrics
+from daemon.settings import Settings
+
+INTERNAL = 70
+# What a shell would show for a process that the signal has ended.
+SIGNALS: Mapping[signal.Signals, int] = {signal.SIGTERM: 143, signal.SIGINT: 130}
+CANCEL_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+def main(settings: Settings) -> int:
+    """Run until told to stop; returns the exit code.
+
+    Raises:
+        StartError: the program cannot start, or its settings turned out not to fit.
+    """
+    with configure(settings.log.level, settings.log.format, sys.stdout, settings.secrets()) as logs:
+        try:
+            return asyncio.run(_run(settings, logs.secrets.add))
+        except StartError as error:
+            log.critical("cannot_go_on", problem=str(error))
+            raise
+        except ExceptionGroup as group:
+            if (start := _start_error(group)) is not None:
+                log.critical("cannot_go_on", problem=str(start))
+                raise start from None
+            log.critical("internal_error", exc_info=group)
+        except Exception as error:
+            log.critical("internal_error", exc_info=error)
+        return INTERNAL
+
+
+def _start_error(group: BaseExceptionGroup[BaseException]) -> StartError | None:
+    for error in group.exceptions:
+        if isinstance(error, StartError):
+            return error
+        if isinstance(error, BaseExceptionGroup) and (found := _start_error(error)) is not None:
+            return found
+    return None
+
+
+async def _run(settings: Settings, mask: Callable[[str], None]) -> int:
+    stopping = asyncio.Event()
+    _listen(stopping)
+    metrics = Metrics()
+    holds = Holds(metrics)
+    log.info("starting", version=__version__, pid=os.getpid())
+    async with AsyncExitStack() as stack:
+        watch = await stack.enter_async_context(LoopWatch(metrics.event_loop_lag_seconds))
+        status = Status(settings, holds, stopping)
+        http = settings.http
+        server = HttpServer(http.host, http.port, metrics.registry, watch.health, status.ready, status.report)
+        stack.enter_context(server)
+        world = await unless(stopping, open_world(settings, metrics, holds, stack, mask))
+        if world is not None:
+            flows = assemble(settings, world)
+            lag = Lag(world.kafka, settings.kafka.group_id, settings.kafka.input_topic, flows.ours, metrics)
+            status.begin(flows, lag)
+            await _until_ended(flows, lag, stopping, settings.shutdown_seconds)
+    log.info("stopped")
+    return 0
+
+
+def _listen(stopping: asyncio.Event) -> None:
+    """The first signal asks for a drain; a second one ends the process at once."""
+
+    def asked(number: signal.Signals) -> None:
+        if stopping.is_set():
+            os._exit(SIGNALS[number])
+        log.info("draining", signal=number.name)
+        stopping.set()
+
+    for number in SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, asked, number)
+
+
+async def _until_ended(flows: Flows, lag: Lag, stopping: asyncio.Event, drain_seconds: float) -> None:
+    """Run the flows; once the event is set, let them come to their ends for so long, and no longer."""
+    running = asyncio.ensure_future(_together(flows, lag, stopping))
+    ending = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([running, ending], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([running], timeout=0 if running.done() else drain_seconds)
+    ending.cancel()
+    if running.done():
+        return running.result()
+    # What is under way stays announced in Kafka: whoever takes over resolves it.
+    log.warning("drain_incomplete", after_seconds=drain_seconds)
+    running.cancel()
+    await asyncio.wait([running], timeout=CANCEL_SECONDS)
+    return None
+
+
+async def _together(flows: Flows, lag: Lag, stopping: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for flow in (flows.submit, flows.collect):
+            if flow is not None:
+                tasks.create_task(flow.run(stopping))
+        tasks.create_task(lag.run(stopping))

@@ -1,0 +1,102 @@
+"""Seeing that everything outside is there and fits, before anything is read or sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from daemon.app import demands
+from daemon.edges.kafka import KafkaCluster
+from daemon.edges.topics import Topic
+from daemon.errors import ConfigurationError, Held, NotPermittedAtStart, Transient, UnavailableAtStart
+from daemon.model import NotNow
+from daemon.settings import KafkaSettings
+
+# A service that stays away for so long at start ends it; the orchestrator starts us again.
+START_SECONDS = 30.0
+ASK_AGAIN_SECONDS = 0.5
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], way_out: str) -> T:
+    """Ask until there is an answer, for as long as a start waits.
+
+    Raises:
+        NotPermittedAtStart: it was refused.
+        UnavailableAtStart: it stayed away; `way_out` says what to look at.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + START_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout_at(end):
+                return await ask()
+        except Held as held:
+            raise NotPermittedAtStart(f"{held.detail}. {way_out}") from held
+        except (Transient, TimeoutError) as failure:
+            if loop.time() + ASK_AGAIN_SECONDS >= end:
+                raise UnavailableAtStart(f"{failure or 'no answer in time'}. {way_out}") from failure
+            log.info("waiting_for_start", detail=str(failure))
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+
+async def topics_in_order(cluster: KafkaCluster, kafka: KafkaSettings, *, create: bool) -> dict[str, Topic]:
+    """The topics, as the flows need them.
+
+    Raises:
+        ConfigurationError: a topic is missing or has settings that would lose or double something.
+        NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
+    """
+    wanted = demands.demanded(kafka)
+    names = [topic.name for topic in wanted]
+
+    async def look() -> dict[str, Topic]:
+        found = await cluster.topics.find(names)
+        if create and (missing := demands.missing(wanted, found)):
+            log.info("creating_topics", topics=[topic.name for topic in missing])
+            await cluster.topics.create(missing)
+            found = await cluster.topics.find(names)
+        return dict(found)
+
+    found = await patiently(look, "Grant Describe on the topics (and Create, if they are to be made)")
+    demands.insist(wanted, found)
+    for line in demands.advice(wanted, found):
+        log.warning("advice", detail=line)
+    return found
+
+
+async def permissions(cluster: KafkaCluster, kafka: KafkaSettings) -> None:
+    """See that the group and its transactional ids may be used.
+
+    Raises:
+        NotPermittedAtStart: naming the group or the transactional id.
+        UnavailableAtStart: Kafka does not say.
+    """
+
+    async def look() -> None:
+        await cluster.committed(kafka.group_id, kafka.input_topic, [0])
+        # Any id with our prefix tells whether the prefix is ours to use; it writes nothing.
+        async with cluster.writer(f"{kafka.group_id}.check"):
+            pass
+
+    await patiently(look, f"Grant Read on the group {kafka.group_id}, and Write on its transactional ids")
+
+
+def refused(no: NotNow, project: str) -> Exception:
+    """What a start ends with when Toloka says no."""
+    match no.reason:
+        case "unauthorized" | "forbidden":
+            return NotPermittedAtStart(
+                f"TOLOKAD_TOLOKA__TOKEN: Toloka refuses the credential: {no.detail}. Check the token,"
+                " its scheme (TOLOKAD_TOLOKA__AUTH_SCHEME) and the account (TOLOKAD_TOLOKA__ACCOUNT_ID)"
+            )
+        case "not_found":
+            return ConfigurationError(
+                f"TOLOKAD_TOLOKA__PROJECT_ID: Toloka does not know the project {project}: {no.detail}."
+                " Check the id, and that TOLOKAD_TOLOKA__URL is the Toloka it belongs to"
+            )
+        case _:
+            return Transient(f"Toloka does not answer: {no.detail}")

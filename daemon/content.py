@@ -1,0 +1,111 @@
+"""What an item says, whatever its spelling: strict JSON, and one hash for equal content.
+
+Content is compared as canonical JSON: keys sorted, no spaces, every number as a double, so that what
+Toloka gives back can be recognised as what it was sent.
+"""
+
+import json
+from collections import Counter
+from types import NoneType
+from typing import Any, NoReturn
+
+import msgspec
+from xxhash import xxh3_64_intdigest
+
+MAX_DEPTH = 100
+# Of a key that a message repeats.
+SHOWN_CHARACTERS = 100
+
+_decoder = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+_canonical = msgspec.json.Encoder(order="deterministic")
+_PLAIN = frozenset({str, bool, NoneType})
+
+
+class ContentError(ValueError):
+    """A value is not an item; `code` is for machines, the message for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def parse(value: bytes) -> dict[str, Any]:
+    """The JSON object in a record's value.
+
+    Raises:
+        ContentError: NOT_JSON, NOT_AN_OBJECT, REPEATED_KEY or TOO_DEEP; lone surrogates, NaN, infinite
+            numbers and bytes that are not UTF-8 are not JSON.
+    """
+    try:
+        parsed = _decoder.decode(value)
+    except RecursionError:
+        raise ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels") from None
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ContentError("NOT_JSON", f"not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise ContentError("NOT_AN_OBJECT", f"a JSON {type(parsed).__name__} where an object is wanted")
+    # What is written the shortest way has no key twice; anything else is read once more with an eye on it.
+    if _encoder.encode(parsed) != value:
+        _refuse_repeated_keys(value)
+    return parsed
+
+
+def _refuse_repeated_keys(value: bytes) -> None:
+    try:
+        json.loads(value, object_pairs_hook=_unrepeated)
+    except RecursionError:
+        raise ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels") from None
+    except ContentError:
+        raise
+    except ValueError as error:
+        raise ContentError("NOT_JSON", f"not JSON: {error}") from None
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise ContentError("REPEATED_KEY", f"the key {twice[:SHOWN_CHARACTERS]!r} is there more than once")
+    return members
+
+
+def content_hash(parsed: dict[str, Any]) -> int:
+    """64 bits of the canonical form, as a signed-safe non-negative integer.
+
+    Raises:
+        ContentError: TOO_DEEP.
+    """
+    return xxh3_64_intdigest(canonical(parsed))
+
+
+def canonical(parsed: dict[str, Any]) -> bytes:
+    """The canonical JSON of an object.
+
+    Raises:
+        ContentError: TOO_DEEP.
+    """
+    # Most items are flat and hold no numbers: nothing to rewrite then.
+    if _PLAIN.issuperset(map(type, parsed.values())):
+        return _canonical.encode(parsed)
+    return _canonical.encode(_with_doubles(parsed, MAX_DEPTH))
+
+
+def _with_doubles(value: Any, depth: int) -> Any:
+    if depth == 0:
+        _too_deep()
+    if isinstance(value, dict):
+        return {name: _with_doubles(member, depth - 1) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_with_doubles(member, depth - 1) for member in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            # Adding zero takes the sign off a negative one.
+            return float(value) + 0.0
+        except OverflowError:
+            return str(value)
+    return value
+
+
+def _too_deep() -> NoReturn:
+    raise ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels")

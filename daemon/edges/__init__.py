@@ -1,0 +1,1 @@
+"""The only rooms that know aiokafka, httpx and sockets."""

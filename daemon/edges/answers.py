@@ -1,0 +1,99 @@
+"""What Toloka's refusals say (contract, sections A9, B7 and C); every part of them may be anything."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+
+from daemon.edges.clocks import parse_date
+from daemon.edges.sending import Answer, LineError
+from daemon.model import Flaw, NotNow
+
+MESSAGE_LETTERS = 300
+CODE_LETTERS = 100
+LONGEST_WAIT_SECONDS = 86_400.0
+
+_REASONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 429: "throttled"}
+_REQUEST_TIMEOUT = 408
+# A plain refusal of the request itself: our own defect, or another API than the one we know.
+_REFUSED = range(400, 500)
+_INTERVAL_SECONDS = {"MIN": 60.0, "HOUR": 3600.0, "DAY": 86_400.0}
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """An error's body: short, printable, and empty where it says nothing."""
+
+    code: str
+    message: str
+    request_id: str | None
+    payload: Mapping[str, Any]
+
+    def flaw(self, status: int) -> Flaw:
+        """As the reason why records cannot be submitted."""
+        return Flaw(self.code or f"HTTP_{status}", self.message, self.request_id)
+
+
+def complaint(answer: Answer) -> Complaint:
+    """What an error's body says."""
+    try:
+        body = msgspec.json.decode(answer.body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        body = None
+    members = body if isinstance(body, dict) else {}
+    payload = members.get("payload")
+    return Complaint(
+        code=text(members.get("code"), CODE_LETTERS),
+        message=text(members.get("message"), MESSAGE_LETTERS),
+        request_id=text(members.get("request_id"), CODE_LETTERS) or None,
+        payload=payload if isinstance(payload, dict) else {},
+    )
+
+
+def text(value: object, letters: int) -> str:
+    """At most so many printable letters; nothing where it is no text."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(letter if letter.isprintable() else " " for letter in value[:letters]).strip()
+
+
+def refusal(asked: str, answer: Answer, now: datetime) -> NotNow:
+    """What an answer other than success comes to, where it is not the items' fault.
+
+    Args:
+        asked: what was asked, for the operator.
+        answer: not 2xx.
+        now: Toloka's time.
+    """
+    said = complaint(answer)
+    log.info("toloka_refused", asked=asked, status=answer.status, code=said.code, request_id=said.request_id)
+    reason = _REASONS.get(answer.status, "unreachable")
+    if reason == "unreachable" and answer.status in _REFUSED and answer.status != _REQUEST_TIMEOUT:
+        reason = "refused"
+    # The request id is left out: a hold whose detail changed with every probe would look like a new one.
+    parts = (f"{asked}: Toloka answered {answer.status}", said.code, said.message)
+    return NotNow(reason, " ".join(part for part in parts if part), _wait_seconds(answer, said, now))
+
+
+def no_answer(asked: str, error: LineError) -> NotNow:
+    """What a failed request comes to."""
+    return NotNow("unreachable", f"{asked}: {error}")
+
+
+def _wait_seconds(answer: Answer, said: Complaint, now: datetime) -> float | None:
+    """How long Toloka asks to wait: by `Retry-After` (RFC 7231, 7.1.3), or by the quota's interval."""
+    header = answer.headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(header):
+        return min(float(header), LONGEST_WAIT_SECONDS)
+    if (moment := parse_date(header)) is not None:
+        seconds = (moment - now.astimezone(UTC)).total_seconds()
+        return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
+    interval = said.payload.get("interval")
+    return _INTERVAL_SECONDS.get(interval) if isinstance(interval, str) else None

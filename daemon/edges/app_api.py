@@ -1,0 +1,224 @@
+"""The App API v0, as the flows see it (contract, section A)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+
+from daemon.edges import app_bulk
+from daemon.edges.answers import no_answer, refusal
+from daemon.edges.app_items import MalformedError, filter_time, item_of
+from daemon.edges.app_listing import Listing, insist
+from daemon.edges.limits import ItemQuota, Place, RequestLimiter
+from daemon.edges.project import items_path, probe_of
+from daemon.edges.sending import LineError, NotSent, Unclear
+from daemon.edges.transport import Line
+from daemon.errors import Held
+from daemon.model import (
+    Created,
+    Cursor,
+    Deadline,
+    Finished,
+    InDoubt,
+    Intent,
+    Item,
+    NotNow,
+    Outcome,
+    Page,
+    Rejected,
+    TooLarge,
+    UnknownCursor,
+)
+from daemon.ports import TolokaClock
+
+ITEM_SECONDS = 10.0
+# Longer waits for our own limits are shown as a hold, which also hears when it is time to stop.
+PATIENCE_SECONDS = 5.0
+PROBING = "asking for the project"
+_NOT_FOUND = 404
+
+
+class AppSubmissions:
+    """See `daemon.ports.Submissions`.
+
+    Args:
+        line: a connection of its own, whose probe is `daemon.edges.project.probe_of`.
+        project_id: where items go.
+        requests: shared by everything that asks Toloka.
+        quota: shared by everything that submits.
+        clock: Toloka's.
+        force_new_original: have items labelled although Toloka has a labelled duplicate.
+        fresh_seconds: an attempt older than this does not finish its request: the shorter of the request's
+            timeout and the time after which Kafka gives our partition to another.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        project_id: str,
+        requests: RequestLimiter,
+        quota: ItemQuota,
+        clock: TolokaClock,
+        *,
+        force_new_original: bool,
+        fresh_seconds: float,
+    ) -> None:
+        self._line = line
+        self._path = items_path(project_id, "bulk")
+        self._requests = requests
+        self._quota = quota
+        self._clock = clock
+        self._force_new_original = force_new_original
+        self._fresh_seconds = fresh_seconds
+        self._listing = Listing(line, items_path(project_id), requests, "submit", clock)
+        self._place: Place | None = None
+
+    async def ready(self, count: int) -> NotNow | None:
+        """See `daemon.ports.Submissions.ready`; leaves the line with an open connection."""
+        self._give_back()
+        is_ready = False
+        try:
+            no = await self._take_places(count) or await self._warm()
+            is_ready = no is None
+        finally:
+            if not is_ready:
+                self._give_back()
+        return no
+
+    async def _take_places(self, count: int) -> NotNow | None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                self._place = await self._quota.take(count, "submit")
+                await self._requests.take("submit")
+        except TimeoutError:
+            return NotNow("throttled", "the limits of our own settings", self._quota.wait_seconds(count))
+        return None
+
+    async def _warm(self) -> NotNow | None:
+        try:
+            answer = await self._line.warm()
+        except LineError as error:
+            return no_answer(PROBING, error)
+        if answer is None or answer.succeeded:
+            return None
+        return refusal(PROBING, answer, self._clock.now())
+
+    def _give_back(self) -> None:
+        """The items of the last attempt, if it still has a place, were certainly not taken."""
+        if self._place is not None:
+            self._quota.give_back(self._place)
+            self._place = None
+
+    async def submit(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
+        """See `daemon.ports.Submissions.submit`."""
+        del intent  # The App API has no place for an attempt's name: what was sent is found by its content.
+        body = app_bulk.body_of(items, force_new_original=self._force_new_original)
+        outcome: Outcome
+        try:
+            answer = await self._line.post("bulk", self._path, body, deadline, self._fresh_seconds)
+        except NotSent as error:
+            outcome = no_answer(app_bulk.ASKED, error)
+        except Unclear as error:
+            outcome = InDoubt(str(error))
+        else:
+            outcome = app_bulk.outcome(answer, len(items), self._clock.now())
+            if answer.succeeded and isinstance(outcome, InDoubt):
+                self._line.unreadable("bulk")
+        if isinstance(outcome, Rejected | TooLarge | NotNow):
+            self._give_back()
+        self._place = None
+        return outcome
+
+    async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+        """See `daemon.ports.Submissions.created`."""
+        return [
+            Created(item.item_id, item.created_at, item.content_hash, item.status)
+            async for items in self._listing.created(since, until)
+            for item in items
+        ]
+
+
+class AppResults:
+    """See `daemon.ports.Results`.
+
+    Args:
+        line: a connection of its own, whose probe is `daemon.edges.project.probe_of`.
+        project_id: where items come from.
+        requests: shared by everything that asks Toloka.
+        clock: Toloka's.
+    """
+
+    def __init__(self, line: Line, project_id: str, requests: RequestLimiter, clock: TolokaClock) -> None:
+        self._line = line
+        self._project_id = project_id
+        self._probe = probe_of(project_id)
+        self._requests = requests
+        self._clock = clock
+        self._listing = Listing(line, items_path(project_id), requests, "collect", clock)
+
+    async def tail(self, cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
+        """See `daemon.ports.Results.tail`.
+
+        The time is asked for as well, though the cursor alone says where to go on: some servers would list
+        the unfinished first, or last.
+        """
+        since = filter_time(cursor.finished_at.replace(microsecond=0))
+        query = {"sort": "finished,id", "limit": str(limit), "finished_gte": since}
+        if cursor.item_id is None:
+            return await self._listing.ask(query)
+        found = await self._listing.ask(query | {"after_id": cursor.item_id})
+        if isinstance(found, NotNow) and found.reason in ("not_found", "refused"):
+            # The project's being there, it is the cursor that Toloka does not know.
+            return await self._project_refusal() or UnknownCursor()
+        return found
+
+    def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+        """See `daemon.ports.Results.finished`."""
+        return self._listing.finished(since, until)
+
+    async def created_items(self, since: datetime, until: datetime) -> Sequence[Finished]:
+        """See `daemon.ports.Results.created_items`."""
+        return [item async for items in self._listing.created(since, until) for item in items]
+
+    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Finished | None]:
+        """See `daemon.ports.Results.by_id`; one request each, and one more where an item is not known."""
+        found: dict[str, Finished | None] = {}
+        for item_id in item_ids:
+            item = await insist(partial(self._item, item_id))
+            if isinstance(item, NotNow):
+                raise Held("listing_failed", item.detail)
+            found[item_id] = item
+        # Where the project is gone, no item can be called unknown.
+        if None in found.values() and (no := await insist(self._project_refusal)) is not None:
+            raise Held("listing_failed", no.detail)
+        return found
+
+    async def _item(self, item_id: str) -> Finished | NotNow | None:
+        asked = f"the item {item_id}"
+        await self._requests.take("collect")
+        path = items_path(self._project_id, item_id)
+        try:
+            answer = await self._line.request("item", "GET", path, None, ITEM_SECONDS)
+            if answer.status == _NOT_FOUND:
+                return None
+            if not answer.succeeded:
+                return refusal(asked, answer, self._clock.now())
+            item = item_of(answer.body)
+        except LineError as error:
+            return no_answer(asked, error)
+        except MalformedError as error:
+            self._line.unreadable("item")
+            return NotNow("unreachable", f"{asked}: {error}")
+        if item.item_id != item_id:
+            self._line.unreadable("item")
+            return NotNow("unreachable", f"{asked}: Toloka answered with another item")
+        return item
+
+    async def _project_refusal(self) -> NotNow | None:
+        """What Toloka has against the project itself."""
+        await self._requests.take("collect")
+        try:
+            answer = await self._line.request(self._probe.operation, "GET", self._probe.path)
+        except LineError as error:
+            return no_answer(PROBING, error)
+        return None if answer.succeeded else refusal(PROBING, answer, self._clock.now())

@@ -1,0 +1,103 @@
+"""Pure: items of the App API as they come in answers, and times as they go into filters (contract, A6-A8)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from daemon import content
+from daemon.model import Finished, Page
+
+# No item of ours nests so deep that it cannot be hashed, and none has this hash but by a chance of 2^-64.
+UNHASHABLE = 0
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_contents = msgspec.json.Decoder(list[msgspec.Raw])
+_encoder = msgspec.json.Encoder()
+
+
+class MalformedError(ValueError):
+    """An answer is not what the contract says it is."""
+
+
+def page_of(body: bytes, limit: int) -> Page:
+    """A listing's answer.
+
+    Args:
+        body: the answer's.
+        limit: how many items were asked for: so many are taken for a part where `has_more` is missing.
+
+    Raises:
+        MalformedError: the page, or any item in it, is malformed; what it holds cannot be told for certain.
+    """
+    try:
+        members = _members.decode(body)
+        # One that is written the shortest way has no key twice; anything else is read with an eye on it.
+        if _encoder.encode(members) != body:
+            content.parse(body)
+        raw_items = _contents.decode(members["content"])
+        has_more = msgspec.json.decode(members["has_more"]) if "has_more" in members else None
+    except KeyError as error:
+        raise MalformedError(f"a page without {error}") from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise MalformedError(f"not a page: {error}") from None
+    if not isinstance(has_more, bool | None):
+        raise MalformedError("a page with a has_more that is neither true nor false")
+    items = tuple(map(item_of, map(bytes, raw_items)))
+    return Page(items, len(items) >= limit if has_more is None else has_more)
+
+
+def item_of(raw: bytes) -> Finished:
+    """An item, from its JSON.
+
+    Raises:
+        MalformedError: it is not JSON, has a key twice, or lacks something that every item has.
+    """
+    try:
+        item = content.parse(raw)
+        finished = item.get("finished_at")
+        return Finished(
+            item_id=_text(item["id"]),
+            status=_text(item["status"]),
+            created_at=time_of(item["created_at"]),
+            finished_at=None if finished is None else time_of(finished),
+            content_hash=_hash(item["input_data"]),
+            raw=raw,
+        )
+    except KeyError as error:
+        raise MalformedError(f"an item without {error}") from None
+    except ValueError as error:
+        raise MalformedError(f"not an item: {error}") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise MalformedError("text is wanted")
+    return value
+
+
+def _hash(input_data: Any) -> int:
+    if not isinstance(input_data, dict):
+        raise MalformedError("input_data is no object")
+    try:
+        return content.content_hash(input_data)
+    except content.ContentError:
+        return UNHASHABLE
+
+
+def time_of(text: Any) -> datetime:
+    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits (contract, A8).
+
+    Raises:
+        MalformedError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(_text(text))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MalformedError("a time is wanted") from None
+
+
+def filter_time(moment: datetime) -> str:
+    """A time as filters take it: UTC, ISO 8601 without zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

@@ -1,0 +1,197 @@
+"""`GET …/items`: one page, or everything in a time span whatever the server makes of ties and pages.
+
+Only documented filters are used; the ways to walk are those of the contract's client rule (A6).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import structlog
+
+from daemon.edges.answers import no_answer, refusal
+from daemon.edges.app_items import MalformedError, filter_time, page_of
+from daemon.edges.limits import RequestLimiter
+from daemon.edges.sending import LineError
+from daemon.edges.transport import Line
+from daemon.errors import Held
+from daemon.model import Finished, NotNow, Page
+from daemon.ports import TolokaClock
+
+PAGE_ITEMS = 1000
+LIST_SECONDS = 30.0
+TRIES = 4
+FIRST_WAIT_SECONDS = 0.25
+# A page that brings nothing new although there is more is asked for so often again.
+PATIENCE_PAGES = 3
+WINDOWS = 64
+_MILLISECOND = timedelta(milliseconds=1)
+_SECOND = timedelta(seconds=1)
+
+Found = TypeVar("Found")
+
+log = structlog.get_logger(__name__)
+
+
+class _NothingNewError(Held):
+    """Toloka says that there is more, and does not give it."""
+
+    def __init__(self) -> None:
+        super().__init__("listing_failed", "Toloka says that there are more items, and gives none")
+
+
+class Listing:
+    """Lists the items of one project.
+
+    Args:
+        line: the connection.
+        path: of the project's items.
+        requests: the limit that every request waits for.
+        flow: whose waiting it is.
+        clock: Toloka's.
+    """
+
+    def __init__(
+        self, line: Line, path: str, requests: RequestLimiter, flow: str, clock: TolokaClock
+    ) -> None:
+        self._line = line
+        self._path = path
+        self._requests = requests
+        self._flow = flow
+        self._clock = clock
+
+    async def ask(self, query: Mapping[str, str]) -> Page | NotNow:
+        """One page, asked for once; `query` has a `limit`."""
+        await self._requests.take(self._flow)
+        try:
+            answer = await self._line.request("list", "GET", self._path, query, LIST_SECONDS)
+        except LineError as error:
+            return no_answer("listing items", error)
+        if not answer.succeeded:
+            return refusal("listing items", answer, self._clock.now())
+        try:
+            return page_of(answer.body, int(query["limit"]))
+        except MalformedError as error:
+            self._line.unreadable("list")
+            return NotNow("unreachable", f"listing items: {error}")
+
+    async def insist(self, query: Mapping[str, str]) -> Page:
+        """One page; what may pass is waited out a few times.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        found = await insist(lambda: self.ask(query))
+        if isinstance(found, NotNow):
+            raise Held("listing_failed", found.detail)
+        return found
+
+    async def created(self, since: datetime, until: datetime | None) -> AsyncIterator[Sequence[Finished]]:
+        """Everything that was created in this time, each once.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        filters = {"created_gte": filter_time(since)}
+        if until is not None:
+            filters["created_lte"] = filter_time(until)
+        async for items in self._walk(filters):
+            yield items
+
+    async def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+        """Everything that finished in this time, each at least once.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        at, known, stalled = since, frozenset[str](), 0
+        while at <= until:
+            page = await self.insist(_finished(at, until) | {"sort": "finished"})
+            if page.items:
+                yield page.items
+            if not page.has_more:
+                return
+            ids = frozenset(item.item_id for item in page.items)
+            last = _last_end(page)
+            if last is None or ids <= known:
+                stalled += 1
+                if stalled >= PATIENCE_PAGES:
+                    break
+                await asyncio.sleep(FIRST_WAIT_SECONDS * 2**stalled)
+                continue
+            known, stalled = ids, 0
+            if last > at:
+                at = last
+                continue
+            # A page full of ties: this millisecond is walked by id, then left behind; or a whole second
+            # where times are shown less exactly than they are compared.
+            start = _floor(at)
+            end = start + (_MILLISECOND if last == start else _SECOND)
+            async for items in self._walk(_finished(start, end)):
+                yield items
+            at = end
+        if stalled:
+            async for items in self._by_windows(at, until):
+                yield items
+
+    async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
+        """Page by id; exact for a set that does not change meanwhile."""
+        seen: set[str] = set()
+        query = {**filters, "sort": "id", "limit": str(PAGE_ITEMS)}
+        while True:
+            page = await self.insist(query)
+            new = [item for item in page.items if item.item_id not in seen]
+            seen.update(item.item_id for item in new)
+            if new:
+                yield new
+                query["id_gt"] = new[-1].item_id
+            if not page.has_more:
+                return
+            if not new:
+                raise _NothingNewError
+
+    async def _by_windows(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+        """Step by time where pages lead nowhere; what a window does not give is left to the sweep."""
+        self._line.metrics.cursor_fallbacks.inc()
+        log.warning("listing_by_windows", since=since.isoformat(), until=until.isoformat())
+        step = max((until - since) / WINDOWS, _SECOND)
+        while since <= until:
+            try:
+                async for items in self._walk(_finished(since, min(since + step, until))):
+                    yield items
+            except _NothingNewError as error:
+                log.warning("listing_incomplete", since=since.isoformat(), detail=error.detail)
+            since += step
+
+
+async def insist(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow:
+    """Ask, and wait out a few times what may pass: silence, or a short throttling."""
+    found = await ask()
+    for attempt in range(TRIES - 1):
+        if not isinstance(found, NotNow) or found.reason not in ("unreachable", "throttled"):
+            break
+        wait_seconds = FIRST_WAIT_SECONDS * 2**attempt
+        if (found.wait_seconds or 0.0) > wait_seconds:
+            break
+        await asyncio.sleep(wait_seconds)
+        found = await ask()
+    return found
+
+
+def _finished(since: datetime, until: datetime) -> dict[str, str]:
+    return {
+        "finished_gte": filter_time(since),
+        "finished_lte": filter_time(until),
+        "limit": str(PAGE_ITEMS),
+    }
+
+
+def _last_end(page: Page) -> datetime | None:
+    """When the page's last item finished, to the millisecond that it began."""
+    ends = [item.finished_at for item in page.items if item.finished_at is not None]
+    return _floor(ends[-1]) if ends else None
+
+
+def _floor(moment: datetime) -> datetime:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

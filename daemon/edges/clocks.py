@@ -1,0 +1,75 @@
+"""What time it is: for this process, by the machine's clock, and at Toloka."""
+
+import re
+import time
+from datetime import UTC, datetime, timedelta
+
+from daemon.ports import Clock
+
+# Counts the seconds of a suspended machine, where the system has such a clock.
+_ELAPSED_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+# IMF-fixdate, the only form that a server may generate (RFC 7231, 7.1.1.1).
+_DATE_FORM = re.compile(r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT")
+_DATE = "%a, %d %b %Y %H:%M:%S GMT"
+_FIRST_YEAR, _LAST_YEAR = 2020, 2200
+# A `Date` header leaves out the fraction of its second.
+_RESOLUTION = timedelta(seconds=1)
+
+
+class SystemClock:
+    """See `daemon.ports.Clock`."""
+
+    def elapsed(self) -> float:
+        """See `daemon.ports.Clock.elapsed`."""
+        return time.clock_gettime(_ELAPSED_CLOCK)
+
+    def wall(self) -> float:
+        """See `daemon.ports.Clock.wall`."""
+        return time.time()
+
+
+class DateClock:
+    """See `daemon.ports.TolokaClock`: what the `Date` headers of Toloka's answers leave possible.
+
+    Args:
+        clock: carries the time on between answers.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._told: tuple[datetime, float] | None = None
+
+    def now(self) -> datetime:
+        """See `daemon.ports.TolokaClock.now`; aware, in UTC."""
+        if self._told is None:
+            return datetime.fromtimestamp(self._clock.wall(), UTC)
+        moment, at = self._told
+        return moment + timedelta(seconds=self._clock.elapsed() - at)
+
+    def hear(self, date: str | None, took_seconds: float) -> None:
+        """Learn from the answer that has just come.
+
+        The clock is moved by no more than the header proves: when the answer was written, Toloka's clock
+        showed the header's second, and since then no more than the request's time has passed.
+
+        Args:
+            date: the answer's `Date` header; one that is missing or no plausible date teaches nothing.
+            took_seconds: from sending the request to this answer.
+        """
+        stated = parse_date(date)
+        if stated is None:
+            return
+        latest = stated + _RESOLUTION + timedelta(seconds=took_seconds)
+        moment = stated if self._told is None else min(max(self.now(), stated), latest)
+        self._told = moment, self._clock.elapsed()
+
+
+def parse_date(text: str | None) -> datetime | None:
+    """The moment of an HTTP date (RFC 7231, 7.1.1.1), in UTC; None where it is no plausible one."""
+    if text is None or not _DATE_FORM.fullmatch(text):
+        return None
+    try:
+        moment = datetime.strptime(text, _DATE).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return moment if _FIRST_YEAR <= moment.year <= _LAST_YEAR else None

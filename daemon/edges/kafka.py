@@ -1,0 +1,208 @@
+"""The cluster: readers of partitions, offsets of groups, ends of logs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Self
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import TopicPartition
+
+from daemon.edges import kafka_client, transactions
+from daemon.edges.topics import Topics
+from daemon.edges.transactions import TransactionalWriter
+from daemon.errors import Held, Transient
+from daemon.metrics import Metrics
+from daemon.model import Committed, Record
+from daemon.settings import KafkaSettings
+
+ANSWER_SECONDS = 20.0
+ASK_AGAIN_SECONDS = 0.2
+FETCH_BYTES = 4 * 1024 * 1024
+# A fetch waits at the broker for this long when there is nothing; new records end the wait.
+FETCH_WAIT_MS = 500
+# How often a reader that got nothing asks whether there is something (a fetcher can die in silence).
+SUSPECT_SECONDS = 30.0
+
+
+class KafkaCluster:
+    """See `daemon.ports.Kafka`. Enter it to connect; it owns one client for questions.
+
+    `client_id` names this replica to the brokers, and begins its names in groups.
+    """
+
+    def __init__(self, settings: KafkaSettings, client_id: str, metrics: Metrics) -> None:
+        self._settings = settings
+        self.client_id = client_id
+        self._metrics = metrics
+        connection = kafka_client.connection(settings, client_id)
+        # No group, no topics: it only answers where logs begin and end, open transactions included.
+        self._probe = AIOKafkaConsumer(
+            **connection, isolation_level="read_uncommitted", enable_auto_commit=False
+        )
+        self._admin = AIOKafkaAdminClient(**connection)
+        self.topics = Topics(self._admin)
+
+    async def __aenter__(self) -> Self:
+        """Connect.
+
+        Raises:
+            Transient: no broker answers.
+        """
+        where = ", ".join(self._settings.bootstrap_servers)
+        try:
+            with kafka_client.translated(f"connecting to Kafka at {where}"):
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await self._probe.start()
+                    await self._admin.start()
+        except Transient:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await kafka_client.stop(self._probe)
+        await kafka_client.stop(_Admin(self._admin))
+
+    def reader(
+        self, topic: str, offsets: Mapping[int, int]
+    ) -> AbstractAsyncContextManager["PartitionReader"]:
+        """See `daemon.ports.Kafka.reader`."""
+        return _reader(self._settings, self.client_id, topic, offsets)
+
+    def writer(self, transactional_id: str) -> AbstractAsyncContextManager[TransactionalWriter]:
+        """See `daemon.ports.Kafka.writer`."""
+        return transactions.writer(self._settings, self.client_id, transactional_id, self._metrics)
+
+    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+        """See `daemon.ports.Kafka.committed`."""
+        places = [TopicPartition(topic, partition) for partition in partitions]
+        with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while True:
+                    found = await self._ask_committed(group, places)
+                    # A coordinator that is still loading leaves partitions out: that is not "none".
+                    if all(place in found for place in places):
+                        return {p.partition: Committed(found[p][0], found[p][1] or "") for p in places}
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _ask_committed(
+        self, group: str, places: list[TopicPartition]
+    ) -> Mapping[TopicPartition, tuple[int, str | None]]:
+        try:
+            answer: Mapping[TopicPartition, tuple[int, str | None]]
+            answer = await self._admin.list_consumer_group_offsets(group, partitions=places)
+        except kafka_errors.KafkaError as error:
+            if not error.retriable:
+                raise
+            return {}
+        return answer
+
+    async def start_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.start_offsets`."""
+        return await self._offsets(topic, "beginning_offsets")
+
+    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.end_offsets`."""
+        return await self._offsets(topic, "end_offsets")
+
+    async def _offsets(self, topic: str, question: str) -> Mapping[int, int]:
+        with kafka_client.translated(f"asking for the {question.replace('_', ' ')} of {topic}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                places = [TopicPartition(topic, p) for p in sorted(await self._partitions(topic))]
+                answer = await getattr(self._probe, question)(places)
+        return {place.partition: offset for place, offset in answer.items()}
+
+    async def _partitions(self, topic: str) -> set[int]:
+        # Asking for a topic's metadata by name, every time: partitions may have been added.
+        found = await self._admin.describe_topics([topic])
+        partitions = {p["partition"] for p in found[0]["partitions"]}
+        if not partitions:
+            raise Transient(f"the topic {topic} is not there (error code {found[0]['error_code']})")
+        return partitions
+
+
+class _Admin:
+    """The admin client names its end `close`."""
+
+    def __init__(self, admin: AIOKafkaAdminClient) -> None:
+        self._client = admin
+
+    async def stop(self) -> None:
+        await self._client.close()
+
+
+@asynccontextmanager
+async def _reader(
+    settings: KafkaSettings, client_id: str, topic: str, offsets: Mapping[int, int]
+) -> AsyncIterator["PartitionReader"]:
+    consumer = AIOKafkaConsumer(
+        **kafka_client.connection(settings, client_id),
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
+    try:
+        with kafka_client.translated(f"opening a reader of {topic}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await consumer.start()
+                consumer.assign([TopicPartition(topic, partition) for partition in offsets])
+                for partition, offset in offsets.items():
+                    consumer.seek(TopicPartition(topic, partition), offset)
+        yield PartitionReader(consumer, topic, dict(offsets))
+    finally:
+        await kafka_client.stop(consumer)
+
+
+class PartitionReader:
+    """See `daemon.ports.Reader`."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, topic: str, positions: dict[int, int]) -> None:
+        self._consumer = consumer
+        self._topic = topic
+        self._positions = positions
+        self._suspect_at = asyncio.get_running_loop().time() + SUSPECT_SECONDS
+
+    async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
+        """See `daemon.ports.Reader.read`."""
+        with kafka_client.translated(f"reading {self._topic}"):
+            try:
+                found = await self._consumer.getmany(
+                    timeout_ms=int(max_wait_seconds * 1000), max_records=max_records
+                )
+            except kafka_errors.OffsetOutOfRangeError as error:
+                raise Held("offset_out_of_range", f"{self._topic}: {error}") from error
+            if not found:
+                await self._look_alive()
+                return ()
+        self._suspect_at = asyncio.get_running_loop().time() + SUSPECT_SECONDS
+        groups = list(found.values())
+        return groups[0] if len(groups) == 1 else [record for group in groups for record in group]
+
+    def position(self, partition: int) -> int:
+        """See `daemon.ports.Reader.position`."""
+        # Not Consumer.position(): that is a coroutine which waits for a position that is always there.
+        state = self._consumer._subscription.subscription.assignment.state_value(  # noqa: SLF001 - see above
+            TopicPartition(self._topic, partition)
+        )
+        position: int = state._position if state._position is not None else self._positions[partition]  # noqa: SLF001 - see above
+        return position
+
+    async def _look_alive(self) -> None:
+        """Fail when records are there and none come: the client's fetcher can die without a word."""
+        if self._consumer._fetcher.error_future.done():  # noqa: SLF001 - the only sign of its death
+            raise Transient(f"the reader of {self._topic} has died")
+        now = asyncio.get_running_loop().time()
+        if now < self._suspect_at:
+            return
+        self._suspect_at = now + SUSPECT_SECONDS
+        before = {p: self.position(p) for p in self._positions}
+        async with asyncio.timeout(ANSWER_SECONDS):
+            ends = await self._consumer.end_offsets([TopicPartition(self._topic, p) for p in before])
+        behind = [p.partition for p, end in ends.items() if before[p.partition] < end]
+        if behind and all(self.position(p) == before[p] for p in behind):
+            raise Transient(f"the reader of {self._topic} is stuck at {before}")

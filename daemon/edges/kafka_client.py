@@ -1,0 +1,105 @@
+"""What every Kafka client here shares: how to connect, how errors translate, how to stop in bounded time.
+
+libraries.md's findings are held in this one module: `stop()` may hang or raise a stray cancellation
+while brokers are away, so it is bounded, and then the client is closed by force.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from aiokafka import errors as kafka_errors
+
+from daemon.errors import Fenced, Held, Transient
+from daemon.settings import KafkaSettings
+
+STOP_SECONDS = 3.0
+
+DENIED = (
+    kafka_errors.TopicAuthorizationFailedError,
+    kafka_errors.GroupAuthorizationFailedError,
+    kafka_errors.TransactionalIdAuthorizationFailed,
+    kafka_errors.ClusterAuthorizationFailedError,
+)
+FENCED = (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch)
+
+
+class Stoppable(Protocol):
+    """A client of aiokafka."""
+
+    async def stop(self) -> None: ...  # noqa: D102 - the client's own word
+
+
+def connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
+    """The arguments that every client of the cluster takes."""
+    arguments: dict[str, Any] = {
+        "bootstrap_servers": list(settings.bootstrap_servers),
+        "client_id": client_id,
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.uses_tls:
+        arguments["ssl_context"] = _ssl_context(settings)
+    if settings.uses_sasl:
+        arguments["sasl_mechanism"] = settings.sasl_mechanism
+        arguments["sasl_plain_username"] = settings.sasl_username
+        arguments["sasl_plain_password"] = settings.read_sasl_password()
+    return arguments
+
+
+def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
+    cafile = None if settings.ssl_cafile is None else str(settings.ssl_cafile)
+    context = ssl.create_default_context(cafile=cafile)
+    if settings.ssl_certfile is not None:
+        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+    return context
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the client's errors into ours; `doing` names the act and the thing, for the operator.
+
+    Raises:
+        Fenced, Held, Transient: with the client's error as the cause.
+    """
+    try:
+        yield
+    except FENCED as error:
+        raise Fenced(f"{doing}: fenced") from error
+    except DENIED as error:
+        raise Held("not_permitted", f"{doing}: Kafka denies it ({type(error).__name__})") from error
+    except TimeoutError as error:
+        raise Transient(f"{doing}: no answer in time") from error
+    # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.
+    except (kafka_errors.KafkaError, AssertionError, OSError) as error:
+        raise Transient(f"{doing}: {type(error).__name__}: {error}") from error
+
+
+async def stop(client: Stoppable, seconds: float = STOP_SECONDS) -> None:
+    """Stop a client within a bounded time; by force where it does not."""
+    task = asyncio.ensure_future(client.stop())
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+            await _close_by_force(client)
+    await asyncio.wait({task}, timeout=seconds)
+    # A stray CancelledError of the client's own is no cancellation of ours: look, and drop it.
+    if task.done() and not task.cancelled():
+        task.exception()
+
+
+async def _close_by_force(client: Any) -> None:
+    """End what a hanging `stop()` leaves behind: the sender's task and the connections."""
+    sender = getattr(getattr(client, "_sender", None), "sender_task", None)
+    if sender is not None:
+        # Twice: the first cancellation is spent on the request in flight.
+        sender.cancel()
+        await asyncio.wait({sender}, timeout=0.1)
+        sender.cancel()
+        await asyncio.wait({sender}, timeout=0.5)
+    inner = getattr(client, "client", None) or getattr(client, "_client", None)
+    if inner is not None:
+        await asyncio.wait({asyncio.ensure_future(inner.close())}, timeout=0.5)

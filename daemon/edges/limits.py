@@ -1,0 +1,184 @@
+"""How much of Toloka this replica may use: requests a second, items a minute and a day.
+
+The limits hold for all replicas together; each is told its share, by its assigned partitions.
+"""
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from daemon.metrics import Metrics
+from daemon.ports import TolokaClock
+
+WINDOW_SECONDS = 60.0
+# A day's end is a matter of Toloka's clock, which can be corrected: look at it now and then.
+LONGEST_NAP_SECONDS = 60.0
+_DAY = timedelta(days=1)
+# A token that is all there but for rounding.
+_ROUNDING = 1e-9
+
+
+class _Queue:
+    """Lets one wait at a time, in the order they came, and wakes it when shares change."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self.turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._changed.set()
+
+    async def nap(self, seconds: float) -> None:
+        """Sleep, at most until shares change."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(min(seconds, LONGEST_NAP_SECONDS)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def count(self, flow: str, since: float) -> None:
+        """Add the time since then to what the flow has waited for limits."""
+        waited = asyncio.get_running_loop().time() - since
+        self._metrics.throttled_seconds.labels(flow).inc(waited)
+
+
+class RequestLimiter:
+    """A token bucket that holds one token: requests go out evenly, never above the rate in any second.
+
+    Args:
+        per_second: requests a second, of both flows and all replicas together.
+        metrics: counts the time spent waiting.
+    """
+
+    def __init__(self, per_second: float, metrics: Metrics) -> None:
+        self._per_second = per_second
+        self._fraction = 1.0
+        self._tokens = 1.0
+        self._counted_at = -math.inf
+        self._queue = _Queue(metrics)
+
+    def share(self, fraction: float) -> None:
+        """Use this part of the rate from now on, 0 to 1; with 0 no new place comes free."""
+        self._refill(asyncio.get_running_loop().time())
+        self._fraction = fraction
+        self._queue.wake()
+
+    async def take(self, flow: str) -> None:
+        """Wait for a place for one request; when cancelled, none is used up."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with self._queue.turn:
+                while (wait := self._wait_seconds(loop.time())) > 0:
+                    await self._queue.nap(wait)
+                self._tokens -= 1
+        finally:
+            self._queue.count(flow, began)
+
+    def _wait_seconds(self, now: float) -> float:
+        self._refill(now)
+        missing = 1.0 - self._tokens
+        if missing <= _ROUNDING:
+            return 0.0
+        rate = self._per_second * self._fraction
+        return missing / rate if rate else math.inf
+
+    def _refill(self, now: float) -> None:
+        gained = (now - self._counted_at) * self._per_second * self._fraction if self._fraction else 0.0
+        self._tokens = min(self._tokens + gained, 1.0)
+        self._counted_at = now
+
+
+@dataclass(eq=False, slots=True)
+class Place:
+    """A place under the quotas that was taken, for so many items."""
+
+    count: int
+    at: float
+    day: date
+
+
+class ItemQuota:
+    """Never more items than the quotas in any 60 seconds, nor in a day (UTC, by Toloka's clock).
+
+    Args:
+        per_minute: items of all replicas together.
+        per_day: likewise.
+        clock: says when a day ends.
+        metrics: counts the time spent waiting.
+    """
+
+    def __init__(self, per_minute: int, per_day: int, clock: TolokaClock, metrics: Metrics) -> None:
+        self._per_minute = per_minute
+        self._per_day = per_day
+        self._clock = clock
+        self._fraction = 1.0
+        self._window: deque[Place] = deque()
+        self._in_window = 0
+        self._day = date.min
+        self._in_day = 0
+        self._queue = _Queue(metrics)
+
+    def share(self, fraction: float) -> None:
+        """Use this part of the quotas from now on, 0 to 1."""
+        self._fraction = fraction
+        self._queue.wake()
+
+    async def take(self, count: int, flow: str) -> Place:
+        """Wait for a place for this many items; when cancelled, none is used up.
+
+        More than the whole share fit only where nothing else is counted.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with self._queue.turn:
+                while (wait := self.wait_seconds(count)) > 0:
+                    await self._queue.nap(wait)
+                return self._taken(count, loop.time())
+        finally:
+            self._queue.count(flow, began)
+
+    def _taken(self, count: int, now: float) -> Place:
+        place = Place(count, now, self._day)
+        self._window.append(place)
+        self._in_window += count
+        self._in_day += count
+        return place
+
+    def give_back(self, place: Place) -> None:
+        """Toloka has certainly not taken the items of this place: they count no longer."""
+        if self._window and self._window[0].at <= place.at:
+            self._in_window -= place.count
+        if place.day == self._day:
+            self._in_day -= place.count
+        place.count = 0
+
+    def wait_seconds(self, count: int) -> float:
+        """How long until this many items fit, were nobody else to take a place; 0 where they fit now."""
+        now = asyncio.get_running_loop().time()
+        return max(self._window_wait(count, now), self._day_wait(count, self._clock.now()))
+
+    def _window_wait(self, count: int, now: float) -> float:
+        while self._window and now - self._window[0].at >= WINDOW_SECONDS:
+            self._in_window -= self._window.popleft().count
+        fits = max(int(self._per_minute * self._fraction) - count, 0)
+        left, wait = self._in_window, 0.0
+        for place in self._window:
+            if left <= fits:
+                break
+            left -= place.count
+            wait = place.at + WINDOW_SECONDS - now
+        return wait
+
+    def _day_wait(self, count: int, now: datetime) -> float:
+        if now.date() != self._day:
+            self._day, self._in_day = now.date(), 0
+        if self._in_day <= max(int(self._per_day * self._fraction) - count, 0):
+            return 0.0
+        midnight = datetime.combine(now.date() + _DAY, datetime.min.time(), now.tzinfo)
+        return (midnight - now).total_seconds()

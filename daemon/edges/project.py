@@ -1,0 +1,125 @@
+"""A project and its app: what is asked once, before anything else (contract, A2 and A3)."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from daemon import content
+from daemon.edges.answers import CODE_LETTERS, MESSAGE_LETTERS, no_answer, refusal, text
+from daemon.edges.endpoint import path
+from daemon.edges.sending import LineError
+from daemon.edges.transport import Line, Probe
+from daemon.model import NotNow
+from daemon.ports import TolokaClock
+
+API = ("api", "app", "v0")
+ASK_SECONDS = 10.0
+# A project that was created a moment ago may not name its app yet.
+TRIES = 5
+WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """An app project.
+
+    Attributes:
+        id: the project's.
+        app_id: its app's.
+        name: the project's.
+        status: CREATING, READY, ERROR or ARCHIVED (whichever way Toloka spells it).
+        item_price: what one item costs, in the account's currency; None where Toloka does not say.
+        input_spec: field name to `{type, required, hidden, …}`.
+        output_spec: likewise.
+    """
+
+    id: str
+    app_id: str
+    name: str
+    status: str
+    item_price: Decimal | None
+    input_spec: Mapping[str, Mapping[str, Any]]
+    output_spec: Mapping[str, Mapping[str, Any]]
+
+
+def probe_of(project_id: str) -> Probe:
+    """The question that a line to a project's items asks to see whether Toloka is there."""
+    return Probe("project", path(*API, "app-projects", project_id))
+
+
+def items_path(project_id: str, *rest: str) -> str:
+    """The path of a project's items."""
+    return path(*API, "app-projects", project_id, "items", *rest)
+
+
+async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow:
+    """Ask for a project and its app.
+
+    Args:
+        line: a connection.
+        project_id: of the project.
+        clock: Toloka's.
+    """
+    for _ in range(TRIES - 1):
+        found = await _project(line, project_id, clock)
+        if found is not None:
+            return found
+        await asyncio.sleep(WAIT_SECONDS)
+    last = await _project(line, project_id, clock)
+    return last or NotNow("not_found", f"the project {project_id} does not name its app")
+
+
+async def _project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow | None:
+    """None where the project does not name its app, or names one that is not there."""
+    about = await _ask(line, probe_of(project_id), f"the project {project_id}", clock)
+    if isinstance(about, NotNow):
+        return about
+    app_id = about.get("app_id") or _members(about.get("app")).get("id")
+    if not isinstance(app_id, str) or not app_id:
+        return None
+    app = await _ask(line, Probe("app", path(*API, "apps", app_id)), f"the app {app_id}", clock)
+    if isinstance(app, NotNow):
+        return None if app.reason == "not_found" else app
+    status = text(about.get("status"), CODE_LETTERS)
+    return Project(
+        id=project_id,
+        app_id=app_id,
+        name=text(about.get("name"), MESSAGE_LETTERS),
+        status="ARCHIVED" if status == "ARCHIVE" else status,
+        item_price=_price(about.get("item_price")),
+        input_spec=_specification(app.get("input_spec")),
+        output_spec=_specification(app.get("output_spec")),
+    )
+
+
+async def _ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> Mapping[str, Any] | NotNow:
+    try:
+        answer = await line.request(probe.operation, "GET", probe.path, None, ASK_SECONDS)
+    except LineError as error:
+        return no_answer(asked, error)
+    if not answer.succeeded:
+        return refusal(asked, answer, clock.now())
+    try:
+        return content.parse(answer.body)
+    except content.ContentError as error:
+        line.unreadable(probe.operation)
+        return NotNow("unreachable", f"{asked}: {error}")
+
+
+def _members(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _specification(value: Any) -> Mapping[str, Mapping[str, Any]]:
+    """A rule that is no object says nothing: what breaks it is left to Toloka to refuse."""
+    return {name: rule for name, rule in _members(value).items() if isinstance(rule, dict)}
+
+
+def _price(value: Any) -> Decimal | None:
+    try:
+        price = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return price if price.is_finite() and price >= 0 else None

@@ -1,0 +1,112 @@
+"""What the cluster says of topics, and making those that are missing."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from daemon.edges import kafka_client
+from daemon.errors import Transient
+
+ANSWER_SECONDS = 20.0
+CREATED_SECONDS = 10.0
+ASK_AGAIN_SECONDS = 0.1
+REPLICATION = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that is there: its number of partitions and its settings, as Kafka spells them."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A topic to be made."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+class Topics:
+    """Questions about topics; `admin` is started by its owner."""
+
+    def __init__(self, admin: AIOKafkaAdminClient) -> None:
+        self._admin = admin
+
+    async def find(self, names: Collection[str]) -> Mapping[str, Topic]:
+        """Those of these topics that are there.
+
+        Raises:
+            Held: `not_permitted`.
+            Transient: Kafka cannot say now.
+        """
+        with kafka_client.translated(f"asking for the topics {', '.join(names)}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                described = await self._admin.describe_topics(list(names))
+                found = {topic["topic"]: len(topic["partitions"]) for topic in described if _there(topic)}
+                configs = await self._configs(list(found))
+        return {name: Topic(name, count, configs.get(name, {})) for name, count in found.items()}
+
+    async def _configs(self, names: list[str]) -> Mapping[str, Mapping[str, str]]:
+        if not names:
+            return {}
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        answers = await self._admin.describe_configs(resources)
+        rows = [row for answer in answers for row in answer.to_object()["resources"]]
+        # Who may not see a topic's settings still may use it: what is unknown is not insisted on.
+        return {row["resource_name"]: _values(row) for row in rows if row["error_code"] == 0}
+
+    async def create(self, wanted: Collection[Wanted]) -> None:
+        """Make these topics, and wait until the cluster shows them; another may make them meanwhile.
+
+        Raises:
+            Held: `not_permitted`.
+            Transient: Kafka did not make them.
+        """
+        with kafka_client.translated(f"making the topics {', '.join(topic.name for topic in wanted)}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                replicas = min(len((await self._admin.describe_cluster())["brokers"]), REPLICATION)
+                answer = await self._admin.create_topics([_new(topic, replicas) for topic in wanted])
+                for _, code, *_ in answer.topic_errors:
+                    error = kafka_errors.for_code(code)
+                    if error not in {kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError}:
+                        raise error
+        await self._wait_for({topic.name for topic in wanted})
+
+    async def _wait_for(self, names: set[str]) -> None:
+        try:
+            async with asyncio.timeout(CREATED_SECONDS):
+                # The cluster tells nobody when a topic is known everywhere: it must be asked.
+                while names - set(await self.find(names)):  # noqa: ASYNC110 - see above
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+        except TimeoutError as error:
+            raise Transient(f"the topics {', '.join(sorted(names))} were made, and are not shown") from error
+
+
+def _there(topic: Mapping[str, Any]) -> bool:
+    error = kafka_errors.for_code(topic["error_code"])
+    if error is kafka_errors.NoError:
+        return True
+    if error is kafka_errors.UnknownTopicOrPartitionError:
+        return False
+    raise error(topic["topic"])
+
+
+def _values(row: Mapping[str, Any]) -> Mapping[str, str]:
+    return {entry["config_names"]: entry["config_value"] for entry in row["config_entries"]}
+
+
+def _new(topic: Wanted, replicas: int) -> NewTopic:
+    configs = dict(topic.configs)
+    if replicas == REPLICATION:
+        configs["min.insync.replicas"] = str(REPLICATION - 1)
+    return NewTopic(topic.name, topic.partitions, replicas, topic_configs=configs)

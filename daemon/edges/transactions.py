@@ -1,0 +1,151 @@
+"""A transactional producer that is used until its first failure and then thrown away.
+
+After any failure the outcome may be unknown and the client's sequence numbers may have a gap (KIP-360
+is not implemented by aiokafka), so a writer is never mended: its owner opens the next one, whose start
+fences this one and waits for the end of whatever it left open (KIP-98).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from itertools import groupby
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka import errors as kafka_errors
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+
+from daemon.edges import kafka_client
+from daemon.errors import Transient
+from daemon.metrics import Metrics
+from daemon.model import Append, Transaction
+from daemon.settings import KafkaSettings
+
+# A frozen writer must not hold up the collector's reading for longer (design: topics and times).
+TRANSACTION_TIMEOUT_SECONDS = 30.0
+# Below the broker's timeout, so that a writer gives up before the broker does it for it.
+START_SECONDS = 25.0
+COMMIT_SECONDS = 20.0
+# The broker's default message.max.bytes is 1,048,588 for a whole batch of records.
+RECORD_BATCH_BYTES = 900_000
+# After a commit the coordinator is busy for some ms; aiokafka's 100 ms would be slept through each time.
+RETRY_BACKOFF_MS = 5
+
+
+@asynccontextmanager
+async def writer(
+    settings: KafkaSettings, client_id: str, transactional_id: str, metrics: Metrics
+) -> AsyncIterator["TransactionalWriter"]:
+    """Start a producer: predecessors are fenced, and their open transactions ended, when this enters.
+
+    Raises:
+        Held: `not_permitted`, naming the transactional id.
+        Transient: no start in time.
+    """
+    producer = AIOKafkaProducer(
+        **kafka_client.connection(settings, client_id),
+        transactional_id=transactional_id,
+        transaction_timeout_ms=int(TRANSACTION_TIMEOUT_SECONDS * 1000),
+        max_batch_size=RECORD_BATCH_BYTES,
+        retry_backoff_ms=RETRY_BACKOFF_MS,
+        linger_ms=0,
+    )
+    try:
+        with kafka_client.translated(f"starting the writer {transactional_id}"):
+            async with asyncio.timeout(START_SECONDS):
+                await producer.start()
+        yield TransactionalWriter(producer, transactional_id, metrics)
+    finally:
+        await kafka_client.stop(producer)
+
+
+class TransactionalWriter:
+    """See `daemon.ports.Writer`."""
+
+    def __init__(self, producer: AIOKafkaProducer, transactional_id: str, metrics: Metrics) -> None:
+        self._producer = producer
+        self._id = transactional_id
+        self._metrics = metrics
+        self._spent = False
+
+    async def transact(self, transaction: Transaction) -> None:
+        """See `daemon.ports.Writer.transact`."""
+        if self._spent:
+            raise Transient(f"the writer {self._id} has failed before")
+        self._spent = True
+        started = time.perf_counter()
+        deliveries: list[asyncio.Future[Any]] = []
+        try:
+            with kafka_client.translated(f"a transaction ({transaction.kind}) of {self._id}"):
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._carry_out(transaction, deliveries)
+        except Exception:
+            self._metrics.transaction_failures.labels(transaction.kind).inc()
+            raise
+        finally:
+            # The producer keeps the end of the transaction as a future of its own.
+            waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - see above
+            _forget([*deliveries, waiter] if waiter is not None else deliveries)
+        self._spent = False
+        seconds = time.perf_counter() - started
+        self._metrics.transaction_seconds.labels(transaction.kind).observe(seconds)
+
+    async def _carry_out(self, transaction: Transaction, deliveries: list["asyncio.Future[Any]"]) -> None:
+        await self._producer.begin_transaction()
+        try:
+            await self._send(transaction.appends, deliveries)
+            if (commit := transaction.offset) is not None:
+                place = TopicPartition(commit.topic, commit.partition)
+                what = OffsetAndMetadata(commit.offset, commit.metadata)
+                await self._producer.send_offsets_to_transaction({place: what}, commit.group)
+            # commit_transaction() would not notice a record that was refused: look at each first.
+            await asyncio.gather(*deliveries)
+        except kafka_errors.IllegalOperation:
+            # A denied write leaves the producer in a state where every call is "illegal"; the cause
+            # is in the deliveries.
+            for delivery in deliveries:
+                if delivery.done() and (cause := delivery.exception()) is not None:
+                    raise cause from None
+            raise
+        await self._producer.commit_transaction()
+
+    async def _send(self, appends: Iterable[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
+        for (topic, partition), group in groupby(sorted(appends, key=_place), key=_place):
+            for batch in self._packed(group):
+                # One by one: what was sent before a failure is looked at, too.
+                deliveries.append(  # noqa: PERF401 - see above
+                    await self._producer.send_batch(batch, topic, partition=partition)
+                )
+
+    def _packed(self, appends: Iterable[Append]) -> Iterable[Any]:
+        """Record batches, each below the broker's limit; a record above it goes alone and is refused."""
+        batch, count = self._producer.create_batch(), 0
+        now_ms = time.time_ns() // 1_000_000
+        for append in appends:
+            fields = {
+                "timestamp": append.timestamp_ms if append.timestamp_ms is not None else now_ms,
+                "key": append.key,
+                "value": append.value,
+                "headers": list(append.headers),
+            }
+            if batch.append(**fields) is None:
+                yield batch
+                batch, count = self._producer.create_batch(), 0
+                batch.append(**fields)
+            count += 1
+        if count:
+            yield batch
+
+
+def _place(append: Append) -> tuple[str, int]:
+    return append.topic, append.partition
+
+
+def _forget(deliveries: Iterable["asyncio.Future[Any]"]) -> None:
+    """Look at each outcome, so that none is reported as an exception that nobody retrieved."""
+    for delivery in deliveries:
+        if delivery.done() and not delivery.cancelled():
+            delivery.exception()
+        else:
+            delivery.add_done_callback(lambda done: done.cancelled() or done.exception())

@@ -1,0 +1,1 @@
+"""What the daemon does; no network here."""

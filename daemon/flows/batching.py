@@ -1,0 +1,150 @@
+"""Pure: what has been read and not yet sent, and when it makes a batch."""
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from daemon.model import Batch, DeadLetter, Flaw, Item, Record
+
+# What stands around the items in a request's body, with room to spare.
+ENVELOPE_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLimits:
+    """How large a batch may become: in items, and in bytes of the request's body."""
+
+    max_items: int
+    max_bytes: int
+
+
+class Limits(Protocol):
+    """How large the next batch may become."""
+
+    @property
+    def max_items(self) -> int: ...  # noqa: D102 - see above
+    @property
+    def max_bytes(self) -> int: ...  # noqa: D102 - see above
+
+
+class Allowance:
+    """Limits that learn: halved below what Toloka calls too large, and growing back step by step."""
+
+    GROWTH = 1.25
+
+    def __init__(self, limits: BatchLimits) -> None:
+        self._limits = limits
+        self.max_items = limits.max_items
+        self.max_bytes = limits.max_bytes
+
+    def refused(self, batch: Batch) -> None:
+        """A request of this size was too large."""
+        self.max_items = max(len(batch.items) // 2, 1)
+        self.max_bytes = max(_body_bytes(batch) // 2, ENVELOPE_BYTES)
+
+    def accepted(self, batch: Batch) -> None:
+        """A request of this size was not; when it used what it was allowed, the next may use more."""
+        if self.max_items < self._limits.max_items and len(batch.items) >= self.max_items:
+            self.max_items = min(int(self.max_items * self.GROWTH) + 1, self._limits.max_items)
+        if self.max_bytes < self._limits.max_bytes and 2 * _body_bytes(batch) >= self.max_bytes:
+            self.max_bytes = min(int(self.max_bytes * self.GROWTH), self._limits.max_bytes)
+
+
+def _body_bytes(batch: Batch) -> int:
+    return ENVELOPE_BYTES + sum(len(item.body) + 1 for item in batch.items)
+
+
+class Filling:
+    """Sorts records into the next batch of one partition.
+
+    Every record counts as one, whatever becomes of it, so that a transaction stays small even where all
+    are dead letters.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partition: int,
+        first: int,
+        limits: Limits,
+        read: Callable[[Record], Item | Flaw],
+    ) -> None:
+        self._topic = topic
+        self._partition = partition
+        self._read = read
+        self._limits = limits
+        self._first = first
+        self._waiting: deque[Record] = deque()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._end = self._first
+        self._items: list[Item] = []
+        self._dead: list[DeadLetter] = []
+        self._skipped = 0
+        self._bytes = ENVELOPE_BYTES
+        self.full = False
+
+    @property
+    def empty(self) -> bool:
+        """Nothing has been read since the last batch was taken."""
+        return self._end == self._first
+
+    @property
+    def room(self) -> int:
+        """How many more records may be added; never above what the batch may hold."""
+        return max(self._limits.max_items - self._count - len(self._waiting), 0)
+
+    @property
+    def _count(self) -> int:
+        return len(self._items) + len(self._dead) + self._skipped
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
+        self._waiting.extend(records)
+        while self._waiting and not self.full:
+            self._sort(self._waiting[0])
+
+    def _sort(self, record: Record) -> None:
+        """Put the first waiting record where it belongs, if it still fits."""
+        found = None if record.value is None else self._read(record)
+        size = _size(record, found)
+        if self._count and (
+            self._bytes + size > self._limits.max_bytes or self._count >= self._limits.max_items
+        ):
+            self.full = True
+            return
+        self._waiting.popleft()
+        if found is None:
+            self._skipped += 1
+        elif isinstance(found, Flaw):
+            self._dead.append(DeadLetter(record, found))
+        else:
+            self._items.append(found)
+        self._bytes += size
+        self._end = record.offset + 1
+        self.full = self._count >= self._limits.max_items or self._bytes >= self._limits.max_bytes
+
+    def take(self) -> Batch:
+        """The batch as it is; the next one begins with what was waiting."""
+        batch = Batch(
+            self._topic,
+            self._partition,
+            self._first,
+            self._end,
+            tuple(self._items),
+            tuple(self._dead),
+            self._skipped,
+        )
+        self._first = self._end
+        self._begin()
+        self.add(())
+        return batch
+
+
+def _size(record: Record, found: Item | Flaw | None) -> int:
+    """What a record takes of the limit: its place in the body, or in the dead letter topic."""
+    if isinstance(found, Item):
+        return len(found.body) + 1
+    return len(record.value or b"")

@@ -1,0 +1,251 @@
+"""Pure: bytes to and from the records of the topics (design: records).
+
+The ledger's value is packed, for it is kept in memory by the million: version, batch, topic, partition,
+offset, timestamp, submitted_at, content hash, key, headers. The rest is JSON.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import msgspec
+
+from daemon.model import Cursor, Headers, Intent, Item
+
+VERSION = 1
+# One more than is written, so that a release can be rolled back.
+NEWEST_READABLE = VERSION + 1
+MARK_PREFIX = b"offset/"
+# Written once Toloka has given back other content than it was sent: from then on comparing proves nothing.
+ALTERED_KEY = b"altered"
+ORIGIN_HEADER = "tolokad-origin"
+FOREIGN = ("", -1, -1)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+# version, batch end, partition, offset, timestamp in ms, submitted_at in µs, content hash, topic length
+_HEAD = struct.Struct(">BQIQqqQB")
+_LENGTH = struct.Struct(">i")
+_NONE = -1
+_json = msgspec.json.Encoder()
+
+
+class UnreadableError(ValueError):
+    """Bytes of ours that are damaged, or newer than this release reads."""
+
+
+class Origin(NamedTuple):
+    """Which input record an item came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Entry(NamedTuple):
+    """A ledger record, unpacked: an open item."""
+
+    origin: Origin
+    batch_end: int
+    submitted_at: datetime
+    content_hash: int
+    key: bytes | None
+    headers: Headers
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """The moment so many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def iso(moment: datetime) -> str:
+    """UTC, ISO 8601 with `Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+# --- ledger ----------------------------------------------------------------------------------------------
+
+
+def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Iterable[bytes]:
+    """The ledger's value for each item of one batch."""
+    submitted = micros(submitted_at)
+    for record, _, content_hash, _ in items:
+        topic = record.topic.encode()
+        head = _HEAD.pack(
+            VERSION,
+            batch_end,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            submitted,
+            content_hash,
+            len(topic),
+        )
+        yield b"".join((head, topic, _sized(record.key), *_packed_headers(record.headers)))
+
+
+def _packed_headers(headers: Headers) -> Iterable[bytes]:
+    for name, value in headers:
+        yield _sized(name.encode())
+        yield _sized(value)
+
+
+def _sized(data: bytes | None) -> bytes:
+    return _LENGTH.pack(_NONE) if data is None else _LENGTH.pack(len(data)) + data
+
+
+def unpack_entry(packed: bytes) -> Entry:
+    """The open item that a ledger value describes.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    try:
+        version, end, partition, offset, timestamp, submitted, content_hash, size = _HEAD.unpack_from(packed)
+        _insist_readable(version)
+        at = _HEAD.size + size
+        origin = Origin(packed[_HEAD.size : at].decode(), partition, offset, timestamp)
+        fields = list(_unsized(packed, at))
+        names = [name.decode() for name in fields[1::2] if name is not None]
+        headers = tuple(zip(names, fields[2::2], strict=True))
+    except (struct.error, ValueError, IndexError) as error:
+        raise UnreadableError(f"a ledger record is damaged: {error}") from error
+    return Entry(origin, end, from_micros(submitted), content_hash, fields[0], headers)
+
+
+def _unsized(packed: bytes, at: int) -> Iterable[bytes | None]:
+    while at < len(packed):
+        (size,) = _LENGTH.unpack_from(packed, at)
+        at += _LENGTH.size
+        yield None if size == _NONE else packed[at : at + size]
+        at += max(size, 0)
+    if at != len(packed):
+        raise UnreadableError("a ledger record is cut short")
+
+
+def check_entry(packed: bytes) -> None:
+    """Insist that a ledger value is one that this release reads.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    if len(packed) < _HEAD.size:
+        raise UnreadableError("a ledger record is cut short")
+    _insist_readable(packed[0])
+
+
+def peek_origin(packed: bytes) -> tuple[str, int, int]:
+    """Topic, partition and offset of an entry's origin, without unpacking the rest."""
+    head = _HEAD.unpack_from(packed)
+    return packed[_HEAD.size : _HEAD.size + head[7]].decode(), head[2], head[3]
+
+
+def peek_submitted(packed: bytes) -> datetime:
+    """When an entry's item was submitted, without unpacking the rest."""
+    return from_micros(_HEAD.unpack_from(packed)[5])
+
+
+def peek_hash(packed: bytes) -> int:
+    """An entry's content hash, without unpacking the rest."""
+    content_hash: int = _HEAD.unpack_from(packed)[6]
+    return content_hash
+
+
+def peek_batch(packed: bytes) -> tuple[int, int]:
+    """What entries of one batch have in common: the input partition and the batch's end."""
+    head = _HEAD.unpack_from(packed)
+    return head[2], head[1]
+
+
+def tombstone_headers(origin: Origin | None) -> Headers:
+    """What a tombstone still says of the item that it closes; without origin, that it was foreign."""
+    topic, partition, offset = (origin.topic, origin.partition, origin.offset) if origin else FOREIGN
+    return ((ORIGIN_HEADER, f"{topic}/{partition}/{offset}".encode()),)
+
+
+def tombstone_origin(headers: Headers) -> tuple[str, int, int] | None:
+    """Topic, partition and offset that a tombstone names; None where it names none."""
+    named = dict(headers).get(ORIGIN_HEADER)
+    if named is None:
+        return None
+    topic, partition, offset = named.decode().rsplit("/", 2)
+    return topic, int(partition), int(offset)
+
+
+def mark_key(topic: str, partition: int) -> bytes:
+    """The key of a partition's mark in the ledger."""
+    return MARK_PREFIX + f"{topic}/{partition}".encode()
+
+
+def mark_value(offset: int) -> bytes:
+    """The last settled offset of a partition."""
+    return _json.encode({"v": VERSION, "offset": offset})
+
+
+# --- intent ----------------------------------------------------------------------------------------------
+
+
+def intent_metadata(intent: Intent) -> str:
+    """The metadata of a committed offset that announces an attempt; far below Kafka's 4,096 bytes."""
+    fields = {"v": VERSION, "attempt": intent.attempt, "end": intent.end}
+    return _json.encode({**fields, "since": iso(intent.since), "at": iso(intent.at)}).decode()
+
+
+def read_intent(metadata: str) -> Intent | None:
+    """The intent that committed metadata holds; None where it is empty.
+
+    Raises:
+        UnreadableError: the metadata is somebody else's, damaged, or of a newer release.
+    """
+    if not metadata:
+        return None
+    try:
+        fields = msgspec.json.decode(metadata)
+        _insist_readable(fields["v"])
+        return Intent(str(fields["attempt"]), int(fields["end"]), _time(fields["since"]), _time(fields["at"]))
+    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+        raise UnreadableError(
+            f"the committed offset's metadata is not an intent: {metadata[:200]!r}"
+        ) from error
+
+
+def _time(value: Any) -> datetime:
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    moment = datetime.fromisoformat(value)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _insist_readable(version: object) -> None:
+    if not isinstance(version, int) or not 1 <= version <= NEWEST_READABLE:
+        raise UnreadableError(f"version {version} is not one of 1 to {NEWEST_READABLE}")
+
+
+# --- cursor ----------------------------------------------------------------------------------------------
+
+
+def cursor_value(cursor: Cursor) -> bytes:
+    """The value of the cursor's record."""
+    fields = {"v": VERSION, "item_id": cursor.item_id, "finished_at": iso(cursor.finished_at)}
+    return _json.encode({**fields, "published": cursor.published})
+
+
+def read_cursor(value: bytes) -> Cursor:
+    """The cursor in a record's value.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    try:
+        fields = msgspec.json.decode(value)
+        _insist_readable(fields["v"])
+        return Cursor(fields["item_id"], _time(fields["finished_at"]), int(fields.get("published", 0)))
+    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+        raise UnreadableError(f"the cursor is unreadable: {value[:200]!r}") from error

@@ -1,0 +1,210 @@
+"""One project's way back: tail what finishes, publish what is open, in one transaction a page."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from random import Random
+
+import structlog
+
+from daemon.errors import Fenced, Held, Transient
+from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.foreign import Foreign
+from daemon.flows.holding import Backoff, Gate, Hold, Holds
+from daemon.flows.sweeping import Overlapping, Sweeping
+from daemon.flows.waiting import pause
+from daemon.flows.watching import CollectWatch
+from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
+from daemon.ports import Kafka, Reader, Results, TolokaClock
+
+# So many pages without any progress, and the tail goes on by time.
+PATIENCE_PAGES = 3
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often the collector looks, and how much at a time."""
+
+    interval_seconds: float
+    page_size: int
+    overlap_every_seconds: float
+    sweep_after: timedelta
+    sweep_every_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What the collector works with."""
+
+    kafka: Kafka
+    api: Results
+    toloka_clock: TolokaClock
+    gate: Gate
+    holds: Holds
+    watch: CollectWatch
+    rng: Random
+    new_incarnation: Callable[[], str]
+
+
+class Collecting:
+    """The collector, from take-over until it is told to stop.
+
+    Args:
+        transactional_id: what keeps two collectors of the project apart.
+        opening: how its book is opened.
+        desk: what it works with.
+        rhythm: how often it looks.
+        foreign: what is done with items that somebody else created.
+        still_ours: returns once the group has confirmed that we collect, or the event is set.
+    """
+
+    def __init__(
+        self,
+        transactional_id: str,
+        opening: Opening,
+        desk: Desk,
+        rhythm: Rhythm,
+        foreign: Foreign,
+        still_ours: Callable[[asyncio.Event], Awaitable[None]],
+    ) -> None:
+        self._id = transactional_id
+        self._opening = opening
+        self._desk = desk
+        self._rhythm = rhythm
+        self._foreign = foreign
+        self._still_ours = still_ours
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Collect until the event is set; after any failure start over from what Kafka says."""
+        backoff = Backoff(self._desk.rng)
+        while not stopping.is_set():
+            try:
+                await self._go(backoff, stopping)
+            except Fenced as fenced:
+                log.warning("fenced", detail=str(fenced))
+                await self._still_ours(stopping)
+            except Held as held:
+                with self._desk.holds.holding(Hold("collect", held.reason, held.detail)):
+                    await pause(backoff.seconds(), stopping)
+            except Transient as failure:
+                log.warning("starting_over", flow="collect", detail=str(failure))
+                await pause(backoff.seconds(), stopping)
+            finally:
+                self._desk.watch.released()
+
+    async def _go(self, backoff: Backoff, stopping: asyncio.Event) -> None:
+        desk = self._desk
+        async with (
+            desk.kafka.writer(self._id) as writer,
+            open_book(
+                desk.kafka, self._opening, writer, desk.toloka_clock, desk.watch, desk.new_incarnation()
+            ) as (book, reader),
+        ):
+            desk.watch.active(collecting=True)
+            following = asyncio.ensure_future(book.follow(reader))
+            tailing = asyncio.ensure_future(self._tail(book, reader, backoff, stopping))
+            try:
+                await asyncio.wait({following, tailing}, return_when=asyncio.FIRST_COMPLETED)
+                (tailing if tailing.done() else following).result()
+            finally:
+                for task in (following, tailing):
+                    task.cancel()
+                await asyncio.wait({following, tailing})
+
+    async def _tail(self, book: Book, reader: Reader, backoff: Backoff, stopping: asyncio.Event) -> None:
+        """Page after page; when there is none for now, second looks until the next is due."""
+        desk, rhythm, stuck = self._desk, self._rhythm, 0
+        looks = self._second_looks(book, reader)
+        while not stopping.is_set():
+            await desk.gate.wait(stopping)
+            match await desk.api.tail(book.cursor, rhythm.page_size):
+                case NotNow() as no:
+                    desk.gate.shut(no)
+                    continue
+                case UnknownCursor():
+                    await self._go_on_by_time(book)
+                case Page(items, has_more):
+                    progress = await self._publish(book, items)
+                    stuck = 0 if progress or not (items or has_more) else stuck + 1
+                    if stuck >= PATIENCE_PAGES:
+                        await self._go_on_by_time(book)
+                        stuck = 0
+                    elif progress and has_more:
+                        continue
+            desk.gate.open()
+            backoff.reset()
+            desk.watch.looked(book.cursor, book.ledger)
+            await looks.until_due(rhythm.interval_seconds, stopping)
+
+    def _second_looks(self, book: Book, reader: Reader) -> "_SecondLooks":
+        desk, rhythm = self._desk, self._rhythm
+        overlapping = Overlapping(desk.api, self._opening.overlap, rhythm.overlap_every_seconds)
+        sweeping = Sweeping(
+            desk.api,
+            desk.kafka,
+            desk.toloka_clock,
+            desk.watch,
+            rhythm.sweep_after,
+            rhythm.sweep_every_seconds,
+        )
+        return _SecondLooks(book, reader, overlapping, sweeping, self._foreign)
+
+    async def _publish(self, book: Book, items: Sequence[Finished]) -> bool:
+        """Publish a page and move the cursor to its end; False where nothing came of it."""
+        before, cursor = book.cursor, _behind(book.cursor, items)
+        results = await book.publish(items, "tail", cursor)
+        return results > 0 or (cursor.finished_at, cursor.item_id) != (before.finished_at, before.item_id)
+
+    async def _go_on_by_time(self, book: Book) -> None:
+        """Leave the item behind that Toloka no longer knows, or that it answers with again and again."""
+        self._desk.watch.fell_back()
+        log.warning("cursor_fallback", item_id=book.cursor.item_id)
+        since = book.cursor.finished_at - self._opening.overlap
+        await book.publish((), "tail", replace(book.cursor, item_id=None))
+        async for items in self._desk.api.finished(since, self._desk.toloka_clock.now()):
+            await book.publish(items, "tail", _behind(book.cursor, items))
+
+
+class _SecondLooks:
+    """Overlap, sweep and foreign items: whatever is due, between two looks at the tail."""
+
+    def __init__(
+        self, book: Book, reader: Reader, overlapping: Overlapping, sweeping: Sweeping, foreign: Foreign
+    ) -> None:
+        self._book = book
+        self._reader = reader
+        self._overlapping = overlapping
+        self._sweeping = sweeping
+        self._foreign = foreign
+
+    async def until_due(self, seconds: float, stopping: asyncio.Event) -> None:
+        """Look, a page at a time, while there is something to look for; return when the time is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while (left := end - loop.time()) > 0 and not stopping.is_set():
+            if not await self._look(loop.time()):
+                await pause(left, stopping)
+                return
+
+    async def _look(self, now: float) -> bool:
+        try:
+            return (
+                await self._overlapping.step(self._book, now)
+                or await self._sweeping.step(self._book, now)
+                or await self._foreign.step(self._book, self._reader, now)
+            )
+        except Held as held:
+            # A second look that Toloka does not answer holds nothing up: the next one is due soon.
+            log.warning("look_failed", reason=held.reason, detail=held.detail)
+            return False
+
+
+def _behind(cursor: Cursor, items: Sequence[Finished]) -> Cursor:
+    """The cursor behind the last of these items that has finished; never going back."""
+    for item in reversed(items):
+        if item.finished_at is not None and item.finished_at >= cursor.finished_at:
+            return replace(cursor, item_id=item.item_id, finished_at=item.finished_at)
+    return cursor

@@ -1,0 +1,96 @@
+"""The next batch fills while the one before it is under way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from daemon.flows.batching import Filling
+from daemon.flows.waiting import pause
+from daemon.model import Batch
+from daemon.ports import Reader
+
+READ_SECONDS = 1.0
+
+
+class Source:
+    """Batches of one partition, in order.
+
+    A batch is given out when it is full or when its first record has waited for `linger_seconds`; while
+    nobody asks for it, it goes on growing up to its limits, and then reading stops.
+    """
+
+    def __init__(self, reader: Reader, filling: Filling, linger_seconds: float) -> None:
+        self._reader = reader
+        self._filling = filling
+        self._linger_seconds = linger_seconds
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._begun_at = 0.0
+
+    async def fill(self) -> None:
+        """Read for ever, as long as there is room."""
+        while True:
+            await self._room.wait()
+            records = await self._reader.read(max(self._filling.room, 1), READ_SECONDS)
+            if records:
+                if self._filling.empty:
+                    self._begun_at = asyncio.get_running_loop().time()
+                self._filling.add(records)
+                self._note()
+
+    def _note(self) -> None:
+        if not self._filling.empty:
+            self._arrived.set()
+        if self._filling.full:
+            self._full.set()
+            self._room.clear()
+
+    async def next(self) -> Batch:
+        """Wait for the next batch."""
+        await self._arrived.wait()
+        left = self._begun_at + self._linger_seconds - asyncio.get_running_loop().time()
+        if left > 0:
+            await pause(left, self._full)
+        batch = self._filling.take()
+        self._arrived.clear()
+        self._full.clear()
+        self._room.set()
+        self._begun_at = asyncio.get_running_loop().time()
+        self._note()
+        return batch
+
+
+@asynccontextmanager
+async def filled(source: Source, until: asyncio.Event) -> AsyncIterator[AsyncIterator[Batch]]:
+    """The source's batches, until the event is set; reading goes on beside the one who uses them.
+
+    Raises:
+        Held, Transient: what the reader raises, once the batches before it have been given out.
+    """
+    filler = asyncio.ensure_future(source.fill())
+    ending = asyncio.ensure_future(until.wait())
+    try:
+        yield _batches(source, filler, ending)
+    finally:
+        for task in (filler, ending):
+            task.cancel()
+        await asyncio.wait({filler, ending})
+
+
+async def _batches(
+    source: Source, filler: asyncio.Future[Any], ending: asyncio.Future[Any]
+) -> AsyncIterator[Batch]:
+    while not ending.done():
+        asked = asyncio.ensure_future(source.next())
+        try:
+            await asyncio.wait([asked, filler, ending], return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                return
+            if not asked.done():
+                filler.result()
+            yield await asked
+        finally:
+            asked.cancel()

@@ -1,0 +1,204 @@
+"""The collector's book: what is open, where the cursor stands, and the one pen that changes both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from daemon.errors import ConfigurationError
+from daemon.flows import codec
+from daemon.flows.ledger import Ledger
+from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
+from daemon.flows.watching import CollectWatch
+from daemon.model import Cursor, Finished, Transaction
+from daemon.ports import Kafka, Reader, TolokaClock, Writer
+
+READ_RECORDS = 10_000
+READ_SECONDS = 1.0
+# Finished items that wait for their ledger record, at most; what does not fit is found by the sweep.
+WAITING_ITEMS = 20_000
+SKEW = timedelta(seconds=60)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a book is opened: where it writes, how far back is looked, and where a new cursor starts."""
+
+    outlets: Outlets
+    overlap: timedelta
+    start_at: datetime | None
+
+
+class Book:
+    """What the collector knows. Memory changes when, and only when, a transaction has committed.
+
+    `overdue` holds ids of items whose record came when the cursor had long passed them.
+    """
+
+    def __init__(
+        self,
+        opening: Opening,
+        ledger: Ledger,
+        cursor: Cursor,
+        writer: Writer,
+        clock: TolokaClock,
+        watch: CollectWatch,
+    ) -> None:
+        self._overlap = opening.overlap
+        self.ledger_topic = opening.outlets.ledger_topic
+        self._writer = writer
+        self._clock = clock
+        self._watch = watch
+        self._publisher = Publisher(opening.outlets, ledger, clock)
+        self._pen = asyncio.Lock()
+        self.ledger = ledger
+        self.cursor = cursor
+        self.waiting: dict[str, Finished] = {}
+        self.overdue: set[str] = set()
+
+    async def publish(self, items: Sequence[Finished], found_by: str, cursor: Cursor | None = None) -> int:
+        """Publish what is open among these and move the cursor; returns how many results that made.
+
+        Raises:
+            Fenced, Held, Transient: nothing is known to have been written; the book must be opened anew.
+        """
+        async with self._pen:
+            publication = self._publisher.publication(items)
+            await self._commit(publication, found_by, cursor)
+            self._let_wait(items)
+        return len(publication.results)
+
+    async def publish_foreign(self, items: Iterable[Finished]) -> None:
+        """Publish items that somebody else created."""
+        async with self._pen:
+            await self._commit(self._publisher.foreign(items), "tail", None)
+
+    async def bury(self, prepare: Callable[[Publisher], Publication]) -> None:
+        """Write the dead letters that `prepare` makes of open items."""
+        async with self._pen:
+            await self._commit(prepare(self._publisher), "sweep", None)
+
+    async def _commit(self, publication: Publication, found_by: str, cursor: Cursor | None) -> None:
+        if cursor is not None:
+            cursor = replace(cursor, published=self.cursor.published + len(publication.results))
+        if not publication.appends and cursor in {None, self.cursor}:
+            return
+        await self._writer.transact(self._publisher.transaction(publication, cursor))
+        self.ledger.apply(publication.changes, codec.micros(self._clock.now()) // 1000)
+        self.ledger.altered = self.ledger.altered or publication.altered
+        if cursor is not None:
+            self.cursor = cursor
+            self.ledger.forget_before(_horizon_ms(cursor, self._overlap))
+        self._watch.published(publication, found_by)
+
+    def _let_wait(self, items: Iterable[Finished]) -> None:
+        """Remember finished items whose ledger record has not come yet, the latest ones first."""
+        for item in items:
+            if item.status in TERMINAL and not self.knows(item.item_id):
+                self.waiting[item.item_id] = item
+        while len(self.waiting) > WAITING_ITEMS:
+            del self.waiting[next(iter(self.waiting))]
+
+    def knows(self, item_id: str) -> bool:
+        """Open, or closed not long ago."""
+        return self.ledger.find(item_id) is not None or self.ledger.was_closed(item_id)
+
+    async def follow(self, reader: Reader) -> None:
+        """Read on in the ledger for ever; publish what has waited for its record."""
+        while True:
+            records = await reader.read(READ_RECORDS, READ_SECONDS)
+            async with self._pen:
+                opened = [key.decode() for record in records if (key := self.ledger.note(record)) is not None]
+            waited = [item for item_id in opened if (item := self.waiting.pop(item_id, None)) is not None]
+            self._note_overdue(opened)
+            if waited:
+                await self.publish(waited, "tail")
+
+    def _note_overdue(self, opened: Iterable[str]) -> None:
+        passed = self.cursor.finished_at - self._overlap
+        for item_id in opened:
+            entry = self.ledger.find(item_id)
+            if entry is not None and codec.peek_submitted(entry.packed) < passed:
+                self.overdue.add(item_id)
+
+
+@asynccontextmanager
+async def open_book(
+    kafka: Kafka,
+    opening: Opening,
+    writer: Writer,
+    clock: TolokaClock,
+    watch: CollectWatch,
+    incarnation: str,
+) -> AsyncIterator[tuple[Book, Reader]]:
+    """Read cursor and ledger to their ends, after the writer has fenced every predecessor.
+
+    The ends are high watermarks: behind an open transaction of another partition there may be tombstones
+    that are committed, and what they closed must not be published again.
+
+    Raises:
+        ConfigurationError: the topics hold another project's cursor, or a newer release's records.
+        Transient: Kafka failed.
+    """
+    cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
+    found = await _read_cursor(kafka, cursor_topic, opening.outlets.project)
+    horizon = 0 if found is None else _horizon_ms(found, opening.overlap)
+    ledger = Ledger(incarnation, horizon)
+    ends = await kafka.end_offsets(ledger_topic)
+    async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
+        await _read_ledger(reader, ends, ledger)
+        cursor = found or _first_cursor(opening, ledger, clock)
+        book = Book(opening, ledger, cursor, writer, clock, watch)
+        if found is None:
+            append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
+            await writer.transact(Transaction("results", [append]))
+        log.info("collecting", open_items=len(ledger), cursor=codec.iso(cursor.finished_at))
+        yield book, reader
+
+
+async def _read_ledger(reader: Reader, ends: Mapping[int, int], ledger: Ledger) -> None:
+    try:
+        while any(reader.position(p) < end for p, end in ends.items()):
+            for record in await reader.read(READ_RECORDS, READ_SECONDS):
+                ledger.note(record)
+    except codec.UnreadableError as error:
+        raise ConfigurationError(f"the ledger cannot be read: {error}") from error
+
+
+async def _read_cursor(kafka: Kafka, topic: str, project: str) -> Cursor | None:
+    """The project's cursor; partition 0 holds it."""
+    found = None
+    end = (await kafka.end_offsets(topic))[0]
+    async with kafka.reader(topic, {0: (await kafka.start_offsets(topic))[0]}) as reader:
+        while reader.position(0) < end:
+            for record in await reader.read(READ_RECORDS, READ_SECONDS):
+                found = _cursor_in(record.key, record.value, topic, project)
+    return found
+
+
+def _cursor_in(key: bytes | None, value: bytes | None, topic: str, project: str) -> Cursor | None:
+    if key != project.encode():
+        raise ConfigurationError(
+            f"the topic {topic} holds the cursor of another project, {(key or b'').decode(errors='replace')},"
+            f" and not only that of {project}: give each project its own TOLOKAD_KAFKA__GROUP_ID"
+        )
+    try:
+        return None if value is None else codec.read_cursor(value)
+    except codec.UnreadableError as error:
+        raise ConfigurationError(f"the cursor in {topic} cannot be read: {error}") from error
+
+
+def _first_cursor(opening: Opening, ledger: Ledger, clock: TolokaClock) -> Cursor:
+    """Where to begin; not behind the time when what is open already was submitted."""
+    begin = opening.start_at or clock.now()
+    oldest = ledger.oldest()
+    return Cursor(None, begin if oldest is None else min(begin, oldest - SKEW))
+
+
+def _horizon_ms(cursor: Cursor, overlap: timedelta) -> int:
+    return codec.micros(cursor.finished_at - overlap - SKEW) // 1000

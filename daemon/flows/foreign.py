@@ -1,0 +1,72 @@
+"""Finished items that nobody here asked for: when are they certainly somebody else's?"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+
+from daemon.flows import codec
+from daemon.flows.following import SKEW, Book
+from daemon.flows.watching import CollectWatch
+from daemon.model import Finished
+from daemon.ports import Kafka, Reader
+
+EVERY_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Foreign:
+    """Judges the items that wait for a ledger record.
+
+    An item of ours exists only after its intent was written, and its ledger record replaces that intent:
+    one that is older than every intent standing now, and that the ledger, read to its end afterwards,
+    does not have, was created by somebody else.
+    """
+
+    def __init__(
+        self, kafka: Kafka, group: str, input_topic: str, watch: CollectWatch, *, publish: bool
+    ) -> None:
+        self._kafka = kafka
+        self._group = group
+        self._topic = input_topic
+        self._watch = watch
+        self._publish = publish
+        self._due_at = 0.0
+        self._pending: tuple[Sequence[str], dict[int, int]] | None = None
+
+    async def step(self, book: Book, reader: Reader, now: float) -> bool:
+        """Judge what waits, if that is due; False when there is nothing to do now."""
+        if self._pending is not None:
+            return await self._judge(book, reader)
+        if not book.waiting or now < self._due_at:
+            return False
+        self._due_at = now + EVERY_SECONDS
+        oldest = await self._oldest_intent()
+        suspects = [
+            i for i, item in book.waiting.items() if oldest is None or item.created_at < oldest - SKEW
+        ]
+        if suspects:
+            ends = await self._kafka.end_offsets(book.ledger_topic)
+            self._pending = (suspects, dict(ends))
+        return False
+
+    async def _judge(self, book: Book, reader: Reader) -> bool:
+        """Once the ledger has been read to where it ended then, what still waits is foreign."""
+        if self._pending is None or any(reader.position(p) < end for p, end in self._pending[1].items()):
+            return False
+        suspects, self._pending = self._pending[0], None
+        found = [item for i in suspects if (item := book.waiting.pop(i, None)) is not None]
+        foreign: list[Finished] = [item for item in found if not book.knows(item.item_id)]
+        if foreign:
+            self._watch.foreign(len(foreign))
+            log.info("foreign_items", items=len(foreign), published=self._publish)
+        if foreign and self._publish:
+            await book.publish_foreign(foreign)
+        return True
+
+    async def _oldest_intent(self) -> datetime | None:
+        partitions = await self._kafka.end_offsets(self._topic)
+        committed = await self._kafka.committed(self._group, self._topic, list(partitions))
+        intents = (codec.read_intent(found.metadata) for found in committed.values())
+        return min((intent.since for intent in intents if intent is not None), default=None)

@@ -1,0 +1,146 @@
+"""Waiting on purpose, and being seen to wait."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+import structlog
+
+from daemon.flows.waiting import pause
+from daemon.metrics import Metrics
+from daemon.model import NotNow
+
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 30.0
+# Longer than any probe takes: a place whose prober died is given to the next one.
+PROBE_SECONDS = 120.0
+# Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
+LONGEST_OBEYED_SECONDS = 3600.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What is held, why, and in a sentence for the operator."""
+
+    flow: str
+    reason: str
+    detail: str
+    partition: int | None = None
+
+
+class Holds:
+    """Everything that is held now: on the status page, in `tolokad_held`, and in the log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._now: dict[int, Hold] = {}
+        self._last = 0
+
+    def __iter__(self) -> Iterator[Hold]:
+        return iter(tuple(self._now.values()))
+
+    def begin(self, hold: Hold) -> int:
+        """Show a hold; returns the number to end it by."""
+        self._last += 1
+        self._now[self._last] = hold
+        self._metrics.held.labels(hold.flow, hold.reason).inc()
+        log.warning("held", flow=hold.flow, reason=hold.reason, detail=hold.detail, partition=hold.partition)
+        return self._last
+
+    def end(self, number: int) -> None:
+        """Show a hold no longer."""
+        hold = self._now.pop(number)
+        self._metrics.held.labels(hold.flow, hold.reason).dec()
+        log.info("released", flow=hold.flow, reason=hold.reason, partition=hold.partition)
+
+    @contextmanager
+    def holding(self, hold: Hold) -> Iterator[None]:
+        """Show a hold for as long as the block lasts."""
+        number = self.begin(hold)
+        try:
+            yield
+        finally:
+            self.end(number)
+
+
+class Backoff:
+    """Growing waits with full jitter, from `first` to `longest` seconds."""
+
+    def __init__(
+        self, rng: Random, first: float = FIRST_WAIT_SECONDS, longest: float = LONGEST_WAIT_SECONDS
+    ) -> None:
+        self._rng = rng
+        self._first = first
+        self._longest = longest
+        self._next = first
+
+    def seconds(self) -> float:
+        """The next wait; at least half of the step, so that a crowd spreads and nobody storms."""
+        step = self._next
+        self._next = min(step * 2, self._longest)
+        return step * self._rng.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """Something went well: the next wait is a short one."""
+        self._next = self._first
+
+
+class Gate:
+    """One flow's door to Toloka: shut while Toloka says no, then tried by one at a time.
+
+    All ways of a flow share it, so that a throttled or absent Toloka sees one probe, not one a partition.
+    """
+
+    def __init__(self, flow: str, holds: Holds, rng: Random, metrics: Metrics) -> None:
+        self._flow = flow
+        self._holds = holds
+        self._metrics = metrics
+        self._backoff = Backoff(rng)
+        self._hold: tuple[int, NotNow] | None = None
+        self._try_at = 0.0
+        self._trying = False
+
+    async def wait(self, until: asyncio.Event) -> None:
+        """Return when the door is open, when it is our turn to try it, or when the event is set."""
+        loop = asyncio.get_running_loop()
+        while self._hold is not None and not until.is_set():
+            started = loop.time()
+            if started >= self._try_at:
+                self._try_at = started + PROBE_SECONDS
+                self._trying = True
+                return
+            await pause(min(self._try_at - started, 1.0), until)
+            self._count_throttled(loop.time() - started)
+
+    def _count_throttled(self, seconds: float) -> None:
+        if self._hold is not None and self._hold[1].reason == "throttled":
+            self._metrics.throttled_seconds.labels(self._flow).inc(seconds)
+
+    def shut(self, no: NotNow) -> None:
+        """Toloka said no: wait as long as it asked, or with growing patience."""
+        now = asyncio.get_running_loop().time()
+        asked = min(no.wait_seconds or 0.0, LONGEST_OBEYED_SECONDS)
+        if self._hold is None or self._trying:
+            self._try_at = now + max(asked, self._backoff.seconds())
+        else:
+            # Said to a request that was under way when the door was shut: no new reason for patience.
+            self._try_at = max(self._try_at, now + asked)
+        self._trying = False
+        if self._hold is None or (self._hold[1].reason, self._hold[1].detail) != (no.reason, no.detail):
+            self._release()
+            self._hold = (self._holds.begin(Hold(self._flow, no.reason, no.detail)), no)
+
+    def open(self) -> None:
+        """Toloka carried something out."""
+        self._backoff.reset()
+        self._trying = False
+        self._release()
+
+    def _release(self) -> None:
+        if self._hold is not None:
+            self._holds.end(self._hold[0])
+            self._hold = None

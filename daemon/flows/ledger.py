@@ -1,0 +1,121 @@
+"""Pure: what is open, as the ledger topic tells it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import takewhile
+from typing import NamedTuple
+
+from daemon.flows import codec
+from daemon.model import Headers, Record
+
+BY_HEADER = "tolokad-by"
+
+
+class Open(NamedTuple):
+    """An open item: the ledger partition it was read from, and its packed record."""
+
+    ledger_partition: int
+    packed: bytes
+
+
+class Ledger:
+    """The open items, one table of packed bytes for each ledger partition.
+
+    Packed, for there may be a million. What was closed since `horizon_ms` is remembered too, for a second
+    look sees it again.
+
+    Args:
+        incarnation: names the collector that writes: its own records, read back later, are passed over,
+            for it knows already what they say.
+        horizon_ms: milliseconds since 1970; nothing that finished earlier is ever looked at again.
+    """
+
+    def __init__(self, incarnation: str, horizon_ms: int) -> None:
+        self._by = incarnation.encode()
+        self._tables: dict[int, dict[bytes, bytes]] = {}
+        self._closed: dict[bytes, int] = {}
+        self._horizon_ms = horizon_ms
+        self.altered = False
+
+    def signature(self) -> Headers:
+        """The header that the collector's own ledger records carry."""
+        return ((BY_HEADER, self._by),)
+
+    def note(self, record: Record) -> bytes | None:
+        """Take in a record of the topic; returns the key of an item that it opens."""
+        key = record.key or b""
+        if key.startswith(codec.MARK_PREFIX):
+            return None
+        if (BY_HEADER, self._by) in record.headers:
+            return None
+        if key == codec.ALTERED_KEY:
+            self.altered = True
+            return None
+        table = self._tables.setdefault(record.partition, {})
+        if record.value is None:
+            table.pop(key, None)
+            self._remember(key, record.timestamp)
+            return None
+        codec.check_entry(record.value)
+        table[key] = record.value
+        return key
+
+    def find(self, item_id: str) -> Open | None:
+        """The open item of this id."""
+        key = item_id.encode()
+        for partition, table in self._tables.items():
+            if (packed := table.get(key)) is not None:
+                return Open(partition, packed)
+        return None
+
+    def _remember(self, key: bytes, closed_ms: int) -> None:
+        if closed_ms >= self._horizon_ms:
+            self._closed[key] = closed_ms
+
+    def was_closed(self, item_id: str) -> bool:
+        """This item's result is published, since the horizon."""
+        return item_id.encode() in self._closed
+
+    def forget_before(self, horizon_ms: int) -> None:
+        """Nothing that finished earlier will be looked at again."""
+        self._horizon_ms = max(self._horizon_ms, horizon_ms)
+        old = takewhile(lambda entry: entry[1] < self._horizon_ms, self._closed.items())
+        for key, _ in tuple(old):
+            del self._closed[key]
+
+    def apply(self, changes: Mapping[str, Open | None], now_ms: int) -> None:
+        """Follow a committed transaction: None closes an item, anything else replaces its record."""
+        for item_id, change in changes.items():
+            key = item_id.encode()
+            for table in self._tables.values():
+                table.pop(key, None)
+            if change is None:
+                self._remember(key, now_ms)
+            else:
+                self._tables.setdefault(change.ledger_partition, {})[key] = change.packed
+
+    def __len__(self) -> int:
+        return sum(len(table) for table in self._tables.values())
+
+    def of_batches(self, batches: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Open]]:
+        """The open items of these batches; a walk through everything that is open."""
+        for partition, table in self._tables.items():
+            for key, packed in table.items():
+                if codec.peek_batch(packed) in batches:
+                    yield key.decode(), Open(partition, packed)
+
+    def oldest(self) -> datetime | None:
+        """When the item was submitted that has been open for longest."""
+        firsts = (next(iter(table.values()), None) for table in self._tables.values())
+        moments = [codec.peek_submitted(packed) for packed in firsts if packed is not None]
+        return min(moments, default=None)
+
+    def submitted_when(self, due: Callable[[datetime], bool]) -> Iterable[tuple[datetime, str]]:
+        """The open items whose time of submission is due, oldest first."""
+        found = [
+            (moment, key.decode())
+            for table in self._tables.values()
+            for key, packed in table.items()
+            if due(moment := codec.peek_submitted(packed))
+        ]
+        return sorted(found)

@@ -1,0 +1,44 @@
+"""Reading an input record once more, by where it came from."""
+
+from dataclasses import dataclass
+
+from daemon.flows.codec import Entry
+from daemon.model import Headers, Record
+from daemon.ports import Kafka
+
+READ_RECORDS = 1
+READ_SECONDS = 1.0
+MISSING_HEADER = ("tolokad-value", b"missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the ledger remembers of a record whose value is gone from the input topic."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+async def record_of(kafka: Kafka, entry: Entry) -> Record:
+    """The input record of an open item; with a null value and a header that says so where it is gone.
+
+    Raises:
+        Transient: Kafka cannot say now.
+    """
+    origin = entry.origin
+    first = (await kafka.start_offsets(origin.topic))[origin.partition]
+    if origin.offset >= first:
+        async with kafka.reader(origin.topic, {origin.partition: origin.offset}) as reader:
+            while reader.position(origin.partition) <= origin.offset:
+                for record in await reader.read(READ_RECORDS, READ_SECONDS):
+                    if record.offset == origin.offset:
+                        return record
+    headers = (*entry.headers, MISSING_HEADER)
+    return Remembered(
+        origin.topic, origin.partition, origin.offset, origin.timestamp, entry.key, None, headers
+    )

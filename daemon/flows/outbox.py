@@ -1,0 +1,94 @@
+"""What one partition's way writes to Kafka: its intents, and what a batch has come to."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from daemon.flows import codec
+from daemon.flows.outputs import dead_letter_append
+from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Transaction
+from daemon.ports import TolokaClock, Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one partition's way writes.
+
+    All of a batch's ledger records go to one ledger partition, so that a transaction touches one.
+    """
+
+    group: str
+    topic: str
+    partition: int
+    ledger_topic: str
+    ledger_partitions: int
+    dead_letter_topic: str
+    dead_letter_partitions: int
+
+    @property
+    def ledger_partition(self) -> int:
+        """The partition of the ledger that this way writes to."""
+        return self.partition % self.ledger_partitions
+
+    @property
+    def transactional_id(self) -> str:
+        """What keeps two owners of the partition apart."""
+        return f"{self.group}.submit.{self.topic}.{self.partition}"
+
+
+class Outbox:
+    """A writer, speaking of batches."""
+
+    def __init__(
+        self, writer: Writer, place: Place, clock: TolokaClock, new_attempt: Callable[[], str]
+    ) -> None:
+        self._writer = writer
+        self._place = place
+        self._clock = clock
+        self._new_attempt = new_attempt
+
+    async def announce(self, batch: Batch) -> Intent:
+        """Write down that the batch is about to be sent. A successor's start makes this fail: the fence."""
+        now = self._clock.now()
+        intent = Intent(self._new_attempt(), batch.end, batch.since or now, now)
+        await self._commit("intent", batch.first, codec.intent_metadata(intent))
+        return intent
+
+    async def withdraw(self, offset: int) -> None:
+        """Take an intent back whose request was certainly not carried out."""
+        await self._commit("intent", offset, "")
+
+    async def start_at(self, offset: int) -> None:
+        """Write down where a new group begins, so that a restart begins there, too."""
+        await self._commit("intent", offset, "")
+
+    async def _commit(self, kind: str, offset: int, metadata: str) -> None:
+        await self._writer.transact(Transaction(kind, (), self._offset(offset, metadata)))
+
+    async def settle(self, batch: Batch, ids: Iterable[str]) -> None:
+        """Everything the batch has come to, at once: open items, dead letters, the partition's offset."""
+        now = self._clock.now()
+        accepted = [*batch.adopted, *zip(batch.items, ids, strict=True)]
+        appends = [
+            *self._opened(accepted, batch.end, now),
+            *self._dead(batch, now),
+            self._mark(batch.end),
+        ]
+        await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, "")))
+
+    def _opened(self, accepted: list[tuple[Item, str]], end: int, now: datetime) -> Iterable[Append]:
+        topic, partition = self._place.ledger_topic, self._place.ledger_partition
+        values = codec.pack_entries([item for item, _ in accepted], end, now)
+        for (_, item_id), value in zip(accepted, values, strict=True):
+            yield Append(topic, partition, item_id.encode(), value)
+
+    def _dead(self, batch: Batch, now: datetime) -> Iterable[Append]:
+        topic, partitions = self._place.dead_letter_topic, self._place.dead_letter_partitions
+        return (dead_letter_append(topic, partitions, letter, now) for letter in batch.dead_letters)
+
+    def _mark(self, end: int) -> Append:
+        key = codec.mark_key(self._place.topic, self._place.partition)
+        return Append(self._place.ledger_topic, self._place.ledger_partition, key, codec.mark_value(end))
+
+    def _offset(self, offset: int, metadata: str) -> OffsetCommit:
+        return OffsetCommit(self._place.group, self._place.topic, self._place.partition, offset, metadata)

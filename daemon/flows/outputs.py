@@ -1,0 +1,65 @@
+"""Pure: the records that people read: results and dead letters (design: records).
+
+A record goes to the partition of the input record it answers, as far as the topic has so many: what
+shared a partition at the input still does, whichever partitioner its producer used.
+"""
+
+from datetime import datetime
+
+import msgspec
+
+from daemon.flows.codec import Entry, iso
+from daemon.model import Append, DeadLetter, Finished, Headers
+
+_json = msgspec.json.Encoder()
+
+
+def result_append(topic: str, partitions: int, entry: Entry, item: Finished) -> Append:
+    """A result, in the partition of its input record as far as the output topic has it."""
+    origin = entry.origin
+    value = b"".join(
+        (
+            b'{"origin":',
+            _json.encode(origin._asdict()),
+            b',"submitted_at":"',
+            iso(entry.submitted_at).encode(),
+            b'","item":',
+            item.raw,
+            b"}",
+        )
+    )
+    return Append(
+        topic, origin.partition % partitions, entry.key, value, _result_headers(entry.headers, item)
+    )
+
+
+def foreign_append(topic: str, partitions: int, item: Finished) -> Append:
+    """A result of an item that somebody else created: it has no origin, and its own id as the key."""
+    value = b'{"origin":null,"submitted_at":null,"item":' + item.raw + b"}"
+    key = item.item_id.encode()
+    return Append(topic, sum(key) % partitions, key, value, _result_headers((), item))
+
+
+def _result_headers(headers: Headers, item: Finished) -> Headers:
+    return (
+        *headers,
+        ("toloka-item-id", item.item_id.encode()),
+        ("toloka-status", item.status.encode()),
+    )
+
+
+def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_at: datetime) -> Append:
+    """A dead letter: the record unchanged, then why."""
+    record, flaw = letter
+    headers = [
+        *record.headers,
+        ("tolokad-error-code", flaw.code.encode()),
+        ("tolokad-error-message", flaw.message.encode("utf-8", "replace")),
+        ("tolokad-origin-topic", record.topic.encode()),
+        ("tolokad-origin-partition", str(record.partition).encode()),
+        ("tolokad-origin-offset", str(record.offset).encode()),
+        ("tolokad-failed-at", iso(failed_at).encode()),
+    ]
+    if flaw.request_id:
+        headers.insert(-4, ("tolokad-request-id", flaw.request_id.encode("utf-8", "replace")))
+    return Append(topic, record.partition % partitions, record.key, record.value, headers)

@@ -1,0 +1,168 @@
+"""Pure: a page of finished items becomes one transaction: results, what they close, and the cursor."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from daemon.flows import codec
+from daemon.flows.ledger import Ledger, Open
+from daemon.flows.outputs import dead_letter_append, foreign_append, result_append
+from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
+from daemon.ports import TolokaClock
+
+TERMINAL = frozenset({"COMPLETED", "ERROR", "CANCELLED", "ARCHIVE", "ARCHIVED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Outlets:
+    """Where the collector writes."""
+
+    project: str
+    output_topic: str
+    output_partitions: int
+    ledger_topic: str
+    ledger_partitions: int
+    cursor_topic: str
+    dead_letter_topic: str
+    dead_letter_partitions: int
+
+
+@dataclass(slots=True)
+class Publication:
+    """What one transaction is to publish, and what it changes in the ledger.
+
+    `altered` where Toloka gave back other content than it was sent.
+    """
+
+    results: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
+    changes: dict[str, Open | None] = field(default_factory=dict)
+    appends: list[Append] = field(default_factory=list)
+    altered: bool = False
+
+
+class Publisher:
+    """Builds transactions from what is open; writes nothing and changes nothing."""
+
+    def __init__(self, outlets: Outlets, ledger: Ledger, clock: TolokaClock) -> None:
+        self._outlets = outlets
+        self._ledger = ledger
+        self._clock = clock
+
+    def publication(self, items: Iterable[Finished]) -> Publication:
+        """The results among these items: those that are terminal and open, each once."""
+        publication = Publication()
+        fresh = {item.item_id: item for item in items if item.status in TERMINAL}
+        found = [(item, entry) for item in fresh.values() if (entry := self._ledger.find(item.item_id))]
+        others = [
+            (item, entry) for item, entry in found if codec.peek_hash(entry.packed) != item.content_hash
+        ]
+        counterparts = self._counterparts(others) if others else {}
+        for item, _ in found:
+            self._close(publication, item, counterparts)
+        return publication
+
+    def _counterparts(
+        self, others: Sequence[tuple[Finished, Open]]
+    ) -> dict[tuple[tuple[int, int], int], list[str]]:
+        """Where content does not match its record: the open items of the same batches, by content."""
+        batches = frozenset(codec.peek_batch(entry.packed) for _, entry in others)
+        by_content = defaultdict(list)
+        for item_id, entry in self._ledger.of_batches(batches):
+            by_content[codec.peek_batch(entry.packed), codec.peek_hash(entry.packed)].append(item_id)
+        return by_content
+
+    def _close(
+        self,
+        publication: Publication,
+        item: Finished,
+        counterparts: dict[tuple[tuple[int, int], int], list[str]],
+    ) -> None:
+        entry = self._now(publication, item.item_id)
+        if entry is None:
+            return
+        if codec.peek_hash(entry.packed) != item.content_hash:
+            entry = self._change_places(publication, item, entry, counterparts)
+        origin = codec.unpack_entry(entry.packed)
+        publication.results.append((origin, item))
+        publication.changes[item.item_id] = None
+        out = self._outlets
+        publication.appends.append(result_append(out.output_topic, out.output_partitions, origin, item))
+        publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))
+
+    def _now(self, publication: Publication, item_id: str) -> Open | None:
+        if item_id in publication.changes:
+            return publication.changes[item_id]
+        return self._ledger.find(item_id)
+
+    def _change_places(
+        self,
+        publication: Publication,
+        item: Finished,
+        entry: Open,
+        counterparts: dict[tuple[tuple[int, int], int], list[str]],
+    ) -> Open:
+        """Ids were not answered in item order: take the record with this content, and leave ours there."""
+        place = (codec.peek_batch(entry.packed), item.content_hash)
+        for other_id in counterparts.get(place, ()):
+            other = self._now(publication, other_id)
+            if other is None or codec.peek_hash(other.packed) != item.content_hash:
+                continue
+            moved = Open(other.ledger_partition, entry.packed)
+            publication.changes[other_id] = moved
+            topic, headers = self._outlets.ledger_topic, self._ledger.signature()
+            publication.appends.append(
+                Append(topic, moved.ledger_partition, other_id.encode(), moved.packed, headers)
+            )
+            return Open(entry.ledger_partition, other.packed)
+        publication.altered = True
+        return entry
+
+    def _tombstone(self, item_id: str, ledger_partition: int, origin: codec.Origin | None) -> Append:
+        headers = (*codec.tombstone_headers(origin), *self._ledger.signature())
+        # By Toloka's clock, which is what "finished" is measured by when it is asked how old this is.
+        now_ms = codec.micros(self._clock.now()) // 1000
+        return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers, now_ms)
+
+    def foreign(self, items: Iterable[Finished]) -> Publication:
+        """Results of items that others created; a tombstone remembers that they were published."""
+        publication = Publication()
+        out = self._outlets
+        for item in items:
+            partition = sum(item.item_id.encode()) % out.ledger_partitions
+            publication.appends.append(foreign_append(out.output_topic, out.output_partitions, item))
+            publication.appends.append(self._tombstone(item.item_id, partition, None))
+            publication.changes[item.item_id] = None
+        return publication
+
+    def vanished(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
+        """Dead letters for open items that Toloka no longer knows."""
+        publication = Publication()
+        out = self._outlets
+        for item_id, letter in gone:
+            if (entry := self._ledger.find(item_id)) is None:
+                continue
+            origin = codec.unpack_entry(entry.packed).origin
+            publication.appends.append(
+                dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
+            )
+            publication.appends.append(self._tombstone(item_id, entry.ledger_partition, origin))
+            publication.changes[item_id] = None
+        return publication
+
+    def transaction(self, publication: Publication, cursor: Cursor | None) -> Transaction:
+        """All of it, with the cursor if it moves."""
+        appends = list(publication.appends)
+        if publication.altered and not self._ledger.altered:
+            appends.append(
+                Append(self._outlets.ledger_topic, 0, codec.ALTERED_KEY, b"{}", self._ledger.signature())
+            )
+        if cursor is not None:
+            appends.append(self.cursor_append(cursor))
+        return Transaction("results", appends)
+
+    def cursor_append(self, cursor: Cursor) -> Append:
+        """The cursor's record."""
+        return Append(
+            self._outlets.cursor_topic, 0, self._outlets.project.encode(), codec.cursor_value(cursor)
+        )

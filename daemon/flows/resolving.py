@@ -1,0 +1,182 @@
+"""An intent in doubt: look what Toloka has, adopt it, and send again only what is certainly absent.
+
+Absence is believed only after the quarantine, when a late request has landed or died; presence at once.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+import structlog
+
+from daemon.errors import Held
+from daemon.flows import codec
+from daemon.flows.holding import Backoff, Hold, Holds
+from daemon.flows.outbox import Place
+from daemon.flows.scanning import Taken, scan
+from daemon.flows.waiting import pause
+from daemon.metrics import Metrics
+from daemon.model import Batch, Created, Intent, Item
+from daemon.ports import Kafka, Submissions, TolokaClock
+
+# Toloka's `Date` header and its `created_at` come from different machines.
+SKEW = timedelta(seconds=60)
+# A settling transaction of another way may end this long after its request did.
+SETTLING = timedelta(seconds=60)
+FIRST_LOOK_SECONDS = 0.5
+LONGEST_LOOK_SECONDS = 10.0
+OTHERS_LOOK_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request may take, and how long after it began its absence is believed."""
+
+    request: timedelta
+    quarantine: timedelta
+
+
+class Resolver:
+    """Resolves the intents of one partition's way."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        api: Submissions,
+        clock: TolokaClock,
+        place: Place,
+        patience: Patience,
+        holds: Holds,
+        metrics: Metrics,
+        rng: Random,
+    ) -> None:
+        self._kafka = kafka
+        self._api = api
+        self._clock = clock
+        self._place = place
+        self._patience = patience
+        self._holds = holds
+        self._metrics = metrics
+        self._rng = rng
+
+    async def resolve(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+        """What of the batch is still to be sent, with the rest adopted; None when the event came first.
+
+        Raises:
+            Transient: Kafka failed; the intent stands, and a take-over finds it again.
+        """
+        self._metrics.intents_in_doubt.inc()
+        backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
+        try:
+            while not until.is_set():
+                if (resolved := await self._look(batch, intent, until)) is not None:
+                    self._count(batch, resolved)
+                    return resolved
+                await pause(backoff.seconds(), until)
+            return None
+        finally:
+            self._metrics.intents_in_doubt.dec()
+
+    def _count(self, batch: Batch, resolved: Batch) -> None:
+        outcome = "partial"
+        if not resolved.items:
+            outcome = "adopted"
+        elif len(resolved.items) == len(batch.items):
+            outcome = "resubmitted"
+        self._metrics.intents_resolved.labels(outcome).inc()
+        log.info("intent_resolved", outcome=outcome, items=len(batch.items), absent=len(resolved.items))
+
+    async def _look(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+        """One look; None where it is too early to say. What cannot be decided is held, visibly."""
+        # Read before the listing: what was absent from it was absent at this time.
+        believable = self._clock.now() >= intent.at + self._patience.quarantine
+        try:
+            found = await self._found(batch, intent, until)
+        except Held as held:
+            await self._hold(held, until)
+            return None
+        if found is None or (found.items and not believable):
+            return None
+        return found
+
+    async def _hold(self, held: Held, until: asyncio.Event) -> None:
+        hold = Hold("submit", held.reason, held.detail, self._place.partition)
+        with self._holds.holding(hold):
+            self._metrics.intents_resolved.labels("held").inc()
+            await pause(LONGEST_LOOK_SECONDS * self._rng.uniform(0.5, 1.0), until)
+
+    async def _found(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+        listed = await self._api.created(intent.since - SKEW, self._until(intent))
+        wanted = {item.content_hash for item in batch.items}
+        candidates = [created for created in listed if created.content_hash in wanted]
+        if (
+            candidates
+            and not all(item.identified for item in batch.items)
+            and not await self._others_ended(until)
+        ):
+            return None
+        taken = await self._taken(batch, candidates)
+        if taken.altered:
+            raise Held(
+                "content_altered",
+                "Toloka gives back other content than it was sent: comparing proves nothing",
+            )
+        return _matched(batch, candidates, taken)
+
+    def _until(self, intent: Intent) -> datetime | None:
+        """Where the listing may stop: nothing of this range is created after the last quarantine."""
+        end = intent.at + self._patience.quarantine + SKEW
+        return end if end < self._clock.now() else None
+
+    async def _taken(self, batch: Batch, candidates: Sequence[Created]) -> Taken:
+        offsets = range(batch.first, batch.end)
+        ids = [created.item_id for created in candidates]
+        place = self._place
+        return await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ids)
+
+    async def _others_ended(self, until: asyncio.Event) -> bool:
+        """Wait for the intents that other partitions have now: theirs may be the items that we see."""
+        blocking = await self._intents()
+        while blocking:
+            if until.is_set():
+                return False
+            await pause(OTHERS_LOOK_SECONDS, until)
+            standing = await self._intents()
+            blocking = {p: intent for p, intent in blocking.items() if standing.get(p) == intent}
+        return True
+
+    async def _intents(self) -> Mapping[int, Intent]:
+        """The intents to wait for. Among those in doubt the lowest partition goes first."""
+        partitions = await self._kafka.end_offsets(self._place.topic)
+        committed = await self._kafka.committed(self._place.group, self._place.topic, list(partitions))
+        found = {p: codec.read_intent(c.metadata) for p, c in committed.items() if p != self._place.partition}
+        now = self._clock.now()
+        return {
+            p: intent
+            for p, intent in found.items()
+            if intent is not None
+            and (p < self._place.partition or now < intent.at + self._patience.request + SETTLING)
+        }
+
+
+def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
+    """The batch with everything adopted that is there; by the ledger's word first, then by content."""
+    known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
+    rest = batch.accounted(known)
+    used = {*taken.accounted.values(), *taken.elsewhere}
+    free = sorted(c for c in candidates if c.item_id not in used)
+    return rest.adopting(_paired(rest.items, free))
+
+
+def _paired(items: Sequence[Item], free: Sequence[Created]) -> Mapping[int, str]:
+    """Item index to id, equal content in any order; each id once."""
+    by_content: dict[int, list[str]] = defaultdict(list)
+    for created in reversed(free):
+        by_content[created.content_hash].append(created.item_id)
+    pairs = ((index, by_content.get(item.content_hash)) for index, item in enumerate(items))
+    return {index: ids.pop() for index, ids in pairs if ids}

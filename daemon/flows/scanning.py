@@ -1,0 +1,85 @@
+"""What the ledger knows of some items: which are taken, and by whom."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from daemon.flows import codec
+from daemon.model import Record
+from daemon.ports import Kafka
+
+READ_RECORDS = 10_000
+READ_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer of a scan.
+
+    Attributes:
+        accounted: offsets of the asked range that the ledger has, open or closed, with the item's id.
+        elsewhere: those of the asked ids that belong to other origins.
+        altered: Toloka was seen to give back other content than it was sent.
+        marked: the ledger has a mark for the asked partition.
+    """
+
+    accounted: Mapping[int, str]
+    elsewhere: Collection[str]
+    altered: bool
+    marked: bool
+
+
+class _Scan:
+    def __init__(self, topic: str, partition: int, offsets: range, ids: Collection[bytes]) -> None:
+        self._place = (topic, partition)
+        self._offsets = offsets
+        self._ids = ids
+        self._mark_key = codec.mark_key(topic, partition)
+        self._owners: dict[bytes, tuple[str, int, int]] = {}
+        self._altered = False
+        self._marked = False
+
+    def note(self, record: Record) -> None:
+        key = record.key or b""
+        if key.startswith(codec.MARK_PREFIX):
+            self._marked = self._marked or key == self._mark_key
+        elif key == codec.ALTERED_KEY:
+            self._altered = True
+        elif (owner := _owner(record)) is not None:
+            self._note_owner(key, owner)
+
+    def _note_owner(self, key: bytes, owner: tuple[str, int, int]) -> None:
+        # The last record of an id counts: two records may have changed places.
+        if key in self._owners or key in self._ids or self._asks_for(owner):
+            self._owners[key] = owner
+
+    def _asks_for(self, owner: tuple[str, int, int]) -> bool:
+        return owner[2] in self._offsets and owner[:2] == self._place
+
+    def answer(self) -> Taken:
+        ours = {owner[2]: key.decode() for key, owner in self._owners.items() if self._asks_for(owner)}
+        accounted = set(ours.values())
+        elsewhere = frozenset(name for key in self._owners if (name := key.decode()) not in accounted)
+        return Taken(ours, elsewhere, self._altered, self._marked)
+
+
+def _owner(record: Record) -> tuple[str, int, int] | None:
+    if record.value is None:
+        return codec.tombstone_origin(record.headers)
+    return codec.peek_origin(record.value)
+
+
+async def scan(
+    kafka: Kafka, ledger_topic: str, topic: str, partition: int, offsets: range, ids: Collection[str]
+) -> Taken:
+    """Read the ledger to its end, open transactions included, looking for these offsets and ids.
+
+    Raises:
+        Transient: the ledger cannot be read now.
+    """
+    found = _Scan(topic, partition, offsets, frozenset(item_id.encode() for item_id in ids))
+    ends = await kafka.end_offsets(ledger_topic)
+    async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
+        while any(reader.position(p) < end for p, end in ends.items()):
+            for record in await reader.read(READ_RECORDS, READ_SECONDS):
+                found.note(record)
+    return found.answer()

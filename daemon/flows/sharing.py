@@ -1,0 +1,152 @@
+"""One way for each partition that the group gives us, and none for any other."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import structlog
+
+from daemon.errors import Held, Transient
+from daemon.flows.holding import Backoff, Hold, Holds
+from daemon.flows.waiting import pause
+from daemon.ports import Membership
+
+CONFIRM_AGAIN_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
+
+Way = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    task: "asyncio.Task[None]"
+    stop: asyncio.Event
+
+
+class Sharing:
+    """Starts and stops ways as the group decides.
+
+    A rebalance stops nothing by itself: a way ends only when an assignment omits its partition. Until
+    then its writer's fence keeps a new owner and us apart.
+
+    Args:
+        flow: for the log and holds.
+        join: opens a place in the group.
+        way: makes the way of a partition.
+        decided: is told each decision.
+    """
+
+    def __init__(
+        self,
+        flow: str,
+        join: Callable[[], AbstractAsyncContextManager[Membership]],
+        way: Callable[[int], Way],
+        decided: Callable[[frozenset[int]], None],
+        holds: Holds,
+        rng: Random,
+    ) -> None:
+        self._flow = flow
+        self._join = join
+        self._way = way
+        self._decided = decided
+        self._holds = holds
+        self._backoff = Backoff(rng)
+        self._running: dict[int, _Running] = {}
+        self._membership: Membership | None = None
+        self.ours: frozenset[int] = frozenset()
+        self.joined = False
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take part in the group until the event is set, then let every way come to its end."""
+        async with asyncio.TaskGroup() as tasks:
+            while not stopping.is_set():
+                try:
+                    async with self._join() as membership:
+                        await self._take_part(membership, tasks, stopping)
+                except Held as held:
+                    with self._holds.holding(Hold(self._flow, held.reason, held.detail)):
+                        await pause(self._backoff.seconds(), stopping)
+                except Transient as failure:
+                    log.warning("membership_lost", flow=self._flow, detail=str(failure))
+                    await pause(self._backoff.seconds(), stopping)
+                finally:
+                    self._membership, self.joined = None, False
+            await self._drain()
+
+    async def _take_part(
+        self, membership: Membership, tasks: asyncio.TaskGroup, stopping: asyncio.Event
+    ) -> None:
+        self._membership = membership
+        decisions = membership.assignments()
+        ending = asyncio.ensure_future(stopping.wait())
+        try:
+            while (ours := await _next(decisions, ending)) is not None:
+                self._backoff.reset()
+                self.joined = True
+                self._assign(ours, tasks)
+            # Drain while still a member: nobody is given what we are about to finish.
+            await self._drain()
+        finally:
+            ending.cancel()
+            await decisions.aclose()
+
+    def _assign(self, ours: frozenset[int], tasks: asyncio.TaskGroup) -> None:
+        log.info("assigned", flow=self._flow, partitions=sorted(ours))
+        gone, self.ours = self.ours - ours, ours
+        for partition in gone:
+            self._running[partition].stop.set()
+        for partition in ours:
+            running = self._running.get(partition)
+            if running is None or running.stop.is_set() or running.task.done():
+                stop = asyncio.Event()
+                task = tasks.create_task(self._after(running, self._way(partition), stop))
+                self._running[partition] = _Running(task, stop)
+        self._decided(ours)
+
+    async def _after(self, previous: _Running | None, way: Way, stop: asyncio.Event) -> None:
+        """A partition that comes back while its old way is still ending waits for that end."""
+        if previous is not None:
+            await asyncio.wait({previous.task})
+        await way(stop)
+
+    async def _drain(self) -> None:
+        for running in self._running.values():
+            running.stop.set()
+        if self._running:
+            await asyncio.wait({running.task for running in self._running.values()})
+
+    async def still_ours(self, partition: int, stopping: asyncio.Event) -> None:
+        """Return once the group has said, after we asked, that the partition is ours; or when stopped.
+
+        Who was fenced may have been away for long: it must not fence its successor in turn.
+        """
+        while not stopping.is_set():
+            if await self._confirmed() and partition in self.ours:
+                return
+            await pause(CONFIRM_AGAIN_SECONDS, stopping)
+
+    async def _confirmed(self) -> bool:
+        if self._membership is None:
+            return False
+        try:
+            return await self._membership.confirm()
+        except (Held, Transient) as failure:
+            log.warning("membership_unconfirmed", flow=self._flow, detail=str(failure))
+            return False
+
+
+async def _next(
+    decisions: AsyncIterator[frozenset[int]], ending: "asyncio.Future[Any]"
+) -> frozenset[int] | None:
+    """The next decision; None when the end came first."""
+    asked = asyncio.ensure_future(anext(decisions))
+    await asyncio.wait([asked, ending], return_when=asyncio.FIRST_COMPLETED)
+    if ending.done():
+        asked.cancel()
+        await asyncio.wait([asked])
+        return None
+    return await asked

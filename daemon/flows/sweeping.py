@@ -1,0 +1,164 @@
+"""Second looks: an overlap for what became visible late, a sweep for what has been open too long."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from daemon.flows import codec
+from daemon.flows.following import SKEW, Book
+from daemon.flows.origins import record_of
+from daemon.flows.watching import CollectWatch
+from daemon.model import DeadLetter, Finished, Flaw
+from daemon.ports import Kafka, Results, TolokaClock
+
+# So many due items, submitted so close together, are cheaper to list than to ask for one by one.
+WORTH_A_LISTING = 20
+CLOSE = timedelta(seconds=30)
+BY_ID_ITEMS = 20
+# Unknown to Toloka in this many sweeps, an item is gone.
+SWEEPS_UNTIL_GONE = 2
+
+log = structlog.get_logger(__name__)
+
+
+class Overlapping:
+    """Reads again, every so often, what finished shortly before the cursor."""
+
+    def __init__(self, api: Results, overlap: timedelta, every_seconds: float) -> None:
+        self._api = api
+        self._overlap = overlap
+        self._every_seconds = every_seconds
+        self._due_at = 0.0
+        self._pages: AsyncIterator[Sequence[Finished]] | None = None
+
+    async def step(self, book: Book, now: float) -> bool:
+        """Look at one more page, if a look is due; False when there is nothing to do now."""
+        if self._pages is None:
+            if now < self._due_at or not self._worth_it(book):
+                return False
+            self._due_at = now + self._every_seconds
+            until = book.cursor.finished_at
+            self._pages = self._api.finished(until - self._overlap, until)
+        page = await anext(self._pages, None)
+        if page is None:
+            self._pages = None
+            return False
+        await book.publish(page, "overlap")
+        return True
+
+    def _worth_it(self, book: Book) -> bool:
+        oldest = book.ledger.oldest()
+        return oldest is not None and oldest <= book.cursor.finished_at + SKEW
+
+
+class Sweeping:
+    """Looks for items that have been open for long, each again when its age has doubled."""
+
+    def __init__(
+        self,
+        api: Results,
+        kafka: Kafka,
+        clock: TolokaClock,
+        watch: CollectWatch,
+        after: timedelta,
+        every_seconds: float,
+    ) -> None:
+        self._api = api
+        self._kafka = kafka
+        self._clock = clock
+        self._watch = watch
+        self._after = after
+        self._every_seconds = every_seconds
+        self._due_at = 0.0
+        self._last: datetime | None = None
+        self._groups: list[list[tuple[datetime, str]]] = []
+        self._statuses: Counter[str] = Counter()
+        self._missing: Counter[str] = Counter()
+
+    async def step(self, book: Book, now: float) -> bool:
+        """Look for one more group of due items; False when there is nothing to do now."""
+        if book.overdue:
+            ids = [book.overdue.pop() for _ in range(min(len(book.overdue), BY_ID_ITEMS))]
+            await self._look(book, ids, dict(await self._api.by_id(ids)))
+            return True
+        if not self._groups:
+            if now < self._due_at:
+                return False
+            self._due_at = now + self._every_seconds
+            self._begin(book)
+        return await self._next(book)
+
+    def _begin(self, book: Book) -> None:
+        """Choose what is due: what has crossed a doubled age since the last sweep."""
+        now = self._clock.now()
+        last, self._last = self._last, now
+        due = book.ledger.submitted_when(
+            lambda moment: (
+                _steps(now - moment, self._after)
+                > (0 if last is None else _steps(last - moment, self._after))
+            )
+        )
+        self._groups = list(reversed(list(_grouped(due))))
+        self._watch.stalled(self._statuses)
+        self._statuses = Counter()
+
+    async def _next(self, book: Book) -> bool:
+        if not self._groups:
+            return False
+        group = self._groups.pop()
+        ids = [item_id for _, item_id in group]
+        found: dict[str, Finished | None] = {}
+        if len(group) >= WORTH_A_LISTING:
+            listed = await self._api.created_items(group[0][0] - SKEW, group[-1][0] + SKEW)
+            found = {item.item_id: item for item in listed}
+        rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
+        found.update(await self._api.by_id(rest))
+        await self._look(book, ids, found)
+        left = [(moment, item_id) for moment, item_id in group if item_id not in found]
+        if left:
+            self._groups.append(left)
+        return True
+
+    async def _look(self, book: Book, ids: Iterable[str], found: dict[str, Finished | None]) -> None:
+        seen = [item for item_id in ids if (item := found.get(item_id)) is not None]
+        await book.publish(seen, "sweep")
+        still = [item for item in seen if book.ledger.find(item.item_id) is not None]
+        self._statuses.update(item.status for item in still)
+        for item in seen:
+            self._missing.pop(item.item_id, None)
+        unknown = [item_id for item_id in ids if item_id in found and found[item_id] is None]
+        self._missing.update(unknown)
+        if gone := [item_id for item_id in unknown if self._missing[item_id] >= SWEEPS_UNTIL_GONE]:
+            await self._bury(book, gone)
+
+    async def _bury(self, book: Book, gone: Iterable[str]) -> None:
+        letters = []
+        for item_id in gone:
+            self._missing.pop(item_id, None)
+            if (entry := book.ledger.find(item_id)) is None:
+                continue
+            record = await record_of(self._kafka, codec.unpack_entry(entry.packed))
+            flaw = Flaw("ITEM_VANISHED", f"Toloka no longer knows the item {item_id}")
+            letters.append((item_id, DeadLetter(record, flaw)))
+        log.warning("items_vanished", items=[item_id for item_id, _ in letters])
+        now = self._clock.now()
+        await book.bury(lambda publisher: publisher.vanished(letters, now))
+
+
+def _steps(age: timedelta, after: timedelta) -> int:
+    """How many times an age has reached `after`, 2 x `after`, 4 x `after` and so on."""
+    return (max(age, timedelta()) // after).bit_length()
+
+
+def _grouped(due: Iterable[tuple[datetime, str]]) -> Iterable[list[tuple[datetime, str]]]:
+    """Items that were submitted close together, a listing's worth at most."""
+    group: list[tuple[datetime, str]] = []
+    for moment, item_id in due:
+        if group and moment - group[0][0] > CLOSE:
+            yield group
+            group = []
+        group.append((moment, item_id))
+    if group:
+        yield group

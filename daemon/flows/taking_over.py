@@ -1,0 +1,95 @@
+"""Taking a partition over: fence first, then read what the predecessor left, and nothing else counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from daemon.errors import Held
+from daemon.flows import codec
+from daemon.flows.batching import BatchLimits, Filling
+from daemon.flows.outbox import Outbox, Place
+from daemon.flows.scanning import scan
+from daemon.model import Batch, Committed, Flaw, Intent, Item, Record
+from daemon.ports import Kafka
+
+NO_OFFSET = -1
+READ_RECORDS = 10_000
+READ_SECONDS = 1.0
+# An intent's range is read again as it was, whatever the limits are now.
+UNLIMITED = BatchLimits(max_items=2**31, max_bytes=2**62)
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a way goes on: from `offset`, once the intent that was found is resolved for its batch."""
+
+    offset: int
+    found: tuple[Intent, Batch] | None = None
+
+
+async def take_over(
+    kafka: Kafka, place: Place, outbox: Outbox, start_from: str, read: Callable[[Record], Item | Flaw]
+) -> Beginning:
+    """Find out where to go on, after the outbox's writer has fenced every predecessor.
+
+    Raises:
+        Held: `offset_lost`, `offset_out_of_range`, `range_gone` or `intent_unreadable`.
+        Transient: Kafka cannot say now.
+    """
+    committed = (await kafka.committed(place.group, place.topic, [place.partition]))[place.partition]
+    if committed.offset == NO_OFFSET:
+        return Beginning(await _first_start(kafka, place, outbox, start_from))
+    intent = _intent(committed)
+    await _insist_in_log(kafka, place, committed.offset, intent)
+    if intent is None:
+        return Beginning(committed.offset)
+    batch = await _range(kafka, place, committed.offset, intent.end, read)
+    return Beginning(intent.end, (intent, batch))
+
+
+async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: str) -> int:
+    known = await scan(kafka, place.ledger_topic, place.topic, place.partition, range(0), ())
+    if known.marked:
+        raise Held(
+            "offset_lost",
+            f"the group {place.group} has lost its offset for {place.topic}-{place.partition}, though the"
+            " ledger shows that it was submitted from: starting again would pay for everything twice."
+            " Commit the right offset for the group by hand",
+        )
+    ask = kafka.start_offsets if start_from == "earliest" else kafka.end_offsets
+    offset = (await ask(place.topic))[place.partition]
+    await outbox.start_at(offset)
+    return offset
+
+
+def _intent(committed: Committed) -> Intent | None:
+    try:
+        return codec.read_intent(committed.metadata)
+    except codec.UnreadableError as error:
+        raise Held("intent_unreadable", str(error)) from error
+
+
+async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent | None) -> None:
+    first = (await kafka.start_offsets(place.topic))[place.partition]
+    last = (await kafka.end_offsets(place.topic))[place.partition]
+    end = offset if intent is None else intent.end
+    if first <= offset <= end <= last:
+        return
+    where = f"{place.topic}-{place.partition} holds the offsets {first} to {last}"
+    if intent is not None:
+        raise Held("range_gone", f"{where}, and the batch in doubt, {offset} to {end}, is not among them")
+    raise Held(
+        "offset_out_of_range",
+        f"{where}, and {place.group} goes on at {offset}: what lies between was deleted unread, or the topic"
+        " was made anew. Commit an offset that is there for the group by hand",
+    )
+
+
+async def _range(
+    kafka: Kafka, place: Place, first: int, end: int, read: Callable[[Record], Item | Flaw]
+) -> Batch:
+    filling = Filling(place.topic, place.partition, first, UNLIMITED, read)
+    async with kafka.reader(place.topic, {place.partition: first}) as reader:
+        while reader.position(place.partition) < end:
+            records = await reader.read(READ_RECORDS, READ_SECONDS)
+            filling.add(record for record in records if record.offset < end)
+    return replace(filling.take(), end=end)

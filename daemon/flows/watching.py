@@ -1,0 +1,91 @@
+"""What the flows tell Prometheus, once a batch or a page and never once an item."""
+
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+from daemon.flows.ledger import Ledger
+from daemon.flows.publishing import Publication
+from daemon.metrics import DEAD_LETTER_REASONS, OPEN_STATUSES, RESULT_STATUSES, Metrics, bounded
+from daemon.model import Batch, Cursor
+
+
+class SubmitWatch:
+    """The submitting flow's figures."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def consumed(self, batch: Batch) -> None:
+        """A batch was cut."""
+        self._metrics.items_consumed.inc(len(batch.items) + len(batch.dead_letters) + batch.skipped)
+
+    def posted(self, batch: Batch) -> None:
+        """A bulk request is about to be sent."""
+        self._metrics.batch_items.observe(len(batch.items))
+
+    def settled(self, batch: Batch) -> None:
+        """A piece of a batch has come to its end."""
+        now_ms = time.time() * 1000
+        accepted = [*batch.items, *(item for item, _ in batch.adopted)]
+        self._metrics.items_submitted.inc(len(accepted))
+        self._metrics.items_skipped.inc(batch.skipped)
+        codes = (bounded(letter.flaw.code, DEAD_LETTER_REASONS) for letter in batch.dead_letters)
+        for code, count in Counter(codes).items():
+            self._metrics.items_dead_lettered.labels(code).inc(count)
+        waited = [max(now_ms - item.record.timestamp, 0.0) / 1000 for item in accepted]
+        self._metrics.submit_latency_seconds.observe_many(waited)
+        self._metrics.last_success_timestamp_seconds.labels("submit").set_to_current_time()
+
+
+class CollectWatch:
+    """The collecting flow's figures."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def active(self, *, collecting: bool) -> None:
+        """This replica has become the collector, or is it no longer."""
+        self._metrics.collector_active.set(1 if collecting else 0)
+
+    def looked(self, cursor: Cursor, ledger: Ledger) -> None:
+        """Toloka was asked for what is finished, and whatever it was is published."""
+        self._metrics.last_success_timestamp_seconds.labels("collect").set_to_current_time()
+        self._metrics.cursor_timestamp_seconds.set(cursor.finished_at.timestamp())
+        self._metrics.open_items.set(len(ledger))
+        oldest = ledger.oldest()
+        age = 0.0 if oldest is None else max(time.time() - oldest.timestamp(), 0.0)
+        self._metrics.oldest_open_item_seconds.set(age)
+
+    def published(self, publication: Publication, found_by: str) -> None:
+        """A transaction with results was committed; `found_by` is tail, overlap or sweep."""
+        results, now = publication.results, datetime.now(UTC)
+        statuses = Counter(bounded(item.status, RESULT_STATUSES) for _, item in results)
+        for status, count in statuses.items():
+            self._metrics.results_published.labels(status).inc(count)
+        if found_by != "tail":
+            self._metrics.late_results.labels(found_by).inc(len(results))
+        ended = [(entry, item.finished_at) for entry, item in results if item.finished_at is not None]
+        waited = [max((now - finished).total_seconds(), 0.0) for _, finished in ended]
+        worked = [max((finished - entry.submitted_at).total_seconds(), 0.0) for entry, finished in ended]
+        self._metrics.result_latency_seconds.observe_many(waited)
+        self._metrics.turnaround_seconds.observe_many(worked)
+
+    def fell_back(self) -> None:
+        """The tail had to go on by time."""
+        self._metrics.cursor_fallbacks.inc()
+
+    def foreign(self, count: int) -> None:
+        """So many finished items turned out to be somebody else's."""
+        self._metrics.unknown_items.inc(count)
+
+    def stalled(self, statuses: "Counter[str]") -> None:
+        """What the overdue items were found to be doing."""
+        for status in OPEN_STATUSES:
+            self._metrics.stalled_items.labels(status).set(statuses.get(status, 0))
+
+    def released(self) -> None:
+        """This replica collects no longer: what it last knew of the ledger is nobody's figure."""
+        self.active(collecting=False)
+        self._metrics.open_items.set(0)
+        self._metrics.oldest_open_item_seconds.set(0)

@@ -1,0 +1,96 @@
+"""Every value that a label can take: bounded, so that a scrape stays small whatever Toloka answers."""
+
+from collections.abc import Collection
+from typing import Final, Literal, get_args
+
+Flow = Literal["submit", "collect"]
+TransactionKind = Literal["intent", "settle", "results"]
+Resolution = Literal["adopted", "resubmitted", "partial", "held"]
+FoundBy = Literal["overlap", "sweep"]
+HoldReason = Literal[
+    "budget",
+    "conflict",
+    "content_altered",
+    "dead_letter_unwritable",
+    "forbidden",
+    "in_doubt",
+    "intent_unreadable",
+    "kafka",
+    "listing_failed",
+    "not_found",
+    "not_permitted",
+    "offset_lost",
+    "offset_out_of_range",
+    "paused",
+    "range_gone",
+    "rejected_ratio",
+    "throttled",
+    "too_large",
+    "unauthorized",
+    "unreachable",
+]
+Operation = Literal[
+    # The app API: POST …/items/bulk, GET …/items, …/items/{id}, /app-projects/{id}, /apps/{id}.
+    "bulk",
+    "list",
+    "item",
+    "project",
+    "app",
+    # The tasks API: POST /tasks, GET /tasks, /operations/{id}, …/log, /assignments, /pools/{id}.
+    "tasks",
+    "task_list",
+    "operation",
+    "operation_log",
+    "assignments",
+    "pool",
+]
+RequestOutcome = Literal[
+    "success",
+    "rejected",
+    "too_large",
+    "throttled",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "conflict",
+    "server_error",
+    "timeout",
+    "connection",
+    "refused",
+    "unreadable",
+]
+
+FLOWS: Final[tuple[str, ...]] = get_args(Flow)
+TRANSACTION_KINDS: Final[tuple[str, ...]] = get_args(TransactionKind)
+RESOLUTIONS: Final[tuple[str, ...]] = get_args(Resolution)
+FOUND_BY: Final[tuple[str, ...]] = get_args(FoundBy)
+HOLD_REASONS: Final[tuple[str, ...]] = get_args(HoldReason)
+OPERATIONS: Final[tuple[str, ...]] = get_args(Operation)
+REQUEST_OUTCOMES: Final[tuple[str, ...]] = get_args(RequestOutcome)
+
+OTHER: Final = "OTHER"
+# Ends of an item (app API) and statuses of an assignment (tasks API).
+RESULT_STATUSES: Final = (
+    *("COMPLETED", "ERROR", "CANCELLED", "ARCHIVE", "ARCHIVED"),
+    *("SUBMITTED", "ACCEPTED", "REJECTED", "SKIPPED", "EXPIRED"),
+    OTHER,
+)
+OPEN_STATUSES: Final = ("NEW", "PROCESSING", "NO_MONEY", "STOPPED", OTHER)
+# The codes in the header `tolokad-error-code`: our own, then Toloka's for fields (contract, C).
+DEAD_LETTER_REASONS: Final = (
+    *("NOT_JSON", "NOT_AN_OBJECT", "REPEATED_KEY", "TOO_DEEP", "TOO_LARGE", "HEADERS_TOO_LARGE"),
+    *("POINTER_MISSES", "ITEM_VANISHED", "RESOLVED_BY_OPERATOR"),
+    *("VALIDATION_ERROR", "ENTITY_TOO_LARGE", "ENTITY_DOES_NOT_EXIST", "VALUE_REQUIRED", "VALUE_NOT_ALLOWED"),
+    *("VALUE_GREATER_THAN_MAX", "VALUE_LESS_THAN_MIN", "UNKNOWN_ENUM_VALUE"),
+    *("STRING_EXPECTED", "INTEGER_EXPECTED", "FLOAT_EXPECTED", "BOOLEAN_EXPECTED", "ARRAY_EXPECTED"),
+    *("OBJECT_EXPECTED", "JSON_EXPECTED", "UUID_EXPECTED"),
+    *("INVALID_URL_SYNTAX", "INVALID_DATE_TIME_SYNTAX"),
+    *("STRING_LENGTH_GREATER_THAN_MAX", "STRING_LENGTH_LESS_THAN_MIN"),
+    *("ARRAY_SIZE_GREATER_THAN_MAX", "ARRAY_SIZE_LESS_THAN_MIN", "OBJECT_SIZE_BYTES_GREATER_THAN_MAX"),
+    OTHER,
+)
+
+
+def bounded(value: str, known: Collection[str]) -> str:
+    """The value itself where it is known, else `OTHER`: for codes and statuses that Toloka may invent."""
+    return value if value in known else OTHER

@@ -1,0 +1,288 @@
+"""The words of tolokad as frozen data: items, batches, intents, what a submission comes to, results.
+
+Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """A record as it was read from Kafka; the client's own record type fits it as it is."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - Kafka's own words
+    @property
+    def partition(self) -> int: ...  # noqa: D102 - as above
+    @property
+    def offset(self) -> int: ...  # noqa: D102 - as above
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102 - as above
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102 - as above
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102 - as above
+
+
+class Item(NamedTuple):
+    """One thing to moderate: its record, the bytes that are sent for it, and their content hash.
+
+    `identified` where tolokad gave it an id of its own, so that no other item can have its content.
+    A tuple, for one is made per record on the hot path.
+    """
+
+    record: Record
+    body: bytes
+    content_hash: int
+    identified: bool = False
+
+
+class Flaw(NamedTuple):
+    """Why a record cannot be submitted: a code, a sentence, and Toloka's request id if it said so."""
+
+    code: str
+    message: str
+    request_id: str | None = None
+
+
+class DeadLetter(NamedTuple):
+    """An input record that cannot be submitted, with the reason."""
+
+    record: Record
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A contiguous offset range `[first, end)` of one input partition, sorted into what becomes of it.
+
+    `items` are still to be sent; `adopted` are those that Toloka is known to have, with their ids.
+    `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    items: tuple[Item, ...]
+    dead_letters: tuple[DeadLetter, ...] = ()
+    skipped: int = 0
+    adopted: tuple[tuple[Item, str], ...] = ()
+    since: datetime | None = None
+
+    def without(self, culprits: Mapping[int, Flaw]) -> "Batch":
+        """The same range; the items at these indexes have become dead letters."""
+        kept = tuple(item for index, item in enumerate(self.items) if index not in culprits)
+        dead = tuple(DeadLetter(self.items[index].record, flaw) for index, flaw in culprits.items())
+        return replace(self, items=kept, dead_letters=(*self.dead_letters, *dead))
+
+    def adopting(self, ids: Mapping[int, str]) -> "Batch":
+        """The same range; Toloka has the items at these indexes under these ids."""
+        kept = tuple(item for index, item in enumerate(self.items) if index not in ids)
+        adopted = tuple((self.items[index], item_id) for index, item_id in ids.items())
+        return replace(self, items=kept, adopted=(*self.adopted, *adopted))
+
+    def accounted(self, indexes: Collection[int]) -> "Batch":
+        """The same range; the ledger knows these items already, so that nothing is written for them."""
+        return replace(self, items=tuple(it for index, it in enumerate(self.items) if index not in indexes))
+
+    def split(self, count: int) -> "tuple[Batch, Batch]":
+        """Cut behind the first `count` items: two batches whose ranges meet.
+
+        What is already decided goes with the side its offset lies on; `skipped` is counted on the second.
+        """
+        middle = self.items[count].record.offset
+        early = replace(self._between(self.first, middle), items=self.items[:count], skipped=0)
+        return early, replace(self._between(middle, self.end), items=self.items[count:])
+
+    def _between(self, first: int, end: int) -> "Batch":
+        dead = tuple(letter for letter in self.dead_letters if first <= letter.record.offset < end)
+        adopted = tuple(pair for pair in self.adopted if first <= pair[0].record.offset < end)
+        return replace(self, first=first, end=end, dead_letters=dead, adopted=adopted)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """The note, written before a batch is sent, that it is about to be.
+
+    Attributes:
+        attempt: a UUID; every attempt has its own.
+        end: the offset behind the batch's last record.
+        since: when the range was first attempted, by Toloka's clock.
+        at: when this attempt was announced, by Toloka's clock.
+    """
+
+    attempt: str
+    end: int
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A group's committed offset for a partition, with its metadata; `offset` -1 means none."""
+
+    offset: int
+    metadata: str
+
+
+# --- what a submission can come to -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A clear success: `ids[i]` was created for item `i`, all distinct."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A clear refusal of the whole request because of some items; nothing was created.
+
+    `culprits` maps an item's index to its flaw; empty where the answer named none, and `flaw` says
+    what it did say.
+    """
+
+    culprits: Mapping[int, Flaw]
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """The request was refused for its size; nothing was created."""
+
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A request was sent and no clear answer came back: it may have been carried out, or still be."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """A definite no that is not the items' fault; nothing was created.
+
+    Attributes:
+        reason: one of `daemon.metrics.HOLD_REASONS`.
+        detail: a sentence for the operator.
+        wait_seconds: how long Toloka asked to wait, if it did.
+    """
+
+    reason: str
+    detail: str
+    wait_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When an attempt is over: so many seconds after it began, by whichever clock has moved further.
+
+    `elapsed` and `wall` are what the clocks showed when it began. A wall clock that was set forward ends
+    an attempt early, which costs a new intent; a frozen process cannot overlook its age.
+    """
+
+    elapsed: float
+    wall: float
+    seconds: float
+
+    def left(self, elapsed: float, wall: float) -> float:
+        """Seconds that are left, at these times; negative when it is over."""
+        return self.seconds - max(elapsed - self.elapsed, wall - self.wall)
+
+
+Outcome = Accepted | Rejected | TooLarge | InDoubt | NotNow
+
+
+# --- what is known of items at Toloka -------------------------------------------------------------------
+
+
+class Created(NamedTuple):
+    """An item that Toloka has, as a listing by creation time shows it."""
+
+    item_id: str
+    created_at: datetime
+    content_hash: int
+    status: str
+
+
+class Finished(NamedTuple):
+    """An item as Toloka returned it.
+
+    `raw` is its JSON, byte for byte; `finished_at` is missing while it is unfinished, and on some ends.
+    """
+
+    item_id: str
+    status: str
+    created_at: datetime
+    finished_at: datetime | None
+    content_hash: int
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of a listing, in its order."""
+
+    items: tuple[Finished, ...]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCursor:
+    """Toloka does not know the cursor's item any more: it was deleted or archived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A bookmark in the stream of finished items; `item_id` is missing before the first one."""
+
+    item_id: str | None
+    finished_at: datetime
+    published: int = 0
+
+
+# --- what is written to Kafka --------------------------------------------------------------------------
+
+
+class Append(NamedTuple):
+    """A record to be written."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetCommit:
+    """A group's offset to be committed with its metadata."""
+
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """Everything that becomes visible together, or not at all; `kind` labels its metrics."""
+
+    kind: str
+    appends: Sequence[Append] = field(default=())
+    offset: OffsetCommit | None = None

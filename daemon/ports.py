@@ -1,0 +1,176 @@
+"""What the flows expect of the world: Kafka, Toloka and time. Edges fit these; so do test doubles.
+
+Every method that talks to the outside is bounded in time and raises only errors of `daemon.errors`.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from daemon.model import (
+    Committed,
+    Created,
+    Cursor,
+    Deadline,
+    Finished,
+    Intent,
+    Item,
+    NotNow,
+    Outcome,
+    Page,
+    Record,
+    Transaction,
+    UnknownCursor,
+)
+
+
+class Clock(Protocol):
+    """Time that a flow reads; it sleeps with `asyncio.sleep`."""
+
+    def elapsed(self) -> float:
+        """Seconds since some moment, counting those that the machine was suspended (CLOCK_BOOTTIME)."""
+        ...
+
+    def wall(self) -> float:
+        """Seconds since 1970 by the machine's own clock, which may be wrong or jump."""
+        ...
+
+
+class TolokaClock(Protocol):
+    """Toloka's clock: its last `Date` header, carried on by `Clock.elapsed`."""
+
+    def now(self) -> datetime:
+        """The time at Toloka; the machine's own until Toloka has answered once."""
+        ...
+
+
+# --- Kafka ---------------------------------------------------------------------------------------------
+
+
+class Reader(Protocol):
+    """Reads partitions of one topic, committed records only, from offsets it was given."""
+
+    async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
+        """The next records, at most `max_records`; empty when none came in time.
+
+        Raises:
+            Held: `offset_out_of_range`, the offset is not in the log.
+            Transient: the reader has failed and must be opened anew.
+        """
+        ...
+
+    def position(self, partition: int) -> int:
+        """The next offset to be read; what is not for readers (aborted, control) lies behind it."""
+        ...
+
+
+class Writer(Protocol):
+    """A started transactional producer: it has fenced its predecessors and waited for their end."""
+
+    async def transact(self, transaction: Transaction) -> None:
+        """Write all of it, or nothing.
+
+        Raises:
+            Fenced: another owner has started since, or the broker ended a transaction late.
+            Held: `not_permitted`, naming what is denied; `too_large` for a record.
+            Transient: it failed or nobody knows; this writer must not be used again.
+        """
+        ...
+
+
+class Kafka(Protocol):
+    """A cluster."""
+
+    def reader(self, topic: str, offsets: Mapping[int, int]) -> AbstractAsyncContextManager[Reader]:
+        """Read these partitions from these offsets."""
+        ...
+
+    def writer(self, transactional_id: str) -> AbstractAsyncContextManager[Writer]:
+        """Start a transactional producer; entering returns once every predecessor is fenced."""
+        ...
+
+    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+        """A group's committed offset and metadata for each of these partitions.
+
+        Asks on while the coordinator is loading: a partition that is left out of an answer is unknown.
+        """
+        ...
+
+    async def start_offsets(self, topic: str) -> Mapping[int, int]:
+        """The first offset of each partition's log."""
+        ...
+
+    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """The high watermark of each partition: behind open transactions, too."""
+        ...
+
+
+class Membership(Protocol):
+    """A place in a consumer group that shares out one topic's partitions."""
+
+    def assignments(self) -> AsyncGenerator[frozenset[int], None]:
+        """Our partitions, each time the group has decided."""
+        ...
+
+    async def confirm(self) -> bool:
+        """Ask the group now whether it still counts on us as we last heard."""
+        ...
+
+
+# --- Toloka --------------------------------------------------------------------------------------------
+
+
+class Submissions(Protocol):
+    """The side of Toloka that takes items in. One for each partition's way: it has its own connection."""
+
+    async def ready(self, count: int) -> NotNow | None:
+        """Wait for a place under the limits for `count` items and see that Toloka answers at all.
+
+        Waits for some seconds at most; a longer wait is a `NotNow`.
+        """
+        ...
+
+    async def submit(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
+        """Send one bulk request, once; past the deadline it is not finished and no answer awaited."""
+        ...
+
+    async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+        """Every item created in this time, by anyone, each once.
+
+        Raises:
+            Held: `listing_failed`: Toloka does not answer the question, or refuses to.
+        """
+        ...
+
+
+class Results(Protocol):
+    """The side of Toloka that gives finished items out."""
+
+    async def tail(self, cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
+        """What finished after the cursor, oldest first."""
+        ...
+
+    def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+        """Everything that finished in this time, whatever the order of ties, each at least once.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        ...
+
+    async def created_items(self, since: datetime, until: datetime) -> Sequence[Finished]:
+        """Every item created in this time, by anyone, whatever its status, each once.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        ...
+
+    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Finished | None]:
+        """These items, whatever their status; None for one that Toloka does not know.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        ...

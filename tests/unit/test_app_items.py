@@ -1,0 +1,160 @@
+"""Items and pages as Toloka writes them, and everything that they might be instead."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import msgspec
+import pytest
+
+from daemon.content import content_hash
+from daemon.edges.app_items import UNHASHABLE, MalformedError, filter_time, item_of, page_of, time_of
+
+ITEM: dict[str, Any] = {
+    "id": "3a7f",
+    "app_project_id": "P",
+    "status": "COMPLETED",
+    "input_data": {"id": "1", "text": "a"},
+    "output_data": {"result": ["OK"], "confidence": 0.98},
+    "errors": [],
+    "created_at": "2026-11-22T11:24:46.818",
+    "started_at": "2026-11-22T11:24:46.818213",
+    "finished_at": "2026-11-22T11:24:47.1",
+}
+
+
+def encoded(**changes: Any) -> bytes:
+    """An item's JSON; a change to None leaves the member out."""
+    members = {name: value for name, value in (ITEM | changes).items() if value is not None}
+    return msgspec.json.encode(members)
+
+
+def test_an_item() -> None:
+    """Everything that the flows need is read; the JSON stays as it came, byte for byte."""
+    raw = msgspec.json.format(encoded(), indent=3)
+    item = item_of(raw)
+    assert (item.item_id, item.status, item.raw) == ("3a7f", "COMPLETED", raw)
+    assert item.created_at == datetime(2026, 11, 22, 11, 24, 46, 818_000, tzinfo=UTC)
+    assert item.finished_at == datetime(2026, 11, 22, 11, 24, 47, 100_000, tzinfo=UTC)
+    assert item.content_hash == content_hash({"text": "a", "id": "1"})
+
+
+def test_an_unfinished_item() -> None:
+    """Until it ends an item has no end."""
+    assert item_of(encoded(finished_at=None, status="NEW")).finished_at is None
+
+
+def test_content_too_deep_to_compare() -> None:
+    """Somebody else's item, nested deeper than any of ours can be, does not hide the rest of its page."""
+    deep: dict[str, Any] = {}
+    for _ in range(150):
+        deep = {"a": deep}
+    assert item_of(encoded(input_data=deep)).content_hash == UNHASHABLE
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"id":',
+        b"[" * 5000,
+        encoded(id=None),
+        encoded(id=7),
+        encoded(id=""),
+        encoded(status=None),
+        encoded(status=1),
+        encoded(created_at=None),
+        encoded(created_at="yesterday"),
+        encoded(created_at="9999-12-31T23:59:59-10:00"),
+        encoded(finished_at="0"),
+        encoded(finished_at=5),
+        encoded(input_data=None),
+        encoded(input_data=[1]),
+        encoded()[:-1] + b',"id":"another"}',
+        encoded().replace(b"0.98", b"NaN"),
+        encoded().replace(b'"OK"', b'"\\ud800"'),
+        encoded().replace(b'"OK"', b'"\xff"'),
+    ],
+)
+def test_no_item(raw: bytes) -> None:
+    """What lacks a member, has one twice, or is not JSON is no item."""
+    with pytest.raises(MalformedError):
+        item_of(raw)
+
+
+def page(*items: bytes, has_more: bytes = b"false") -> bytes:
+    """A page's JSON."""
+    return b'{"content":[' + b",".join(items) + b'],"has_more":' + has_more + b"}"
+
+
+def test_a_page() -> None:
+    """Items stay in the answer's order."""
+    found = page_of(page(encoded(id="b"), encoded(id="a"), has_more=b"true"), 1000)
+    assert [item.item_id for item in found.items] == ["b", "a"]
+    assert found.has_more
+
+
+def test_a_page_with_spaces() -> None:
+    """However it is written, a page is read."""
+    body = msgspec.json.format(page(encoded(), encoded(id="a")), indent=2)
+    found = page_of(body, 1000)
+    assert len(found.items) == 2
+    assert all(item.raw in body for item in found.items)
+
+
+@pytest.mark.parametrize(("limit", "has_more"), [(1, True), (2, False)])
+def test_a_page_that_does_not_say_whether_there_is_more(limit: int, *, has_more: bool) -> None:
+    """A full page is taken for a part."""
+    assert page_of(b'{"content":[' + encoded() + b"]}", limit).has_more is has_more
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html></html>",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"has_more":false}',
+        b'{"content":null,"has_more":false}',
+        b'{"content":{},"has_more":false}',
+        page(has_more=b'"no"'),
+        page(has_more=b"1"),
+        page(encoded())[:-3],
+        page(encoded(), b"null"),
+        page(encoded(), encoded(id=None)),
+        page(encoded()) + page(encoded()),
+        b'{"content":[],' + page(encoded())[1:],
+        b'{"content":null,' + page(encoded())[1:],
+    ],
+)
+def test_no_page(body: bytes) -> None:
+    """One item that cannot be read spoils its page: the others must not be taken for all there is."""
+    with pytest.raises(MalformedError):
+        page_of(body, 1000)
+
+
+@pytest.mark.parametrize(
+    ("text", "microsecond"),
+    [
+        ("2026-11-22T11:24:46", 0),
+        ("2026-11-22T11:24:46.8", 800_000),
+        ("2026-11-22T11:24:46.818", 818_000),
+        ("2026-11-22T11:24:46.81821", 818_210),
+        ("2026-11-22T11:24:46.818213", 818_213),
+        ("2026-11-22T11:24:46.818213Z", 818_213),
+        ("2026-11-22T13:24:46.818213+02:00", 818_213),
+    ],
+)
+def test_times(text: str, microsecond: int) -> None:
+    """Times are UTC unless they say otherwise, with 0 to 6 digits behind the second."""
+    assert time_of(text) == datetime(2026, 11, 22, 11, 24, 46, microsecond, tzinfo=UTC)
+
+
+def test_times_in_filters() -> None:
+    """A filter's time is UTC without zone."""
+    moment = datetime(2026, 11, 22, 13, 24, 46, 818_213, tzinfo=timezone(timedelta(hours=2)))
+    assert filter_time(moment) == "2026-11-22T11:24:46.818213"

@@ -1,0 +1,284 @@
+"""Limits: requests a second, items a minute and a day, each replica within its share."""
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.metrics import Metrics
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class QuickLoop(asyncio.SelectorEventLoop):
+    """Time passes only when everybody sleeps, and then at once."""
+
+    def __init__(self) -> None:
+        super().__init__(_QuickSelector(self))
+        self.now = 500.0
+
+    def time(self) -> float:
+        """Seconds since some moment."""
+        return self.now
+
+
+class _QuickSelector(selectors.DefaultSelector):
+    def __init__(self, loop: QuickLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> Any:
+        self._loop.now += timeout or 0.0
+        return super().select(0 if timeout is not None else 0.01)
+
+
+@pytest.fixture
+def loop() -> Iterator[QuickLoop]:
+    """A loop whose waits take no time."""
+    loop = QuickLoop()
+    yield loop
+    loop.close()
+
+
+@dataclass
+class TolokaTime:
+    """Toloka's clock, as far as the loop's time has gone from noon."""
+
+    loop: QuickLoop
+    start: datetime = NOON
+    began: float = field(default=500.0)
+
+    def now(self) -> datetime:
+        """See `daemon.ports.TolokaClock.now`."""
+        return self.start + timedelta(seconds=self.loop.now - self.began)
+
+
+def run(loop: QuickLoop, main: Callable[[], Awaitable[Any]]) -> Any:
+    """Run to the end."""
+
+    async def wrapped() -> Any:
+        return await main()
+
+    return loop.run_until_complete(wrapped())
+
+
+def most_within(times: list[tuple[float, int]], seconds: float) -> int:
+    """The most that was counted in any span of this length."""
+    return max(sum(n for at, n in times if start <= at < start + seconds) for start, _ in times)
+
+
+# --- requests --------------------------------------------------------------------------------------------
+
+
+def test_requests_never_exceed_the_rate(loop: QuickLoop) -> None:
+    """However many ask at once, no second sees more than the rate, and none of it goes to waste."""
+    metrics = Metrics()
+    limiter = RequestLimiter(10, metrics)
+    times: list[tuple[float, int]] = []
+
+    async def one(flow: str) -> None:
+        await limiter.take(flow)
+        times.append((loop.time(), 1))
+
+    async def main() -> None:
+        await asyncio.gather(*(one("submit" if n % 2 else "collect") for n in range(51)))
+
+    run(loop, main)
+    assert most_within(times, 0.999) <= 10
+    assert loop.now == pytest.approx(505.0)
+    waited = sum(metrics.throttled_seconds.labels(flow)._value.get() for flow in ("submit", "collect"))
+    assert waited == pytest.approx(sum(n * 0.1 for n in range(51)))
+
+
+def test_an_idle_limiter_saves_up_one_request(loop: QuickLoop) -> None:
+    """After a pause the first request goes at once, and the second waits its turn."""
+    limiter = RequestLimiter(2, Metrics())
+
+    async def main() -> None:
+        await limiter.take("collect")
+        await asyncio.sleep(60)
+        began = loop.now
+        await limiter.take("collect")
+        assert loop.now == began
+        await limiter.take("collect")
+        assert loop.now == pytest.approx(began + 0.5)
+
+    run(loop, main)
+
+
+def test_a_request_share_changes_at_once(loop: QuickLoop) -> None:
+    """Who waits goes by the new share from the moment it is set; with none, everybody waits."""
+    limiter = RequestLimiter(10, Metrics())
+
+    async def main() -> None:
+        await limiter.take("submit")
+        limiter.share(0.0)
+        waiting = asyncio.ensure_future(limiter.take("submit"))
+        await asyncio.sleep(100)
+        assert not waiting.done()
+        limiter.share(0.5)
+        began = loop.now
+        await waiting
+        assert loop.now == pytest.approx(began + 0.2)
+
+    run(loop, main)
+
+
+def test_a_cancelled_request_uses_nothing_up(loop: QuickLoop) -> None:
+    """Who stops waiting leaves its place to the next."""
+    limiter = RequestLimiter(1, Metrics())
+
+    async def main() -> None:
+        await limiter.take("submit")
+        began = loop.now
+        given_up = [asyncio.ensure_future(limiter.take("submit")) for _ in range(5)]
+        await asyncio.sleep(0.5)
+        for task in given_up:
+            task.cancel()
+        await limiter.take("submit")
+        assert loop.now == pytest.approx(began + 1.0)
+
+    run(loop, main)
+
+
+# --- items -----------------------------------------------------------------------------------------------
+
+
+def quota(loop: QuickLoop, per_minute: int, per_day: int = 10**9, start: datetime = NOON) -> ItemQuota:
+    """A quota by Toloka's time."""
+    return ItemQuota(per_minute, per_day, TolokaTime(loop, start), Metrics())
+
+
+def test_items_never_exceed_the_quota_in_any_minute(loop: QuickLoop) -> None:
+    """Whatever the batches, no 60 seconds see more than the quota."""
+    limit = quota(loop, 100)
+    times: list[tuple[float, int]] = []
+
+    async def one(count: int) -> None:
+        await limit.take(count, "submit")
+        times.append((loop.time(), count))
+        await asyncio.sleep(count % 7)
+
+    async def main() -> None:
+        await asyncio.gather(*(one(1 + n * 37 % 60) for n in range(60)))
+
+    run(loop, main)
+    assert len(times) == 60
+    assert most_within(times, 60.0) <= 100
+
+
+def test_a_batch_above_the_share_goes_alone(loop: QuickLoop) -> None:
+    """What could never fit is let through once nothing else is counted, and counts in full."""
+    limit = quota(loop, 10)
+
+    async def main() -> None:
+        await limit.take(1, "submit")
+        await limit.take(25, "submit")
+        assert loop.now == pytest.approx(560.0)
+        await limit.take(1, "submit")
+        assert loop.now == pytest.approx(620.0)
+
+    run(loop, main)
+
+
+def test_items_given_back_count_no_longer(loop: QuickLoop) -> None:
+    """A definite no frees exactly its own place, once, whatever has been taken since."""
+    limit = quota(loop, 10)
+
+    async def main() -> None:
+        first = await limit.take(6, "submit")
+        await asyncio.sleep(10)
+        await limit.take(4, "submit")
+        limit.give_back(first)
+        limit.give_back(first)
+        await limit.take(6, "submit")
+        assert loop.now == pytest.approx(510.0)
+        assert limit.wait_seconds(1) == pytest.approx(60.0)
+
+    run(loop, main)
+
+
+def test_a_place_given_back_late_frees_nothing(loop: QuickLoop) -> None:
+    """Once a minute has passed there is nothing left to give back."""
+    limit = quota(loop, 10)
+
+    async def main() -> None:
+        first = await limit.take(6, "submit")
+        await asyncio.sleep(61)
+        await limit.take(10, "submit")
+        limit.give_back(first)
+        assert limit.wait_seconds(1) == pytest.approx(60.0)
+
+    run(loop, main)
+
+
+def test_the_item_share_changes_at_once(loop: QuickLoop) -> None:
+    """Partitions that come and go change what this replica may take, for those who wait, too."""
+    limit = quota(loop, 100)
+
+    async def main() -> None:
+        limit.share(0.1)
+        await limit.take(10, "submit")
+        waiting = asyncio.ensure_future(limit.take(10, "submit"))
+        await asyncio.sleep(5)
+        assert not waiting.done()
+        limit.share(0.2)
+        await waiting
+        assert loop.now == pytest.approx(505.0)
+        limit.share(0.1)
+        # Both batches must have left the minute before another fits the smaller share.
+        assert limit.wait_seconds(10) == pytest.approx(60.0)
+
+    run(loop, main)
+
+
+def test_a_cancelled_batch_uses_nothing_up(loop: QuickLoop) -> None:
+    """Who stops waiting for the quota has taken none of it."""
+    limit = quota(loop, 10)
+
+    async def main() -> None:
+        await limit.take(10, "submit")
+        waiting = asyncio.ensure_future(limit.take(10, "submit"))
+        await asyncio.sleep(30)
+        waiting.cancel()
+        await asyncio.sleep(30)
+        assert limit.wait_seconds(10) == 0.0
+
+    run(loop, main)
+
+
+def test_the_day_ends_at_midnight(loop: QuickLoop) -> None:
+    """The day's quota is full until Toloka's clock shows another day."""
+    limit = quota(loop, 10**9, 100, start=NOON.replace(hour=23))
+
+    async def main() -> None:
+        await limit.take(90, "submit")
+        assert limit.wait_seconds(10) == 0.0
+        assert limit.wait_seconds(11) == pytest.approx(3600.0)
+        place = await limit.take(10, "submit")
+        limit.give_back(place)
+        await limit.take(10, "submit")
+        await limit.take(100, "submit")
+        assert loop.now == pytest.approx(4100.0)
+        limit.give_back(place)
+        assert limit.wait_seconds(1) == pytest.approx(86_400.0)
+
+    run(loop, main)
+
+
+def test_waiting_is_counted(loop: QuickLoop) -> None:
+    """The seconds that a flow waits for the quota are seen."""
+    metrics = Metrics()
+    limit = ItemQuota(10, 10**9, TolokaTime(loop), metrics)
+
+    async def main() -> None:
+        await limit.take(10, "submit")
+        await limit.take(10, "submit")
+
+    run(loop, main)
+    assert metrics.throttled_seconds.labels("submit")._value.get() == pytest.approx(60.0)

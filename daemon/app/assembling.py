@@ -12,6 +12,7 @@ from daemon.flows.batching import BatchLimits
 from daemon.flows.collecting import Collecting, Desk, Rhythm
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
+from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
@@ -36,8 +37,10 @@ class World:
         submissions: opens a connection to Toloka for one partition's way.
         results: the collector's connection.
         read: turns a record into an item.
+        look_again: asks Toloka anew what an item must look like.
         share: is told which part of the limits is ours: of requests, and of items.
         partitions: how many partitions each topic has.
+        max_result_bytes: what the output topic takes.
     """
 
     kafka: Kafka
@@ -45,8 +48,10 @@ class World:
     submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
     results: Results
     read: Callable[[Record], Item | Flaw]
+    look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]
     partitions: dict[str, int]
+    max_result_bytes: int
     clock: Clock
     toloka_clock: TolokaClock
     metrics: Metrics
@@ -115,7 +120,9 @@ def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
         holds=world.holds,
         watch=SubmitWatch(world.metrics),
         rng=world.rng,
+        guard=RejectionGuard(submit.max_rejected_ratio, submit.rejected_window_items),
         read=world.read,
+        look_again=world.look_again,
         new_attempt=world.new_id,
     )
     manner = Manner(
@@ -215,6 +222,7 @@ def _outlets(settings: Settings, world: World, project: str) -> Outlets:
         cursor_topic=kafka.cursor_topic,
         dead_letter_topic=kafka.dead_letter_topic,
         dead_letter_partitions=world.partitions[kafka.dead_letter_topic],
+        max_result_bytes=world.max_result_bytes,
     )
 
 

@@ -59,6 +59,16 @@ async def open_world(
     requests = RequestLimiter(settings.toloka.requests_per_second, metrics)
     line = await stack.enter_async_context(Line(toloka, probe_of(about.id)))
 
+    async def look_again() -> None:
+        try:
+            async with Line(toloka, probe_of(about.id)) as own:
+                found = await project(own, about.id, toloka.toloka_clock)
+        except ConfigurationError as error:
+            log.warning("look_failed", detail=str(error))
+            return
+        if not isinstance(found, NotNow):
+            reader.follow(InputSpec(found.input_spec))
+
     @asynccontextmanager
     async def submissions() -> AsyncIterator[AppSubmissions]:
         async with Line(toloka, probe_of(about.id)) as own:
@@ -82,8 +92,10 @@ async def open_world(
         submissions=submissions,
         results=AppResults(line, about.id, requests, toloka.toloka_clock),
         read=reader.read,
+        look_again=look_again,
         share=share,
         partitions={name: topic.partitions for name, topic in topics.items()},
+        max_result_bytes=topics[settings.kafka.output_topic].max_message_bytes,
         clock=toloka.clock,
         toloka_clock=toloka.toloka_clock,
         metrics=metrics,

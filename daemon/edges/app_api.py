@@ -7,7 +7,7 @@ from functools import partial
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time, item_of
+from daemon.edges.app_items import MalformedError, filter_time, the_item
 from daemon.edges.app_listing import Listing, insist
 from daemon.edges.limits import ItemQuota, Place, RequestLimiter
 from daemon.edges.project import items_path, probe_of
@@ -203,16 +203,12 @@ class AppResults:
                 return None
             if not answer.succeeded:
                 return refusal(asked, answer, self._clock.now())
-            item = item_of(answer.body)
+            return the_item(answer.body, item_id)
         except LineError as error:
             return no_answer(asked, error)
         except MalformedError as error:
             self._line.unreadable("item")
             return NotNow("unreachable", f"{asked}: {error}")
-        if item.item_id != item_id:
-            self._line.unreadable("item")
-            return NotNow("unreachable", f"{asked}: Toloka answered with another item")
-        return item
 
     async def _project_refusal(self) -> NotNow | None:
         """What Toloka has against the project itself."""

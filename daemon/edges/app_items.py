@@ -70,6 +70,18 @@ def item_of(raw: bytes) -> Finished:
         raise MalformedError(f"not an item: {error}") from None
 
 
+def the_item(raw: bytes, item_id: str) -> Finished:
+    """The item that was asked for by its id.
+
+    Raises:
+        MalformedError: it is none, or another.
+    """
+    item = item_of(raw)
+    if item.item_id != item_id:
+        raise MalformedError("another item than was asked for")
+    return item
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise MalformedError("text is wanted")

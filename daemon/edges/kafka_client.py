@@ -23,6 +23,7 @@ DENIED = (
     kafka_errors.TransactionalIdAuthorizationFailed,
     kafka_errors.ClusterAuthorizationFailedError,
 )
+TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 FENCED = (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch)
 
 
@@ -69,6 +70,9 @@ def translated(doing: str) -> Iterator[None]:
         raise Fenced(f"{doing}: fenced") from error
     except DENIED as error:
         raise Held("not_permitted", f"{doing}: Kafka denies it ({type(error).__name__})") from error
+    except TOO_LARGE as error:
+        detail = f"{doing}: a record is larger than its topic's max.message.bytes: raise it"
+        raise Held("too_large", detail) from error
     except TimeoutError as error:
         raise Transient(f"{doing}: no answer in time") from error
     # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.

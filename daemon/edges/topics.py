@@ -16,6 +16,7 @@ ANSWER_SECONDS = 20.0
 CREATED_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 0.1
 REPLICATION = 3
+DEFAULT_MESSAGE_BYTES = 1_048_588
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Topic:
     name: str
     partitions: int
     configs: Mapping[str, str]
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The largest batch of records that it takes; Kafka's default where it is not shown."""
+        return int(self.configs.get("max.message.bytes", DEFAULT_MESSAGE_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

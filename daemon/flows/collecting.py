@@ -11,7 +11,7 @@ import structlog
 from daemon.errors import Fenced, Held, Transient
 from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.foreign import Foreign
-from daemon.flows.holding import Backoff, Gate, Hold, Holds
+from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
 from daemon.flows.sweeping import Overlapping, Sweeping
 from daemon.flows.waiting import pause
 from daemon.flows.watching import CollectWatch
@@ -76,6 +76,7 @@ class Collecting:
         self._rhythm = rhythm
         self._foreign = foreign
         self._still_ours = still_ours
+        self._shown = ShownHold("collect", desk.holds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Collect until the event is set; after any failure start over from what Kafka says."""
@@ -87,13 +88,14 @@ class Collecting:
                 log.warning("fenced", detail=str(fenced))
                 await self._still_ours(stopping)
             except Held as held:
-                with self._desk.holds.holding(Hold("collect", held.reason, held.detail)):
-                    await pause(backoff.seconds(), stopping)
+                self._shown.begin(held)
+                await pause(backoff.seconds(), stopping)
             except Transient as failure:
                 log.warning("starting_over", flow="collect", detail=str(failure))
                 await pause(backoff.seconds(), stopping)
             finally:
                 self._desk.watch.released()
+        self._shown.end()
 
     async def _go(self, backoff: Backoff, stopping: asyncio.Event) -> None:
         desk = self._desk
@@ -136,6 +138,7 @@ class Collecting:
                         continue
             desk.gate.open()
             backoff.reset()
+            self._shown.end()
             desk.watch.looked(book.cursor, book.ledger)
             await looks.until_due(rhythm.interval_seconds, stopping)
 

@@ -11,9 +11,10 @@ import structlog
 from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.ledger import Ledger
+from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
 from daemon.flows.watching import CollectWatch
-from daemon.model import Cursor, Finished, Transaction
+from daemon.model import Cursor, DeadLetter, Finished, Flaw, Transaction
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
 
 READ_RECORDS = 10_000
@@ -45,10 +46,12 @@ class Book:
         opening: Opening,
         ledger: Ledger,
         cursor: Cursor,
+        kafka: Kafka,
         writer: Writer,
         clock: TolokaClock,
         watch: CollectWatch,
     ) -> None:
+        self._kafka = kafka
         self._overlap = opening.overlap
         self.ledger_topic = opening.outlets.ledger_topic
         self._writer = writer
@@ -69,9 +72,21 @@ class Book:
         """
         async with self._pen:
             publication = self._publisher.publication(items)
+            await self._point_at_oversized(publication)
             await self._commit(publication, found_by, cursor)
             self._let_wait(items)
         return len(publication.results)
+
+    async def _point_at_oversized(self, publication: Publication) -> None:
+        """A result that its topic would refuse becomes a dead letter that names Toloka's item."""
+        letters = []
+        for entry, item in publication.oversized:
+            message = (
+                f"the result of the item {item.item_id} has {len(item.raw)} bytes, too many for its topic"
+            )
+            flaw = Flaw("RESULT_TOO_LARGE", message)
+            letters.append(DeadLetter(await record_of(self._kafka, entry), flaw))
+        self._publisher.point_at(publication, letters)
 
     async def publish_foreign(self, items: Iterable[Finished]) -> None:
         """Publish items that somebody else created."""
@@ -153,7 +168,7 @@ async def open_book(
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
         await _read_ledger(reader, ends, ledger)
         cursor = found or _first_cursor(opening, ledger, clock)
-        book = Book(opening, ledger, cursor, writer, clock, watch)
+        book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
         if found is None:
             append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
             await writer.transact(Transaction("results", [append]))

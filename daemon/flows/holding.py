@@ -8,6 +8,7 @@ from random import Random
 
 import structlog
 
+from daemon.errors import Held
 from daemon.flows.waiting import pause
 from daemon.metrics import Metrics
 from daemon.model import NotNow
@@ -65,6 +66,34 @@ class Holds:
             yield
         finally:
             self.end(number)
+
+
+class ShownHold:
+    """One way's hold: shown from the first refusal until the way gets on, however often it tries between."""
+
+    def __init__(self, flow: str, holds: Holds, partition: int | None = None) -> None:
+        self._flow = flow
+        self._holds = holds
+        self._partition = partition
+        self._current: tuple[int, Hold] | None = None
+
+    def begin(self, held: Held) -> None:
+        """Show why the way holds, if that is not shown already."""
+        hold = Hold(self._flow, held.reason, held.detail, self._partition)
+        if self._current is None or self._current[1] != hold:
+            self.end()
+            self._current = (self._holds.begin(hold), hold)
+
+    def end(self) -> None:
+        """The way gets on."""
+        if self._current is not None:
+            self._holds.end(self._current[0])
+            self._current = None
+
+    def end_unless(self, *reasons: str) -> None:
+        """The way gets on, as far as reasons other than these held it up."""
+        if self._current is not None and self._current[1].reason not in reasons:
+            self.end()
 
 
 class Backoff:
@@ -133,6 +162,12 @@ class Gate:
         if self._hold is None or (self._hold[1].reason, self._hold[1].detail) != (no.reason, no.detail):
             self._release()
             self._hold = (self._holds.begin(Hold(self._flow, no.reason, no.detail)), no)
+
+    def reached(self) -> None:
+        """Toloka answered a question: it is there again, though it may still refuse."""
+        if self._hold is not None and self._hold[1].reason == "unreachable":
+            self._release()
+            self._trying = False
 
     def open(self) -> None:
         """Toloka carried something out."""

@@ -30,6 +30,10 @@ class ItemReader:
         self._max_bytes = max_bytes
         self._max_overhead_bytes = max_overhead_bytes
 
+    def follow(self, spec: InputSpec) -> None:
+        """Check by this spec from now on."""
+        self._spec = spec
+
     def read(self, record: Record) -> Item | Flaw:
         """The item in a record that is no tombstone, or why there is none."""
         try:

@@ -11,6 +11,9 @@ import msgspec
 from daemon.flows.codec import Entry, iso
 from daemon.model import Append, DeadLetter, Finished, Headers
 
+# The head of a record batch, and the lengths in front of a record's parts.
+BATCH_OVERHEAD_BYTES = 150
+
 _json = msgspec.json.Encoder()
 
 
@@ -46,6 +49,12 @@ def _result_headers(headers: Headers, item: Finished) -> Headers:
         ("toloka-item-id", item.item_id.encode()),
         ("toloka-status", item.status.encode()),
     )
+
+
+def append_bytes(append: Append) -> int:
+    """What a record takes in a batch of its own, rounded up."""
+    headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in append.headers)
+    return len(append.key or b"") + len(append.value or b"") + headers + BATCH_OVERHEAD_BYTES
 
 
 def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_at: datetime) -> Append:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from daemon.flows import codec
 from daemon.flows.ledger import Ledger, Open
-from daemon.flows.outputs import dead_letter_append, foreign_append, result_append
+from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
 from daemon.ports import TolokaClock
 
@@ -26,16 +26,19 @@ class Outlets:
     cursor_topic: str
     dead_letter_topic: str
     dead_letter_partitions: int
+    max_result_bytes: int
 
 
 @dataclass(slots=True)
 class Publication:
     """What one transaction is to publish, and what it changes in the ledger.
 
+    `oversized` are results that the output topic would refuse: dead letters point at them.
     `altered` where Toloka gave back other content than it was sent.
     """
 
     results: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
+    oversized: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
     changes: dict[str, Open | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
     altered: bool = False
@@ -84,10 +87,14 @@ class Publisher:
         if codec.peek_hash(entry.packed) != item.content_hash:
             entry = self._change_places(publication, item, entry, counterparts)
         origin = codec.unpack_entry(entry.packed)
-        publication.results.append((origin, item))
         publication.changes[item.item_id] = None
         out = self._outlets
-        publication.appends.append(result_append(out.output_topic, out.output_partitions, origin, item))
+        result = result_append(out.output_topic, out.output_partitions, origin, item)
+        if append_bytes(result) > out.max_result_bytes:
+            publication.oversized.append((origin, item))
+        else:
+            publication.results.append((origin, item))
+            publication.appends.append(result)
         publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))
 
     def _now(self, publication: Publication, item_id: str) -> Open | None:
@@ -130,10 +137,21 @@ class Publisher:
         out = self._outlets
         for item in items:
             partition = sum(item.item_id.encode()) % out.ledger_partitions
-            publication.appends.append(foreign_append(out.output_topic, out.output_partitions, item))
+            result = foreign_append(out.output_topic, out.output_partitions, item)
+            # No record asked for it, so there is none to make a dead letter of.
+            if append_bytes(result) <= out.max_result_bytes:
+                publication.appends.append(result)
             publication.appends.append(self._tombstone(item.item_id, partition, None))
             publication.changes[item.item_id] = None
         return publication
+
+    def point_at(self, publication: Publication, letters: Iterable[DeadLetter]) -> None:
+        """Add dead letters to what is published."""
+        out, now = self._outlets, self._clock.now()
+        for letter in letters:
+            publication.appends.append(
+                dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
+            )
 
     def vanished(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
         """Dead letters for open items that Toloka no longer knows."""

@@ -12,7 +12,8 @@ from structlog.contextvars import bound_contextvars
 from daemon.errors import Fenced, Held, Transient
 from daemon.flows.batching import Allowance, BatchLimits, Filling
 from daemon.flows.filling import Source, filled
-from daemon.flows.holding import Backoff, Gate, Hold, Holds
+from daemon.flows.guarding import RejectionGuard
+from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.pieces import Pieces
 from daemon.flows.resolving import Resolver
@@ -50,7 +51,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What all ways of one replica share."""
+    """What all ways of one replica share; `look_again` asks Toloka anew what an item must look like."""
 
     kafka: Kafka
     clock: Clock
@@ -58,8 +59,10 @@ class Company:
     gate: Gate
     holds: Holds
     watch: SubmitWatch
+    guard: RejectionGuard
     rng: Random
     read: Callable[[Record], Item | Flaw]
+    look_again: Callable[[], Awaitable[None]]
     new_attempt: Callable[[], str]
 
 
@@ -98,31 +101,39 @@ class Submitting:
         self._manner = manner
         self._still_ours = still_ours
         self._allowance = Allowance(manner.limits)
+        self._shown = ShownHold("submit", company.holds, place.partition)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Submit until the event is set; after any failure start over from what Kafka says."""
         backoff = Backoff(self._all.rng)
         with bound_contextvars(topic=self._place.topic, partition=self._place.partition):
-            while not stopping.is_set():
-                try:
-                    async with self._all.kafka.writer(self._place.transactional_id) as writer:
-                        await self._go(writer, backoff, stopping)
-                except Fenced as fenced:
-                    log.warning("fenced", detail=str(fenced))
-                    await self._still_ours(stopping)
-                except Held as held:
-                    hold = Hold("submit", held.reason, held.detail, self._place.partition)
-                    with self._all.holds.holding(hold):
-                        await pause(backoff.seconds(), stopping)
-                except Transient as failure:
-                    log.warning("starting_over", detail=str(failure))
-                    await pause(backoff.seconds(), stopping)
+            try:
+                while not stopping.is_set():
+                    await self._once(backoff, stopping)
+            finally:
+                self._shown.end()
+
+    async def _once(self, backoff: Backoff, stopping: asyncio.Event) -> None:
+        try:
+            async with self._all.kafka.writer(self._place.transactional_id) as writer:
+                await self._go(writer, backoff, stopping)
+        except Fenced as fenced:
+            log.warning("fenced", detail=str(fenced))
+            await self._still_ours(stopping)
+        except Held as held:
+            self._shown.begin(held)
+            await pause(backoff.seconds(), stopping)
+            await self._all.look_again()
+        except Transient as failure:
+            log.warning("starting_over", detail=str(failure))
+            await pause(backoff.seconds(), stopping)
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
         place, company = self._place, self._all
         outbox = Outbox(writer, place, company.toloka_clock, company.new_attempt)
         beginning = await take_over(company.kafka, place, outbox, self._manner.start_from, company.read)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
+        self._shown.end_unless("rejected_ratio", "too_large")
         if beginning.found and not await self._resume(outbox, *beginning.found, stopping):
             return
         filling = Filling(place.topic, place.partition, beginning.offset, self._allowance, company.read)
@@ -134,6 +145,7 @@ class Submitting:
                     if not await self._deliver(outbox, batch, stopping):
                         return
                     backoff.reset()
+                    self._shown.end()
 
     async def _resume(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
@@ -146,6 +158,7 @@ class Submitting:
         """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first."""
         pieces = Pieces(whole)
         while (batch := pieces.next()) is not None:
+            self._all.guard.insist(batch)
             if not batch.items:
                 await self._settle(outbox, batch, Accepted(()))
                 pieces.settled(batch)
@@ -157,6 +170,7 @@ class Submitting:
                     await self._settle(outbox, batch, accepted)
                     pieces.settled(batch)
                 case Rejected(culprits) if culprits:
+                    await self._step_back(outbox, batch)
                     pieces.again(batch.without(culprits))
                 case Rejected(flaw=flaw):
                     pieces.refused(batch, flaw)
@@ -184,6 +198,7 @@ class Submitting:
             if (no := await self._api.ready(len(batch.items))) is not None:
                 self._all.gate.shut(no)
                 continue
+            self._all.gate.reached()
             deadline = Deadline(clock.elapsed(), clock.wall(), seconds)
             intent = await outbox.announce(batch)
             # An intent that took long to write leaves too little of the attempt's time: write another.
@@ -204,6 +219,7 @@ class Submitting:
     async def _settle(self, outbox: Outbox, batch: Batch, accepted: Accepted) -> None:
         await outbox.settle(batch, accepted.ids)
         self._allowance.accepted(batch)
+        self._all.guard.count(batch)
         self._all.watch.settled(batch)
 
     async def _step_back(self, outbox: Outbox, batch: Batch) -> None:

@@ -59,6 +59,8 @@ class CollectWatch:
 
     def published(self, publication: Publication, found_by: str) -> None:
         """A transaction with results was committed; `found_by` is tail, overlap or sweep."""
+        if publication.oversized:
+            self._metrics.items_dead_lettered.labels("RESULT_TOO_LARGE").inc(len(publication.oversized))
         results, now = publication.results, datetime.now(UTC)
         statuses = Counter(bounded(item.status, RESULT_STATUSES) for _, item in results)
         for status, count in statuses.items():

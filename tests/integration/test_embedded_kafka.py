@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,6 +57,14 @@ def servers(cluster: Cluster) -> str:
     return cluster.bootstrap_servers
 
 
+@pytest.fixture
+async def topics(servers: str) -> AsyncIterator[Topics]:
+    """Creates topics there and deletes them after the test."""
+    factory = Topics(servers)
+    yield factory
+    await factory.delete_all()
+
+
 def unique(name: str) -> str:
     """A name that no other test uses."""
     return f"{name}-{uuid.uuid4().hex[:8]}"
@@ -76,9 +84,9 @@ def is_running(pid: int) -> bool:
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
-async def test_transaction_is_seen_whole_or_not_at_all(servers: str) -> None:
+async def test_transaction_is_seen_whole_or_not_at_all(servers: str, topics: Topics) -> None:
     """A read_committed reader gets the records of the committed transaction and none of the aborted."""
-    topic = await Topics(servers)()
+    topic = await topics()
     async with started_producer(servers, transactional_id=unique("writer")) as producer:
         async with producer.transaction():
             await producer.send_and_wait(topic, b"kept")
@@ -90,9 +98,9 @@ async def test_transaction_is_seen_whole_or_not_at_all(servers: str) -> None:
     assert [record.value for record in await read_topic(servers, topic)] == [b"kept"]
 
 
-async def test_successor_fences_its_predecessor(servers: str) -> None:
+async def test_successor_fences_its_predecessor(servers: str, topics: Topics) -> None:
     """Starting a producer aborts the open transaction of the same id, whose owner can commit no more."""
-    topic, name = await Topics(servers)(), unique("owner")
+    topic, name = await topics(), unique("owner")
     async with started_producer(servers, transactional_id=name) as zombie:
         await zombie.begin_transaction()
         await zombie.send_and_wait(topic, b"unfinished")
@@ -104,9 +112,9 @@ async def test_successor_fences_its_predecessor(servers: str) -> None:
         assert [record.value for record in await read_topic(servers, topic)] == [b"finished"]
 
 
-async def test_offset_metadata_is_committed_in_the_transaction(servers: str) -> None:
+async def test_offset_metadata_is_committed_in_the_transaction(servers: str, topics: Topics) -> None:
     """A successor reads the offset with the metadata of the last commit, and nothing of an abort."""
-    topic, group = await Topics(servers)(), unique("group")
+    topic, group = await topics(), unique("group")
     partition, metadata = TopicPartition(topic, 0), "m" * 4096
     async with started_producer(servers, transactional_id=group) as producer:
         async with producer.transaction():
@@ -121,10 +129,9 @@ async def test_offset_metadata_is_committed_in_the_transaction(servers: str) -> 
     assert never.offset == -1
 
 
-async def test_compacted_topic_keeps_its_settings(servers: str) -> None:
+async def test_compacted_topic_keeps_its_settings(servers: str, topics: Topics) -> None:
     """A topic's settings are accepted and reported; a wrong one is refused."""
     settings = {"cleanup.policy": "compact", "delete.retention.ms": "604800000", "segment.ms": "60000"}
-    topics = Topics(servers)
     topic = await topics("ledger", partitions=3, configs=settings)
     async with admin_client(servers) as admin:
         answers = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])

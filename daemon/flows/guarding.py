@@ -1,0 +1,61 @@
+"""A guard against pouring a whole topic into the dead letter topic.
+
+A wrong setting or a changed spec makes every item bad at once. When too large a share of what was read is
+to become dead letters, the flow holds instead, says why, and tries again by itself.
+"""
+
+from collections import deque
+
+from daemon.errors import Held
+from daemon.model import Batch
+
+
+class RejectionGuard:
+    """Watches the share of dead letters among the items of the last batches.
+
+    Args:
+        max_ratio: the share that is still believed; 1 switches the guard off.
+        window_items: how many items back the share is taken of; below so many it says nothing.
+    """
+
+    def __init__(self, max_ratio: float, window_items: int) -> None:
+        self._max_ratio = max_ratio
+        self._window_items = window_items
+        self._window: deque[tuple[int, int]] = deque()
+        self._items = 0
+        self._dead = 0
+
+    def insist(self, batch: Batch) -> None:
+        """Refuse a batch that would take the share too far.
+
+        Raises:
+            Held: `rejected_ratio`.
+        """
+        dead, items = _counts(batch)
+        total = self._items + items
+        share = (self._dead + dead) / max(total, 1)
+        if not dead or self._max_ratio >= 1 or total < self._window_items or share <= self._max_ratio:
+            return
+        last = batch.dead_letters[-1].flaw
+        raise Held(
+            "rejected_ratio",
+            f"{share:.0%} of the last {total} items would become dead letters, above"
+            f" TOLOKAD_SUBMIT__MAX_REJECTED_RATIO={self._max_ratio:g};"
+            f" the last one for {last.code}: {last.message}",
+        )
+
+    def count(self, batch: Batch) -> None:
+        """A batch was settled."""
+        dead, items = _counts(batch)
+        self._window.append((dead, items))
+        self._dead += dead
+        self._items += items
+        while self._items - self._window[0][1] >= self._window_items:
+            dead, items = self._window.popleft()
+            self._dead -= dead
+            self._items -= items
+
+
+def _counts(batch: Batch) -> tuple[int, int]:
+    dead = len(batch.dead_letters)
+    return dead, dead + len(batch.items) + len(batch.adopted)

@@ -189,6 +189,28 @@ def mark_value(offset: int) -> bytes:
     return _json.encode({"v": VERSION, "offset": offset})
 
 
+def read_mark_key(key: bytes) -> tuple[str, int]:
+    """The topic and partition of a mark."""
+    topic, partition = key.removeprefix(MARK_PREFIX).decode().rsplit("/", 1)
+    return topic, int(partition)
+
+
+def read_mark(value: bytes | None) -> int:
+    """The last settled offset that a mark tells; -1 where it was taken away.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    if value is None:
+        return -1
+    try:
+        fields = msgspec.json.decode(value)
+        _insist_readable(fields["v"])
+        return int(fields["offset"])
+    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+        raise UnreadableError(f"a mark is unreadable: {value[:200]!r}") from error
+
+
 # --- intent ----------------------------------------------------------------------------------------------
 
 

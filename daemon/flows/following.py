@@ -62,6 +62,7 @@ class Book:
         self.ledger = ledger
         self.cursor = cursor
         self.waiting: dict[str, Finished] = {}
+        self._unsure: dict[str, Finished] = {}
         self.overdue: set[str] = set()
 
     async def publish(self, items: Sequence[Finished], found_by: str, cursor: Cursor | None = None) -> int:
@@ -75,6 +76,7 @@ class Book:
             await self._point_at_oversized(publication)
             await self._commit(publication, found_by, cursor)
             self._let_wait(items)
+            self._unsure.update((item.item_id, item) for item in publication.unsure)
         return len(publication.results)
 
     async def _point_at_oversized(self, publication: Publication) -> None:
@@ -92,6 +94,11 @@ class Book:
         """Publish items that somebody else created."""
         async with self._pen:
             await self._commit(self._publisher.foreign(items), "tail", None)
+
+    async def rearrange(self, batch: tuple[int, int], contents: Mapping[str, int]) -> None:
+        """Give the open items of a batch the records with their content."""
+        async with self._pen:
+            await self._commit(self._publisher.rearranged(batch, contents), "sweep", None)
 
     async def bury(self, prepare: Callable[[Publisher], Publication]) -> None:
         """Write the dead letters that `prepare` makes of open items."""
@@ -131,6 +138,9 @@ class Book:
                 opened = [key.decode() for record in records if (key := self.ledger.note(record)) is not None]
             waited = [item for item_id in opened if (item := self.waiting.pop(item_id, None)) is not None]
             self._note_overdue(opened)
+            if records and self._unsure:
+                waited.extend(self._unsure.values())
+                self._unsure.clear()
             if waited:
                 await self.publish(waited, "tail")
 

@@ -34,6 +34,7 @@ class Ledger:
         self._by = incarnation.encode()
         self._tables: dict[int, dict[bytes, bytes]] = {}
         self._closed: dict[bytes, int] = {}
+        self._settled: dict[tuple[str, int], int] = {}
         self._horizon_ms = horizon_ms
         self.altered = False
 
@@ -45,6 +46,7 @@ class Ledger:
         """Take in a record of the topic; returns the key of an item that it opens."""
         key = record.key or b""
         if key.startswith(codec.MARK_PREFIX):
+            self._settled[codec.read_mark_key(key)] = codec.read_mark(record.value)
             return None
         if (BY_HEADER, self._by) in record.headers:
             return None
@@ -96,6 +98,11 @@ class Ledger:
 
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables.values())
+
+    def has_whole_batch(self, packed: bytes) -> bool:
+        """Whether all records of this one's batch have been read: their mark comes behind them."""
+        topic, partition, _ = codec.peek_origin(packed)
+        return self._settled.get((topic, partition), -1) >= codec.peek_batch(packed)[1]
 
     def of_batches(self, batches: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Open]]:
         """The open items of these batches; a walk through everything that is open."""

@@ -1,7 +1,7 @@
 """Pure: a page of finished items becomes one transaction: results, what they close, and the cursor."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,12 +33,15 @@ class Outlets:
 class Publication:
     """What one transaction is to publish, and what it changes in the ledger.
 
+    `unsure` are open items whose content is not their record's, while other records of their batch are still
+    to be read: they are looked at again when those have come.
     `oversized` are results that the output topic would refuse: dead letters point at them.
     `altered` where Toloka gave back other content than it was sent.
     """
 
     results: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
     oversized: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
+    unsure: list[Finished] = field(default_factory=list)
     changes: dict[str, Open | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
     altered: bool = False
@@ -85,7 +88,12 @@ class Publisher:
         if entry is None:
             return
         if codec.peek_hash(entry.packed) != item.content_hash:
-            entry = self._change_places(publication, item, entry, counterparts)
+            exchanged = self._change_places(publication, item, entry, counterparts)
+            if exchanged is None and not self._ledger.has_whole_batch(entry.packed):
+                publication.unsure.append(item)
+                return
+            publication.altered = publication.altered or exchanged is None
+            entry = exchanged or entry
         origin = codec.unpack_entry(entry.packed)
         publication.changes[item.item_id] = None
         out = self._outlets
@@ -108,28 +116,56 @@ class Publisher:
         item: Finished,
         entry: Open,
         counterparts: dict[tuple[tuple[int, int], int], list[str]],
-    ) -> Open:
-        """Ids were not answered in item order: take the record with this content, and leave ours there."""
+    ) -> Open | None:
+        """Ids were not answered in item order: take the record with this content, and leave ours there.
+
+        None where no open item of the batch has this content.
+        """
         place = (codec.peek_batch(entry.packed), item.content_hash)
         for other_id in counterparts.get(place, ()):
             other = self._now(publication, other_id)
             if other is None or codec.peek_hash(other.packed) != item.content_hash:
                 continue
-            moved = Open(other.ledger_partition, entry.packed)
-            publication.changes[other_id] = moved
-            topic, headers = self._outlets.ledger_topic, self._ledger.signature()
-            publication.appends.append(
-                Append(topic, moved.ledger_partition, other_id.encode(), moved.packed, headers)
-            )
+            self._move(publication, other_id, Open(other.ledger_partition, entry.packed))
+            counterparts.setdefault((place[0], codec.peek_hash(entry.packed)), []).append(other_id)
             return Open(entry.ledger_partition, other.packed)
-        publication.altered = True
-        return entry
+        return None
 
     def _tombstone(self, item_id: str, ledger_partition: int, origin: codec.Origin | None) -> Append:
         headers = (*codec.tombstone_headers(origin), *self._ledger.signature())
         # By Toloka's clock, which is what "finished" is measured by when it is asked how old this is.
         now_ms = codec.micros(self._clock.now()) // 1000
         return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers, now_ms)
+
+    def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
+        """Give the open items of a batch the records with their content, as far as that is known.
+
+        What is left over belongs to those whose content nobody knows: by elimination.
+
+        Args:
+            batch: as `codec.peek_batch` tells it.
+            contents: item id to content hash.
+        """
+        publication = Publication()
+        open_now = dict(self._ledger.of_batches(frozenset({batch})))
+        astray = [i for i, entry in open_now.items() if codec.peek_hash(entry.packed) != contents.get(i)]
+        records = [open_now[i].packed for i in astray]
+        for item_id in sorted(astray, key=lambda i: i not in contents):
+            wanted = contents.get(item_id)
+            fitting = (packed for packed in records if wanted in {None, codec.peek_hash(packed)})
+            packed = next(fitting, records[0])
+            records.remove(packed)
+            if packed != open_now[item_id].packed:
+                self._move(publication, item_id, Open(open_now[item_id].ledger_partition, packed))
+        return publication
+
+    def _move(self, publication: Publication, item_id: str, entry: Open) -> None:
+        """Note down, durably, that an open item has this record."""
+        publication.changes[item_id] = entry
+        topic, headers = self._outlets.ledger_topic, self._ledger.signature()
+        publication.appends.append(
+            Append(topic, entry.ledger_partition, item_id.encode(), entry.packed, headers)
+        )
 
     def foreign(self, items: Iterable[Finished]) -> Publication:
         """Results of items that others created; a tombstone remembers that they were published."""

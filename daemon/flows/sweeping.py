@@ -1,13 +1,14 @@
 """Second looks: an overlap for what became visible late, a sweep for what has been open too long."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from daemon.flows import codec
 from daemon.flows.following import SKEW, Book
+from daemon.flows.ledger import Open
 from daemon.flows.origins import record_of
 from daemon.flows.watching import CollectWatch
 from daemon.model import DeadLetter, Finished, Flaw
@@ -133,18 +134,47 @@ class Sweeping:
         if gone := [item_id for item_id in unknown if self._missing[item_id] >= SWEEPS_UNTIL_GONE]:
             await self._bury(book, gone)
 
-    async def _bury(self, book: Book, gone: Iterable[str]) -> None:
+    async def _bury(self, book: Book, gone: Sequence[str]) -> None:
         letters = []
-        for item_id in gone:
+        for item_id in await self._certain(book, gone):
             self._missing.pop(item_id, None)
             if (entry := book.ledger.find(item_id)) is None:
                 continue
             record = await record_of(self._kafka, codec.unpack_entry(entry.packed))
             flaw = Flaw("ITEM_VANISHED", f"Toloka no longer knows the item {item_id}")
             letters.append((item_id, DeadLetter(record, flaw)))
-        log.warning("items_vanished", items=[item_id for item_id, _ in letters])
-        now = self._clock.now()
-        await book.bury(lambda publisher: publisher.vanished(letters, now))
+        if letters:
+            log.warning("items_vanished", items=[item_id for item_id, _ in letters])
+            now = self._clock.now()
+            await book.bury(lambda publisher: publisher.vanished(letters, now))
+
+    async def _certain(self, book: Book, gone: Sequence[str]) -> Sequence[str]:
+        """Those of the vanished items whose record is certainly theirs.
+
+        Ids need not have been answered in item order. What a vanished item held nobody can say any more, but
+        what the others of its batch hold can be asked: theirs are put right, and what is left is its own.
+        """
+        certain: list[str] = []
+        batches = {codec.peek_batch(entry.packed) for i in gone if (entry := book.ledger.find(i)) is not None}
+        for batch in batches:
+            mates = dict(book.ledger.of_batches(frozenset({batch})))
+            others = [item_id for item_id in mates if item_id not in gone]
+            found = await self._contents(others, mates) if others else {}
+            if len(found) == len(others):
+                await book.rearrange(batch, found)
+                certain.extend(item_id for item_id in mates if item_id in gone)
+        return certain
+
+    async def _contents(self, ids: Sequence[str], mates: Mapping[str, Open]) -> dict[str, int]:
+        """The content hashes of these items, of those that Toloka knows."""
+        moments = [codec.peek_submitted(mates[item_id].packed) for item_id in ids]
+        listed = await self._api.created_items(min(moments) - SKEW, max(moments) + SKEW)
+        found = {item.item_id: item.content_hash for item in listed}
+        rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
+        for item_id, item in (await self._api.by_id(rest)).items():
+            if item is not None:
+                found[item_id] = item.content_hash
+        return {item_id: found[item_id] for item_id in ids if item_id in found}
 
 
 def _steps(age: timedelta, after: timedelta) -> int:

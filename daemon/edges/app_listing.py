@@ -106,31 +106,29 @@ class Listing:
             Held: `listing_failed`.
         """
         at, known, stalled = since, frozenset[str](), 0
-        while at <= until:
+        while at <= until and stalled < PATIENCE_PAGES:
             page = await self.insist(_finished(at, until) | {"sort": "finished"})
             if page.items:
                 yield page.items
             if not page.has_more:
                 return
             ids = frozenset(item.item_id for item in page.items)
-            last = _last_end(page)
-            if last is None or ids <= known:
+            ends = [_floor(item.finished_at) for item in page.items if item.finished_at is not None]
+            if not ends or ids <= known:
                 stalled += 1
-                if stalled >= PATIENCE_PAGES:
-                    break
                 await asyncio.sleep(FIRST_WAIT_SECONDS * 2**stalled)
                 continue
             known, stalled = ids, 0
-            if last > at:
-                at = last
+            if ends[-1] > max(at, ends[0]):
+                at = ends[-1]
                 continue
-            # A page full of ties: this millisecond is walked by id, then left behind; or a whole second
-            # where times are shown less exactly than they are compared.
-            start = _floor(at)
-            end = start + (_MILLISECOND if last == start else _SECOND)
-            async for items in self._walk(_finished(start, end)):
-                yield items
-            at = end
+            start, end = _tie(ends[-1], at)
+            try:
+                async for items in self._walk(_finished(start, end)):
+                    yield items
+                at = end
+            except _NothingNewError:
+                stalled = PATIENCE_PAGES
         if stalled:
             async for items in self._by_windows(at, until):
                 yield items
@@ -187,11 +185,15 @@ def _finished(since: datetime, until: datetime) -> dict[str, str]:
     }
 
 
-def _last_end(page: Page) -> datetime | None:
-    """When the page's last item finished, to the millisecond that it began."""
-    ends = [item.finished_at for item in page.items if item.finished_at is not None]
-    return _floor(ends[-1]) if ends else None
+def _tie(end: datetime, at: datetime) -> tuple[datetime, datetime]:
+    """Where a page full of ties is walked by id, to be left behind: its millisecond.
+
+    It is a whole second where times are shown less exactly than they are compared.
+    """
+    start = max(end, _floor(at))
+    return start, start + (_MILLISECOND if end == start else _SECOND)
 
 
 def _floor(moment: datetime) -> datetime:
+    """The millisecond that a moment lies in."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -39,9 +39,10 @@ class Allowance:
         self.max_bytes = limits.max_bytes
 
     def refused(self, batch: Batch) -> None:
-        """A request of this size was too large."""
-        self.max_items = max(len(batch.items) // 2, 1)
-        self.max_bytes = max(_body_bytes(batch) // 2, ENVELOPE_BYTES)
+        """A request of this size was too large; an item that is too large alone says nothing of batches."""
+        if len(batch.items) > 1:
+            self.max_items = min(self.max_items, max(len(batch.items) // 2, 1))
+            self.max_bytes = min(self.max_bytes, max(_body_bytes(batch) // 2, ENVELOPE_BYTES))
 
     def accepted(self, batch: Batch) -> None:
         """A request of this size was not; when it used what it was allowed, the next may use more."""
@@ -144,7 +145,8 @@ class Filling:
 
 
 def _size(record: Record, found: Item | Flaw | None) -> int:
-    """What a record takes of the limit: its place in the body, or in the dead letter topic."""
+    """What a record takes of the limit: its place in the body, or in the settling transaction."""
+    beside = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
     if isinstance(found, Item):
-        return len(found.body) + 1
-    return len(record.value or b"")
+        return max(len(found.body) + 1, beside)
+    return len(record.value or b"") + beside

@@ -22,6 +22,9 @@ ALTERED_KEY = b"altered"
 ORIGIN_HEADER = "tolokad-origin"
 FOREIGN = ("", -1, -1)
 
+# What strangers' bytes, read as JSON and taken for what they should be, may raise.
+UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # version, batch end, partition, offset, timestamp in ms, submitted_at in µs, content hash, topic length
@@ -112,17 +115,19 @@ def unpack_entry(packed: bytes) -> Entry:
         _insist_readable(version)
         at = _HEAD.size + size
         origin = Origin(packed[_HEAD.size : at].decode(), partition, offset, timestamp)
-        fields = list(_unsized(packed, at))
-        names = [name.decode() for name in fields[1::2] if name is not None]
-        headers = tuple(zip(names, fields[2::2], strict=True))
-    except (struct.error, ValueError, IndexError) as error:
+        key, *fields = _unsized(packed, at)
+        names = [name.decode() for name in fields[::2] if name is not None]
+        headers = tuple(zip(names, fields[1::2], strict=True))
+        return Entry(origin, end, from_micros(submitted), content_hash, key, headers)
+    except (struct.error, ValueError, OverflowError) as error:
         raise UnreadableError(f"a ledger record is damaged: {error}") from error
-    return Entry(origin, end, from_micros(submitted), content_hash, fields[0], headers)
 
 
 def _unsized(packed: bytes, at: int) -> Iterable[bytes | None]:
     while at < len(packed):
         (size,) = _LENGTH.unpack_from(packed, at)
+        if size < _NONE:
+            raise UnreadableError("a ledger record has a negative length")
         at += _LENGTH.size
         yield None if size == _NONE else packed[at : at + size]
         at += max(size, 0)
@@ -171,12 +176,19 @@ def tombstone_headers(origin: Origin | None) -> Headers:
 
 
 def tombstone_origin(headers: Headers) -> tuple[str, int, int] | None:
-    """Topic, partition and offset that a tombstone names; None where it names none."""
+    """Topic, partition and offset that a tombstone names; None where it names none.
+
+    Raises:
+        UnreadableError: it names something else.
+    """
     named = dict(headers).get(ORIGIN_HEADER)
     if named is None:
         return None
-    topic, partition, offset = named.decode().rsplit("/", 2)
-    return topic, int(partition), int(offset)
+    try:
+        topic, partition, offset = named.decode().rsplit("/", 2)
+        return topic, int(partition), int(offset)
+    except ValueError as error:
+        raise UnreadableError(f"a tombstone's origin is unreadable: {named[:200]!r}") from error
 
 
 def mark_key(topic: str, partition: int) -> bytes:
@@ -207,7 +219,7 @@ def read_mark(value: bytes | None) -> int:
         fields = msgspec.json.decode(value)
         _insist_readable(fields["v"])
         return int(fields["offset"])
-    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(f"a mark is unreadable: {value[:200]!r}") from error
 
 
@@ -268,6 +280,8 @@ def read_cursor(value: bytes) -> Cursor:
     try:
         fields = msgspec.json.decode(value)
         _insist_readable(fields["v"])
+        if not isinstance(fields["item_id"], str | None):
+            raise TypeError("its item_id is no text")
         return Cursor(fields["item_id"], _time(fields["finished_at"]), int(fields.get("published", 0)))
-    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(f"the cursor is unreadable: {value[:200]!r}") from error

@@ -122,10 +122,13 @@ class Collecting:
         looks = self._second_looks(book, reader)
         while not stopping.is_set():
             await desk.gate.wait(stopping)
-            match await desk.api.tail(book.cursor, rhythm.page_size):
-                case NotNow() as no:
-                    desk.gate.shut(no)
-                    continue
+            began = asyncio.get_running_loop().time()
+            answer = await desk.api.tail(book.cursor, rhythm.page_size)
+            if isinstance(answer, NotNow):
+                desk.gate.shut(answer)
+                continue
+            desk.gate.open(began)
+            match answer:
                 case UnknownCursor():
                     await self._go_on_by_time(book)
                 case Page(items, has_more):
@@ -136,7 +139,6 @@ class Collecting:
                         stuck = 0
                     elif progress and has_more:
                         continue
-            desk.gate.open()
             backoff.reset()
             self._shown.end()
             desk.watch.looked(book.cursor, book.ledger)

@@ -14,7 +14,7 @@ from daemon.flows.ledger import Ledger
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
 from daemon.flows.watching import CollectWatch
-from daemon.model import Cursor, DeadLetter, Finished, Flaw, Transaction
+from daemon.model import Cursor, DeadLetter, Finished, Flaw, Record, Transaction
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
 
 READ_RECORDS = 10_000
@@ -135,7 +135,7 @@ class Book:
         while True:
             records = await reader.read(READ_RECORDS, READ_SECONDS)
             async with self._pen:
-                opened = [key.decode() for record in records if (key := self.ledger.note(record)) is not None]
+                opened = _noted(self.ledger, records)
             waited = [item for item_id in opened if (item := self.waiting.pop(item_id, None)) is not None]
             self._note_overdue(opened)
             if records and self._unsure:
@@ -187,10 +187,14 @@ async def open_book(
 
 
 async def _read_ledger(reader: Reader, ends: Mapping[int, int], ledger: Ledger) -> None:
+    while any(reader.position(p) < end for p, end in ends.items()):
+        _noted(ledger, await reader.read(READ_RECORDS, READ_SECONDS))
+
+
+def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
+    """Take records in; returns the ids of the items that they open."""
     try:
-        while any(reader.position(p) < end for p, end in ends.items()):
-            for record in await reader.read(READ_RECORDS, READ_SECONDS):
-                ledger.note(record)
+        return [key.decode() for record in records if (key := ledger.note(record)) is not None]
     except codec.UnreadableError as error:
         raise ConfigurationError(f"the ledger cannot be read: {error}") from error
 

@@ -47,6 +47,8 @@ class RejectionGuard:
     def count(self, batch: Batch) -> None:
         """A batch was settled."""
         dead, items = _counts(batch)
+        if not items:
+            return
         self._window.append((dead, items))
         self._dead += dead
         self._items += items

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import structlog
 
@@ -15,8 +16,7 @@ from daemon.model import NotNow
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-# Longer than any probe takes: a place whose prober died is given to the next one.
-PROBE_SECONDS = 120.0
+SHORTEST_WAIT_SECONDS = 0.05
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
 
@@ -77,12 +77,14 @@ class ShownHold:
         self._partition = partition
         self._current: tuple[int, Hold] | None = None
 
-    def begin(self, held: Held) -> None:
-        """Show why the way holds, if that is not shown already."""
+    def begin(self, held: Held) -> bool:
+        """Show why the way holds; False where that is shown already."""
         hold = Hold(self._flow, held.reason, held.detail, self._partition)
-        if self._current is None or self._current[1] != hold:
-            self.end()
-            self._current = (self._holds.begin(hold), hold)
+        if self._current is not None and self._current[1] == hold:
+            return False
+        self.end()
+        self._current = (self._holds.begin(hold), hold)
+        return True
 
     def end(self) -> None:
         """The way gets on."""
@@ -131,19 +133,26 @@ class Gate:
         self._backoff = Backoff(rng)
         self._hold: tuple[int, NotNow] | None = None
         self._try_at = 0.0
-        self._trying = False
+        self._shut_at = 0.0
+        self._prober: asyncio.Task[Any] | None = None
 
     async def wait(self, until: asyncio.Event) -> None:
         """Return when the door is open, when it is our turn to try it, or when the event is set."""
         loop = asyncio.get_running_loop()
         while self._hold is not None and not until.is_set():
             started = loop.time()
-            if started >= self._try_at:
-                self._try_at = started + PROBE_SECONDS
-                self._trying = True
+            if started >= self._try_at and self._take_turn():
                 return
-            await pause(min(self._try_at - started, 1.0), until)
+            await pause(min(max(self._try_at - started, SHORTEST_WAIT_SECONDS), 1.0), until)
             self._count_throttled(loop.time() - started)
+
+    def _take_turn(self) -> bool:
+        """One tries at a time; who has gone, or has failed and is here again, holds nobody up."""
+        us = asyncio.current_task()
+        if self._prober is not None and self._prober is not us and not self._prober.done():
+            return False
+        self._prober = us
+        return True
 
     def _count_throttled(self, seconds: float) -> None:
         if self._hold is not None and self._hold[1].reason == "throttled":
@@ -153,12 +162,13 @@ class Gate:
         """Toloka said no: wait as long as it asked, or with growing patience."""
         now = asyncio.get_running_loop().time()
         asked = min(no.wait_seconds or 0.0, LONGEST_OBEYED_SECONDS)
-        if self._hold is None or self._trying:
+        if self._hold is None or self._prober is asyncio.current_task():
             self._try_at = now + max(asked, self._backoff.seconds())
+            self._shut_at = now
+            self._prober = None
         else:
             # Said to a request that was under way when the door was shut: no new reason for patience.
             self._try_at = max(self._try_at, now + asked)
-        self._trying = False
         if self._hold is None or (self._hold[1].reason, self._hold[1].detail) != (no.reason, no.detail):
             self._release()
             self._hold = (self._holds.begin(Hold(self._flow, no.reason, no.detail)), no)
@@ -167,13 +177,14 @@ class Gate:
         """Toloka answered a question: it is there again, though it may still refuse."""
         if self._hold is not None and self._hold[1].reason == "unreachable":
             self._release()
-            self._trying = False
+            self._prober = None
 
-    def open(self) -> None:
-        """Toloka carried something out."""
-        self._backoff.reset()
-        self._trying = False
-        self._release()
+    def open(self, began: float) -> None:
+        """Toloka carried out what was sent then; what was sent before the door was shut says nothing."""
+        if self._hold is None or began >= self._shut_at:
+            self._backoff.reset()
+            self._prober = None
+            self._release()
 
     def _release(self) -> None:
         if self._hold is not None:

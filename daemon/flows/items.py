@@ -9,6 +9,7 @@ from daemon.content import ContentError, content_hash, parse
 from daemon.flows.spec import InputSpec
 from daemon.model import Flaw, Item, Record
 
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _OPENING = re.compile(rb"\s*\{\s*")
 
 
@@ -86,10 +87,17 @@ def _path(pointer: str) -> tuple[str, ...]:
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
 
 
+def _index(part: str) -> int:
+    """An array index as RFC 6901 writes it: digits, without a leading zero."""
+    if not _INDEX.fullmatch(part):
+        raise ValueError(part)
+    return int(part)
+
+
 def _inside(parsed: Any, path: tuple[str, ...]) -> dict[str, Any]:
     for part in path:
         try:
-            parsed = parsed[int(part)] if isinstance(parsed, list) else parsed[part]
+            parsed = parsed[_index(part)] if isinstance(parsed, list) else parsed[part]
         except (KeyError, IndexError, ValueError, TypeError):
             raise ContentError(
                 "POINTER_MISSES", f"there is no {part!r} where the item is looked for"

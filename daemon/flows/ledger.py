@@ -51,7 +51,8 @@ class Ledger:
         if (BY_HEADER, self._by) in record.headers:
             return None
         if key == codec.ALTERED_KEY:
-            self.altered = True
+            # A tombstone takes it back, once Toloka gives back what it is sent.
+            self.altered = record.value is not None
             return None
         table = self._tables.setdefault(record.partition, {})
         if record.value is None:
@@ -89,11 +90,12 @@ class Ledger:
         """Follow a committed transaction: None closes an item, anything else replaces its record."""
         for item_id, change in changes.items():
             key = item_id.encode()
-            for table in self._tables.values():
-                table.pop(key, None)
             if change is None:
+                for table in self._tables.values():
+                    table.pop(key, None)
                 self._remember(key, now_ms)
             else:
+                # In its old place: a table begins with what has been open for longest.
                 self._tables.setdefault(change.ledger_partition, {})[key] = change.packed
 
     def __len__(self) -> int:

@@ -31,12 +31,14 @@ async def record_of(kafka: Kafka, entry: Entry) -> Record:
         Transient: Kafka cannot say now.
     """
     origin = entry.origin
-    first = (await kafka.start_offsets(origin.topic))[origin.partition]
-    if origin.offset >= first:
+    first = (await kafka.start_offsets(origin.topic)).get(origin.partition, 0)
+    end = (await kafka.end_offsets(origin.topic)).get(origin.partition, 0)
+    if first <= origin.offset < end:
         async with kafka.reader(origin.topic, {origin.partition: origin.offset}) as reader:
             while reader.position(origin.partition) <= origin.offset:
                 for record in await reader.read(READ_RECORDS, READ_SECONDS):
-                    if record.offset == origin.offset:
+                    # In a topic that was made anew another record has the offset.
+                    if (record.offset, record.timestamp) == (origin.offset, origin.timestamp):
                         return record
     headers = (*entry.headers, MISSING_HEADER)
     return Remembered(

@@ -1,6 +1,6 @@
 """What one partition's way writes to Kafka: its intents, and what a batch has come to."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,20 +65,34 @@ class Outbox:
     async def _commit(self, kind: str, offset: int, metadata: str) -> None:
         await self._writer.transact(Transaction(kind, (), self._offset(offset, metadata)))
 
-    async def settle(self, batch: Batch, ids: Iterable[str]) -> None:
-        """Everything the batch has come to, at once: open items, dead letters, the partition's offset."""
+    async def settle(
+        self, batch: Batch, ids: Iterable[str], submitted_at: datetime | None, rest: Intent | None
+    ) -> None:
+        """Everything the batch has come to, at once: open items, dead letters, the partition's offset.
+
+        Args:
+            batch: what is settled.
+            ids: of its items, in their order.
+            submitted_at: when these were announced.
+            rest: the intent that still stands for what comes behind this piece, where it has been in doubt.
+        """
         now = self._clock.now()
-        accepted = [*batch.adopted, *zip(batch.items, ids, strict=True)]
+        accepted = list(zip(batch.items, ids, strict=True))
         appends = [
-            *self._opened(accepted, batch.end, now),
+            # Never later than they were sent: the collector takes it for the earliest they can have ended.
+            *self._opened(batch.adopted, batch.end, batch.since or now),
+            *self._opened(accepted, batch.end, submitted_at or now),
             *self._dead(batch, now),
             self._mark(batch.end),
         ]
-        await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, "")))
+        metadata = "" if rest is None else codec.intent_metadata(rest)
+        await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, metadata)))
 
-    def _opened(self, accepted: list[tuple[Item, str]], end: int, now: datetime) -> Iterable[Append]:
+    def _opened(
+        self, accepted: Sequence[tuple[Item, str]], end: int, submitted_at: datetime
+    ) -> Iterable[Append]:
         topic, partition = self._place.ledger_topic, self._place.ledger_partition
-        values = codec.pack_entries([item for item, _ in accepted], end, now)
+        values = codec.pack_entries([item for item, _ in accepted], end, submitted_at)
         for (_, item_id), value in zip(accepted, values, strict=True):
             yield Append(topic, partition, item_id.encode(), value)
 

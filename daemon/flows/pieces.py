@@ -9,10 +9,14 @@ from daemon.model import Batch, Flaw
 
 
 class Pieces:
-    """A batch on its way, cut into contiguous pieces where it must be; the earliest is next."""
+    """A batch on its way, cut into contiguous pieces where it must be; the earliest is next.
+
+    `end` is the whole batch's.
+    """
 
     def __init__(self, batch: Batch) -> None:
         self._left = [batch]
+        self.end = batch.end
         self._bad_end: int | None = None
 
     def next(self) -> Batch | None:

@@ -14,12 +14,12 @@ import structlog
 
 from daemon.errors import Held
 from daemon.flows import codec
-from daemon.flows.holding import Backoff, Hold, Holds
+from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause
 from daemon.metrics import Metrics
-from daemon.model import Batch, Created, Intent, Item
+from daemon.model import Batch, Committed, Created, Intent, Item
 from daemon.ports import Kafka, Submissions, TolokaClock
 
 # Toloka's `Date` header and its `created_at` come from different machines.
@@ -71,15 +71,23 @@ class Resolver:
             Transient: Kafka failed; the intent stands, and a take-over finds it again.
         """
         self._metrics.intents_in_doubt.inc()
+        shown = ShownHold("submit", self._holds, self._place.partition)
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         try:
             while not until.is_set():
-                if (resolved := await self._look(batch, intent, until)) is not None:
+                try:
+                    resolved = await self._look(batch, intent, until)
+                    shown.end()
+                except Held as held:
+                    self._count_hold(shown.begin(held))
+                    resolved = None
+                if resolved is not None:
                     self._count(batch, resolved)
                     return resolved
                 await pause(backoff.seconds(), until)
             return None
         finally:
+            shown.end()
             self._metrics.intents_in_doubt.dec()
 
     def _count(self, batch: Batch, resolved: Batch) -> None:
@@ -92,33 +100,32 @@ class Resolver:
         log.info("intent_resolved", outcome=outcome, items=len(batch.items), absent=len(resolved.items))
 
     async def _look(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
-        """One look; None where it is too early to say. What cannot be decided is held, visibly."""
+        """One look; None where it is too early to say.
+
+        Raises:
+            Held: it cannot be decided now, or by us.
+        """
         # Read before the listing: what was absent from it was absent at this time.
         believable = self._clock.now() >= intent.at + self._patience.quarantine
-        try:
-            found = await self._found(batch, intent, until)
-        except Held as held:
-            await self._hold(held, until)
-            return None
+        found = await self._found(batch, intent, until, believable=believable)
         if found is None or (found.items and not believable):
             return None
         return found
 
-    async def _hold(self, held: Held, until: asyncio.Event) -> None:
-        hold = Hold("submit", held.reason, held.detail, self._place.partition)
-        with self._holds.holding(hold):
+    def _count_hold(self, begun: bool) -> None:  # noqa: FBT001 - it is the answer of the call inside
+        if begun:
             self._metrics.intents_resolved.labels("held").inc()
-            await pause(LONGEST_LOOK_SECONDS * self._rng.uniform(0.5, 1.0), until)
 
-    async def _found(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+    async def _found(
+        self, batch: Batch, intent: Intent, until: asyncio.Event, *, believable: bool
+    ) -> Batch | None:
         listed = await self._api.created(intent.since - SKEW, self._until(intent))
         wanted = {item.content_hash for item in batch.items}
         candidates = [created for created in listed if created.content_hash in wanted]
-        if (
-            candidates
-            and not all(item.identified for item in batch.items)
-            and not await self._others_ended(until)
-        ):
+        if not candidates and not believable:
+            return None
+        unique = all(item.identified for item in batch.items)
+        if candidates and not unique and not await self._others_ended(until):
             return None
         taken = await self._taken(batch, candidates)
         if taken.altered:
@@ -147,28 +154,36 @@ class Resolver:
                 return False
             await pause(OTHERS_LOOK_SECONDS, until)
             standing = await self._intents()
-            blocking = {p: intent for p, intent in blocking.items() if standing.get(p) == intent}
+            # A further attempt at the same range is the same doubt: what it adopted is in no ledger yet.
+            blocking = {p: doubt for p, doubt in blocking.items() if standing.get(p) == doubt}
         return True
 
-    async def _intents(self) -> Mapping[int, Intent]:
-        """The intents to wait for. Among those in doubt the lowest partition goes first."""
+    async def _intents(self) -> Mapping[int, tuple[int, datetime]]:
+        """The doubts to wait for: offset and `since`. Of those in doubt the lowest partition goes first."""
         partitions = await self._kafka.end_offsets(self._place.topic)
         committed = await self._kafka.committed(self._place.group, self._place.topic, list(partitions))
-        found = {p: codec.read_intent(c.metadata) for p, c in committed.items() if p != self._place.partition}
-        now = self._clock.now()
-        return {
-            p: intent
-            for p, intent in found.items()
-            if intent is not None
-            and (p < self._place.partition or now < intent.at + self._patience.request + SETTLING)
-        }
+        now, doubts = self._clock.now(), {}
+        for p, found in committed.items():
+            intent = None if p == self._place.partition else _read(p, found)
+            if intent is not None and (
+                p < self._place.partition or now < intent.at + self._patience.request + SETTLING
+            ):
+                doubts[p] = (found.offset, intent.since)
+        return doubts
+
+
+def _read(partition: int, found: Committed) -> Intent | None:
+    try:
+        return codec.read_intent(found.metadata)
+    except codec.UnreadableError as error:
+        raise Held("intent_unreadable", f"partition {partition}: {error}") from error
 
 
 def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     """The batch with everything adopted that is there; by the ledger's word first, then by content."""
     known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
     rest = batch.accounted(known)
-    used = {*taken.accounted.values(), *taken.elsewhere}
+    used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
     free = sorted(c for c in candidates if c.item_id not in used)
     return rest.adopting(_paired(rest.items, free))
 

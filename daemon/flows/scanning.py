@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from daemon.errors import Held
 from daemon.flows import codec
 from daemon.model import Record
 from daemon.ports import Kafka
@@ -43,7 +44,8 @@ class _Scan:
         if key.startswith(codec.MARK_PREFIX):
             self._marked = self._marked or key == self._mark_key
         elif key == codec.ALTERED_KEY:
-            self._altered = True
+            # A tombstone takes it back, once Toloka gives back what it is sent.
+            self._altered = record.value is not None
         elif (owner := _owner(record)) is not None:
             self._note_owner(key, owner)
 
@@ -65,6 +67,7 @@ class _Scan:
 def _owner(record: Record) -> tuple[str, int, int] | None:
     if record.value is None:
         return codec.tombstone_origin(record.headers)
+    codec.check_entry(record.value)
     return codec.peek_origin(record.value)
 
 
@@ -74,6 +77,7 @@ async def scan(
     """Read the ledger to its end, open transactions included, looking for these offsets and ids.
 
     Raises:
+        Held: `ledger_unreadable`, a record is damaged or of a newer release.
         Transient: the ledger cannot be read now.
     """
     found = _Scan(topic, partition, offsets, frozenset(item_id.encode() for item_id in ids))
@@ -81,5 +85,8 @@ async def scan(
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
         while any(reader.position(p) < end for p, end in ends.items()):
             for record in await reader.read(READ_RECORDS, READ_SECONDS):
-                found.note(record)
+                try:
+                    found.note(record)
+                except codec.UnreadableError as error:
+                    raise Held("ledger_unreadable", f"{ledger_topic}: {error}") from error
     return found.answer()

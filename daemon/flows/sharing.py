@@ -65,17 +65,39 @@ class Sharing:
         async with asyncio.TaskGroup() as tasks:
             while not stopping.is_set():
                 try:
-                    async with self._join() as membership:
-                        await self._take_part(membership, tasks, stopping)
+                    await self._join_in(tasks, stopping)
                 except Held as held:
                     with self._holds.holding(Hold(self._flow, held.reason, held.detail)):
                         await pause(self._backoff.seconds(), stopping)
                 except Transient as failure:
                     log.warning("membership_lost", flow=self._flow, detail=str(failure))
                     await pause(self._backoff.seconds(), stopping)
-                finally:
-                    self._membership, self.joined = None, False
             await self._drain()
+
+    async def _join_in(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        joining = asyncio.ensure_future(self._member(tasks, stopping))
+        ending = asyncio.ensure_future(stopping.wait())
+        try:
+            await asyncio.wait([joining, ending], return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                if not self.joined:
+                    # A group that does not answer is not waited for when it is time to stop.
+                    joining.cancel()
+                await self._drain()
+            await asyncio.wait([joining])
+            if not joining.cancelled():
+                joining.result()
+        finally:
+            for task in (joining, ending):
+                task.cancel()
+            await asyncio.wait([joining, ending])
+
+    async def _member(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        try:
+            async with self._join() as membership:
+                await self._take_part(membership, tasks, stopping)
+        finally:
+            self._membership, self.joined = None, False
 
     async def _take_part(
         self, membership: Membership, tasks: asyncio.TaskGroup, stopping: asyncio.Event
@@ -144,9 +166,10 @@ async def _next(
 ) -> frozenset[int] | None:
     """The next decision; None when the end came first."""
     asked = asyncio.ensure_future(anext(decisions))
-    await asyncio.wait([asked, ending], return_when=asyncio.FIRST_COMPLETED)
-    if ending.done():
+    try:
+        await asyncio.wait([asked, ending], return_when=asyncio.FIRST_COMPLETED)
+        return None if ending.done() else asked.result()
+    finally:
+        # A generator that is still running cannot be closed.
         asked.cancel()
         await asyncio.wait([asked])
-        return None
-    return await asked

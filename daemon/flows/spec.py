@@ -64,11 +64,17 @@ def _scalar_checks(kind: str, rule: Mapping[str, Any]) -> Iterable[Check]:
         types, code = _TYPES[kind]
         yield _of_type(types, code, kind)
     if kind == "string":
-        yield from _bounds(len, rule, ("min_length", "max_length"), "STRING_LENGTH")
+        # A server may count code points or UTF-16 units: too short is what is too short either way.
+        yield from _bounds(_utf16_units, rule, ("min_length", ""), "STRING_LENGTH")
+        yield from _bounds(len, rule, ("", "max_length"), "STRING_LENGTH")
     if kind in ("integer", "float"):
         yield from _bounds(lambda value: value, rule, ("min_value", "max_value"), "VALUE")
     if allowed := rule.get("allowed_values"):
         yield _one_of(tuple(allowed))
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _of_type(types: tuple[type, ...], code: str, kind: str) -> Check:

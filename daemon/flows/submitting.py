@@ -160,15 +160,13 @@ class Submitting:
         while (batch := pieces.next()) is not None:
             self._all.guard.insist(batch)
             if not batch.items:
-                await self._settle(outbox, batch, Accepted(()))
-                pieces.settled(batch)
+                await self._settle(outbox, batch, Accepted(()), None, pieces)
                 continue
             if (attempt := await self._announce(outbox, batch, stopping)) is None:
                 return False
             match await self._post(batch, attempt):
                 case Accepted() as accepted:
-                    await self._settle(outbox, batch, accepted)
-                    pieces.settled(batch)
+                    await self._settle(outbox, batch, accepted, attempt.intent, pieces)
                 case Rejected(culprits) if culprits:
                     await self._step_back(outbox, batch)
                     pieces.again(batch.without(culprits))
@@ -201,23 +199,34 @@ class Submitting:
             self._all.gate.reached()
             deadline = Deadline(clock.elapsed(), clock.wall(), seconds)
             intent = await outbox.announce(batch)
-            # An intent that took long to write leaves too little of the attempt's time: write another.
             if deadline.left(clock.elapsed(), clock.wall()) >= seconds / 2:
                 return Attempt(intent, deadline)
+            # It took long to write and leaves too little of the attempt's time: write another.
+            await self._step_back(outbox, batch)
 
     async def _post(self, batch: Batch, attempt: Attempt) -> Outcome:
         with bound_contextvars(attempt=attempt.intent.attempt, batch=f"{batch.first}-{batch.end}"):
+            began = asyncio.get_running_loop().time()
+            self._all.watch.posted(batch)
             outcome = await self._api.submit(batch.items, attempt.intent, attempt.deadline)
             if isinstance(outcome, Accepted):
                 log.debug("accepted", items=len(batch.items))
             else:
                 log.warning("not_accepted", outcome=type(outcome).__name__, detail=str(outcome)[:300])
         if not isinstance(outcome, NotNow | InDoubt):
-            self._all.gate.open()
+            self._all.gate.open(began)
         return outcome
 
-    async def _settle(self, outbox: Outbox, batch: Batch, accepted: Accepted) -> None:
-        await outbox.settle(batch, accepted.ids)
+    async def _settle(
+        self, outbox: Outbox, batch: Batch, accepted: Accepted, intent: Intent | None, pieces: Pieces
+    ) -> None:
+        # What was adopted of a range in doubt is in no ledger until its own piece is settled.
+        rest = None
+        if batch.since is not None and batch.end < pieces.end:
+            now = self._all.toloka_clock.now()
+            rest = Intent(self._all.new_attempt(), pieces.end, batch.since, intent.at if intent else now)
+        await outbox.settle(batch, accepted.ids, intent.at if intent else None, rest)
+        pieces.settled(batch)
         self._allowance.accepted(batch)
         self._all.guard.count(batch)
         self._all.watch.settled(batch)

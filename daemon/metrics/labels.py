@@ -16,6 +16,7 @@ HoldReason = Literal[
     "in_doubt",
     "intent_unreadable",
     "kafka",
+    "ledger_unreadable",
     "listing_failed",
     "not_found",
     "not_permitted",

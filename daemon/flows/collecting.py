@@ -13,10 +13,10 @@ from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
 from daemon.flows.sweeping import Overlapping, Sweeping
-from daemon.flows.waiting import pause
+from daemon.flows.waiting import pause, unless
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
-from daemon.ports import Kafka, Reader, Results, TolokaClock
+from daemon.ports import Kafka, Results, TolokaClock
 
 # So many pages without any progress, and the tail goes on by time.
 PATIENCE_PAGES = 3
@@ -103,11 +103,11 @@ class Collecting:
             desk.kafka.writer(self._id) as writer,
             open_book(
                 desk.kafka, self._opening, writer, desk.toloka_clock, desk.watch, desk.new_incarnation()
-            ) as (book, reader),
+            ) as (book, reader, partitions),
         ):
             desk.watch.active(collecting=True)
-            following = asyncio.ensure_future(book.follow(reader))
-            tailing = asyncio.ensure_future(self._tail(book, reader, backoff, stopping))
+            following = asyncio.ensure_future(book.follow(reader, partitions))
+            tailing = asyncio.ensure_future(self._tail(book, backoff, stopping))
             try:
                 await asyncio.wait({following, tailing}, return_when=asyncio.FIRST_COMPLETED)
                 (tailing if tailing.done() else following).result()
@@ -116,18 +116,21 @@ class Collecting:
                     task.cancel()
                 await asyncio.wait({following, tailing})
 
-    async def _tail(self, book: Book, reader: Reader, backoff: Backoff, stopping: asyncio.Event) -> None:
+    async def _tail(self, book: Book, backoff: Backoff, stopping: asyncio.Event) -> None:
         """Page after page; when there is none for now, second looks until the next is due."""
         desk, rhythm, stuck = self._desk, self._rhythm, 0
-        looks = self._second_looks(book, reader)
+        looks = self._second_looks(book)
         while not stopping.is_set():
             await desk.gate.wait(stopping)
             began = asyncio.get_running_loop().time()
-            answer = await desk.api.tail(book.cursor, rhythm.page_size)
+            answer = await unless(stopping, desk.api.tail(book.cursor, rhythm.page_size))
+            if answer is None:
+                return
             if isinstance(answer, NotNow):
                 desk.gate.shut(answer)
                 continue
             desk.gate.open(began)
+            more = False
             match answer:
                 case UnknownCursor():
                     await self._go_on_by_time(book)
@@ -137,14 +140,14 @@ class Collecting:
                     if stuck >= PATIENCE_PAGES:
                         await self._go_on_by_time(book)
                         stuck = 0
-                    elif progress and has_more:
-                        continue
+                    more = progress and has_more
             backoff.reset()
             self._shown.end()
             desk.watch.looked(book.cursor, book.ledger)
-            await looks.until_due(rhythm.interval_seconds, stopping)
+            # While there is more, one second look a page: neither puts the other off.
+            await (looks.once() if more else looks.until_due(rhythm.interval_seconds, stopping))
 
-    def _second_looks(self, book: Book, reader: Reader) -> "_SecondLooks":
+    def _second_looks(self, book: Book) -> "_SecondLooks":
         desk, rhythm = self._desk, self._rhythm
         overlapping = Overlapping(desk.api, self._opening.overlap, rhythm.overlap_every_seconds)
         sweeping = Sweeping(
@@ -155,7 +158,7 @@ class Collecting:
             rhythm.sweep_after,
             rhythm.sweep_every_seconds,
         )
-        return _SecondLooks(book, reader, overlapping, sweeping, self._foreign)
+        return _SecondLooks(book, overlapping, sweeping, self._foreign)
 
     async def _publish(self, book: Book, items: Sequence[Finished]) -> bool:
         """Publish a page and move the cursor to its end; False where nothing came of it."""
@@ -176,11 +179,8 @@ class Collecting:
 class _SecondLooks:
     """Overlap, sweep and foreign items: whatever is due, between two looks at the tail."""
 
-    def __init__(
-        self, book: Book, reader: Reader, overlapping: Overlapping, sweeping: Sweeping, foreign: Foreign
-    ) -> None:
+    def __init__(self, book: Book, overlapping: Overlapping, sweeping: Sweeping, foreign: Foreign) -> None:
         self._book = book
-        self._reader = reader
         self._overlapping = overlapping
         self._sweeping = sweeping
         self._foreign = foreign
@@ -194,12 +194,16 @@ class _SecondLooks:
                 await pause(left, stopping)
                 return
 
+    async def once(self) -> None:
+        """One look, if one is due."""
+        await self._look(asyncio.get_running_loop().time())
+
     async def _look(self, now: float) -> bool:
         try:
             return (
                 await self._overlapping.step(self._book, now)
                 or await self._sweeping.step(self._book, now)
-                or await self._foreign.step(self._book, self._reader, now)
+                or await self._foreign.step(self._book, now)
             )
         except Held as held:
             # A second look that Toloka does not answer holds nothing up: the next one is due soon.

@@ -1,7 +1,7 @@
 """The collector's book: what is open, where the cursor stands, and the one pen that changes both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,7 +38,8 @@ class Opening:
 class Book:
     """What the collector knows. Memory changes when, and only when, a transaction has committed.
 
-    `overdue` holds ids of items whose record came when the cursor had long passed them.
+    `overdue` holds ids of items whose record came when the cursor had long passed them; `taken_in` tells
+    up to which offset of each ledger partition the book has followed.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Book:
         self.waiting: dict[str, Finished] = {}
         self._unsure: dict[str, Finished] = {}
         self.overdue: set[str] = set()
+        self.taken_in: dict[int, int] = {}
 
     async def publish(self, items: Sequence[Finished], found_by: str, cursor: Cursor | None = None) -> int:
         """Publish what is open among these and move the cursor; returns how many results that made.
@@ -89,6 +91,11 @@ class Book:
             flaw = Flaw("RESULT_TOO_LARGE", message)
             letters.append(DeadLetter(await record_of(self._kafka, entry), flaw))
         self._publisher.point_at(publication, letters)
+
+    def dismiss(self, items: Iterable[Finished]) -> None:
+        """These are somebody else's: seen again, they are known."""
+        now_ms = codec.micros(self._clock.now()) // 1000
+        self.ledger.apply({item.item_id: None for item in items}, now_ms)
 
     async def publish_foreign(self, items: Iterable[Finished]) -> None:
         """Publish items that somebody else created."""
@@ -130,9 +137,10 @@ class Book:
         """Open, or closed not long ago."""
         return self.ledger.find(item_id) is not None or self.ledger.was_closed(item_id)
 
-    async def follow(self, reader: Reader) -> None:
+    async def follow(self, reader: Reader, partitions: Collection[int]) -> None:
         """Read on in the ledger for ever; publish what has waited for its record."""
         while True:
+            self.taken_in = {partition: reader.position(partition) for partition in partitions}
             records = await reader.read(READ_RECORDS, READ_SECONDS)
             async with self._pen:
                 opened = _noted(self.ledger, records)
@@ -160,7 +168,7 @@ async def open_book(
     clock: TolokaClock,
     watch: CollectWatch,
     incarnation: str,
-) -> AsyncIterator[tuple[Book, Reader]]:
+) -> AsyncIterator[tuple[Book, Reader, Collection[int]]]:
     """Read cursor and ledger to their ends, after the writer has fenced every predecessor.
 
     The ends are high watermarks: behind an open transaction of another partition there may be tombstones
@@ -183,7 +191,7 @@ async def open_book(
             append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
             await writer.transact(Transaction("results", [append]))
         log.info("collecting", open_items=len(ledger), cursor=codec.iso(cursor.finished_at))
-        yield book, reader
+        yield book, reader, tuple(ends)
 
 
 async def _read_ledger(reader: Reader, ends: Mapping[int, int], ledger: Ledger) -> None:

@@ -35,6 +35,7 @@ class Publication:
 
     `unsure` are open items whose content is not their record's, while other records of their batch are still
     to be read: they are looked at again when those have come.
+    `vanished` counts the dead letters of items that Toloka no longer knows.
     `oversized` are results that the output topic would refuse: dead letters point at them.
     `altered` where Toloka gave back other content than it was sent.
     """
@@ -44,6 +45,7 @@ class Publication:
     unsure: list[Finished] = field(default_factory=list)
     changes: dict[str, Open | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
+    vanished: int = 0
     altered: bool = False
 
 
@@ -202,6 +204,7 @@ class Publisher:
             )
             publication.appends.append(self._tombstone(item_id, entry.ledger_partition, origin))
             publication.changes[item_id] = None
+            publication.vanished += 1
         return publication
 
     def transaction(self, publication: Publication, cursor: Cursor | None) -> Transaction:

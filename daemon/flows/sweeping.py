@@ -18,6 +18,7 @@ from daemon.ports import Kafka, Results, TolokaClock
 WORTH_A_LISTING = 20
 CLOSE = timedelta(seconds=30)
 BY_ID_ITEMS = 20
+LISTING_ITEMS = 1000
 # Unknown to Toloka in this many sweeps, an item is gone.
 SWEEPS_UNTIL_GONE = 2
 
@@ -75,14 +76,16 @@ class Sweeping:
         self._due_at = 0.0
         self._last: datetime | None = None
         self._groups: list[list[tuple[datetime, str]]] = []
-        self._statuses: Counter[str] = Counter()
+        self._stalled: dict[str, str] = {}
         self._missing: Counter[str] = Counter()
 
     async def step(self, book: Book, now: float) -> bool:
         """Look for one more group of due items; False when there is nothing to do now."""
         if book.overdue:
-            ids = [book.overdue.pop() for _ in range(min(len(book.overdue), BY_ID_ITEMS))]
-            await self._look(book, ids, dict(await self._api.by_id(ids)))
+            ids = sorted(book.overdue)[:BY_ID_ITEMS]
+            found = dict(await self._api.by_id(ids))
+            book.overdue.difference_update(ids)
+            await self._look(book, ids, found)
             return True
         if not self._groups:
             if now < self._due_at:
@@ -102,13 +105,13 @@ class Sweeping:
             )
         )
         self._groups = list(reversed(list(_grouped(due))))
-        self._watch.stalled(self._statuses)
-        self._statuses = Counter()
+        self._stalled = {i: status for i, status in self._stalled.items() if book.ledger.find(i) is not None}
+        self._watch.stalled(Counter(self._stalled.values()))
 
     async def _next(self, book: Book) -> bool:
         if not self._groups:
             return False
-        group = self._groups.pop()
+        group = self._groups[-1]
         ids = [item_id for _, item_id in group]
         found: dict[str, Finished | None] = {}
         if len(group) >= WORTH_A_LISTING:
@@ -116,6 +119,7 @@ class Sweeping:
             found = {item.item_id: item for item in listed}
         rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
         found.update(await self._api.by_id(rest))
+        self._groups.pop()
         await self._look(book, ids, found)
         left = [(moment, item_id) for moment, item_id in group if item_id not in found]
         if left:
@@ -126,7 +130,7 @@ class Sweeping:
         seen = [item for item_id in ids if (item := found.get(item_id)) is not None]
         await book.publish(seen, "sweep")
         still = [item for item in seen if book.ledger.find(item.item_id) is not None]
-        self._statuses.update(item.status for item in still)
+        self._stalled.update((item.item_id, item.status) for item in still)
         for item in seen:
             self._missing.pop(item.item_id, None)
         unknown = [item_id for item_id in ids if item_id in found and found[item_id] is None]
@@ -158,11 +162,11 @@ class Sweeping:
         batches = {codec.peek_batch(entry.packed) for i in gone if (entry := book.ledger.find(i)) is not None}
         for batch in batches:
             mates = dict(book.ledger.of_batches(frozenset({batch})))
-            others = [item_id for item_id in mates if item_id not in gone]
+            others = [item_id for item_id in mates if self._missing[item_id] < SWEEPS_UNTIL_GONE]
             found = await self._contents(others, mates) if others else {}
             if len(found) == len(others):
                 await book.rearrange(batch, found)
-                certain.extend(item_id for item_id in mates if item_id in gone)
+                certain.extend(item_id for item_id in mates if item_id not in others)
         return certain
 
     async def _contents(self, ids: Sequence[str], mates: Mapping[str, Open]) -> dict[str, int]:
@@ -186,7 +190,7 @@ def _grouped(due: Iterable[tuple[datetime, str]]) -> Iterable[list[tuple[datetim
     """Items that were submitted close together, a listing's worth at most."""
     group: list[tuple[datetime, str]] = []
     for moment, item_id in due:
-        if group and moment - group[0][0] > CLOSE:
+        if group and (moment - group[0][0] > CLOSE or len(group) >= LISTING_ITEMS):
             yield group
             group = []
         group.append((moment, item_id))

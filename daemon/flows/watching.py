@@ -59,13 +59,13 @@ class CollectWatch:
 
     def published(self, publication: Publication, found_by: str) -> None:
         """A transaction with results was committed; `found_by` is tail, overlap or sweep."""
-        if publication.oversized:
-            self._metrics.items_dead_lettered.labels("RESULT_TOO_LARGE").inc(len(publication.oversized))
+        self._metrics.items_dead_lettered.labels("RESULT_TOO_LARGE").inc(len(publication.oversized))
+        self._metrics.items_dead_lettered.labels("ITEM_VANISHED").inc(publication.vanished)
         results, now = publication.results, datetime.now(UTC)
         statuses = Counter(bounded(item.status, RESULT_STATUSES) for _, item in results)
         for status, count in statuses.items():
             self._metrics.results_published.labels(status).inc(count)
-        if found_by != "tail":
+        if found_by != "tail" and results:
             self._metrics.late_results.labels(found_by).inc(len(results))
         ended = [(entry, item.finished_at) for entry, item in results if item.finished_at is not None]
         waited = [max((now - finished).total_seconds(), 0.0) for _, finished in ended]

@@ -63,6 +63,11 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+def micros_of(span: timedelta) -> int:
+    """A time span in microseconds, exactly."""
+    return span // _MICROSECOND
+
+
 def from_micros(value: int) -> datetime:
     """The moment so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=value)
@@ -244,7 +249,7 @@ def read_intent(metadata: str) -> Intent | None:
         fields = msgspec.json.decode(metadata)
         _insist_readable(fields["v"])
         return Intent(str(fields["attempt"]), int(fields["end"]), _time(fields["since"]), _time(fields["at"]))
-    except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+    except UNREADABLE as error:
         raise UnreadableError(
             f"the committed offset's metadata is not an intent: {metadata[:200]!r}"
         ) from error

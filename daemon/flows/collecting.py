@@ -145,7 +145,8 @@ class Collecting:
             self._shown.end()
             desk.watch.looked(book.cursor, book.ledger)
             # While there is more, one second look a page: neither puts the other off.
-            await (looks.once() if more else looks.until_due(rhythm.interval_seconds, stopping))
+            look = looks.once() if more else looks.until_due(rhythm.interval_seconds, stopping)
+            await unless(stopping, look)
 
     def _second_looks(self, book: Book) -> "_SecondLooks":
         desk, rhythm = self._desk, self._rhythm

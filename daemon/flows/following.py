@@ -145,14 +145,15 @@ class Book:
             async with self._pen:
                 opened = _noted(self.ledger, records)
             waited = [item for item_id in opened if (item := self.waiting.pop(item_id, None)) is not None]
-            self._note_overdue(opened)
+            self.note_overdue(opened)
             if records and self._unsure:
                 waited.extend(self._unsure.values())
                 self._unsure.clear()
             if waited:
                 await self.publish(waited, "tail")
 
-    def _note_overdue(self, opened: Iterable[str]) -> None:
+    def note_overdue(self, opened: Iterable[str]) -> None:
+        """Of these, remember what the cursor had passed long before its record came."""
         passed = self.cursor.finished_at - self._overlap
         for item_id in opened:
             entry = self.ledger.find(item_id)
@@ -179,14 +180,15 @@ async def open_book(
         Transient: Kafka failed.
     """
     cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
-    found = await _read_cursor(kafka, cursor_topic, opening.outlets.project)
+    found, written_ms = await _read_cursor(kafka, cursor_topic, opening.outlets.project)
     horizon = 0 if found is None else _horizon_ms(found, opening.overlap)
     ledger = Ledger(incarnation, horizon)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
-        await _read_ledger(reader, ends, ledger)
+        recent = await _read_ledger(reader, ends, ledger, written_ms - codec.micros_of(SKEW) // 1000)
         cursor = found or _first_cursor(opening, ledger, clock)
         book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
+        book.note_overdue(recent)
         if found is None:
             append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
             await writer.transact(Transaction("results", [append]))
@@ -194,9 +196,16 @@ async def open_book(
         yield book, reader, tuple(ends)
 
 
-async def _read_ledger(reader: Reader, ends: Mapping[int, int], ledger: Ledger) -> None:
+async def _read_ledger(
+    reader: Reader, ends: Mapping[int, int], ledger: Ledger, since_ms: int
+) -> Collection[str]:
+    """Read the ledger to its ends; returns what was opened after the last collector wrote its cursor."""
+    recent: set[str] = set()
     while any(reader.position(p) < end for p, end in ends.items()):
-        _noted(ledger, await reader.read(READ_RECORDS, READ_SECONDS))
+        records = await reader.read(READ_RECORDS, READ_SECONDS)
+        _noted(ledger, records)
+        recent.update((r.key or b"").decode() for r in records if r.timestamp >= since_ms and r.value)
+    return recent
 
 
 def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
@@ -207,15 +216,16 @@ def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
         raise ConfigurationError(f"the ledger cannot be read: {error}") from error
 
 
-async def _read_cursor(kafka: Kafka, topic: str, project: str) -> Cursor | None:
-    """The project's cursor; partition 0 holds it."""
-    found = None
+async def _read_cursor(kafka: Kafka, topic: str, project: str) -> tuple[Cursor | None, int]:
+    """The project's cursor, and when it was written in milliseconds; partition 0 holds it."""
+    found, written_ms = None, 0
     end = (await kafka.end_offsets(topic))[0]
     async with kafka.reader(topic, {0: (await kafka.start_offsets(topic))[0]}) as reader:
         while reader.position(0) < end:
             for record in await reader.read(READ_RECORDS, READ_SECONDS):
                 found = _cursor_in(record.key, record.value, topic, project)
-    return found
+                written_ms = record.timestamp
+    return found, written_ms
 
 
 def _cursor_in(key: bytes | None, value: bytes | None, topic: str, project: str) -> Cursor | None:

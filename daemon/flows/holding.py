@@ -179,6 +179,12 @@ class Gate:
             self._release()
             self._prober = None
 
+    def leave(self) -> None:
+        """We tried, and cannot say soon what came of it: the next one may try."""
+        if self._hold is not None and self._prober is asyncio.current_task():
+            self._prober = None
+            self._try_at = asyncio.get_running_loop().time() + self._backoff.seconds()
+
     def open(self, began: float) -> None:
         """Toloka carried out what was sent then; what was sent before the door was shut says nothing."""
         if self._hold is None or began >= self._shut_at:

@@ -154,12 +154,13 @@ class Resolver:
                 return False
             await pause(OTHERS_LOOK_SECONDS, until)
             standing = await self._intents()
-            # A further attempt at the same range is the same doubt: what it adopted is in no ledger yet.
+            # A further attempt, or what is left behind a settled piece, is the same doubt still: what it has
+            # adopted is in no ledger yet.
             blocking = {p: doubt for p, doubt in blocking.items() if standing.get(p) == doubt}
         return True
 
-    async def _intents(self) -> Mapping[int, tuple[int, datetime]]:
-        """The doubts to wait for: offset and `since`. Of those in doubt the lowest partition goes first."""
+    async def _intents(self) -> Mapping[int, datetime]:
+        """The doubts to wait for, by their `since`. Of those in doubt the lowest partition goes first."""
         partitions = await self._kafka.end_offsets(self._place.topic)
         committed = await self._kafka.committed(self._place.group, self._place.topic, list(partitions))
         now, doubts = self._clock.now(), {}
@@ -168,7 +169,7 @@ class Resolver:
             if intent is not None and (
                 p < self._place.partition or now < intent.at + self._patience.request + SETTLING
             ):
-                doubts[p] = (found.offset, intent.since)
+                doubts[p] = intent.since
         return doubts
 
 

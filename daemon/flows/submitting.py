@@ -213,7 +213,9 @@ class Submitting:
                 log.debug("accepted", items=len(batch.items))
             else:
                 log.warning("not_accepted", outcome=type(outcome).__name__, detail=str(outcome)[:300])
-        if not isinstance(outcome, NotNow | InDoubt):
+        if isinstance(outcome, InDoubt):
+            self._all.gate.leave()
+        elif not isinstance(outcome, NotNow):
             self._all.gate.open(began)
         return outcome
 

@@ -404,6 +404,15 @@ async def test_no_item_is_unknown_where_the_project_is_gone() -> None:
             await here.results.by_id(["x"])
 
 
+@pytest.mark.parametrize("operation", ["item", "project"])
+async def test_no_item_is_unknown_without_an_answer(operation: str) -> None:
+    """Silence, about an item or about its project, proves nothing."""
+    async with serve(STILL) as toloka, app(toloka.url) as here:
+        fault(toloka, "drop", operation)
+        with pytest.raises(Held, match="listing_failed"):
+            await here.results.by_id(["x"])
+
+
 async def test_an_item_that_is_refused() -> None:
     """Only a 404 means that there is no such item."""
     async with serve(STILL) as toloka, app(toloka.url) as here:
@@ -449,4 +458,4 @@ async def test_created_items() -> None:
         item_id: content_hash({"text": text}) for item_id, text in zip(accepted.ids, "abc", strict=True)
     }
     assert sorted(item.item_id for item in full) == sorted(accepted.ids)
-    assert sorted(item.status for item in created) == sorted(item.status for item in full)
+    assert [item.item_id for item in full if item.status == "COMPLETED"] == [accepted.ids[0]]

@@ -217,6 +217,23 @@ def test_a_place_given_back_late_frees_nothing(loop: QuickLoop) -> None:
     run(loop, main)
 
 
+def test_a_large_batch_is_not_overtaken_for_ever(loop: QuickLoop) -> None:
+    """Who came first goes first, however many small batches would fit meanwhile."""
+    limit = quota(loop, 10)
+    order: list[int] = []
+
+    async def one(count: int) -> None:
+        await limit.take(count, "submit")
+        order.append(count)
+
+    async def main() -> None:
+        await limit.take(5, "submit")
+        await asyncio.gather(one(10), *(one(1) for _ in range(5)))
+
+    run(loop, main)
+    assert order == [10, 1, 1, 1, 1, 1]
+
+
 def test_the_item_share_changes_at_once(loop: QuickLoop) -> None:
     """Partitions that come and go change what this replica may take, for those who wait, too."""
     limit = quota(loop, 100)

@@ -199,7 +199,7 @@ def jump(clock: FakeClock, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("moved", [freeze_both, suspend, jump])
-@pytest.mark.parametrize(("deadline_seconds", "fresh_seconds"), [(20.0, 20.0), (60.0, 15.0)])
+@pytest.mark.parametrize(("deadline_seconds", "fresh_seconds"), [(20.0, 20.0), (60.0, 15.0), (20.0, 60.0)])
 async def test_a_process_that_was_frozen_finishes_no_request(
     moved: Callable[[FakeClock, float], None], deadline_seconds: float, fresh_seconds: float
 ) -> None:

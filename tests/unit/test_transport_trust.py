@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 import trustme
 
-from daemon.edges.endpoint import tls_context
+from daemon.edges.clocks import DateClock
+from daemon.edges.endpoint import Endpoint, tls_context
 from daemon.edges.sending import NotSent, Unclear
 from daemon.edges.transport import Line
 from daemon.errors import ConfigurationError
+from daemon.metrics import Metrics
+from daemon.settings import TolokaSettings
 from tests.unit.lines import LARGE, PROBE, after_probe, line_to, post
 from tests.unit.wire import (
+    AUTHORIZATION,
+    CANARY,
     Connection,
     FakeClock,
     answering,
@@ -103,7 +108,46 @@ async def test_tls_cut_behind_the_last_byte(authority: trustme.CA, tmp_path: Pat
         assert (await post(line, clock)).status == 200
 
 
+async def test_tls_says_something_of_its_own(authority: trustme.CA, tmp_path: Path) -> None:
+    """What TLS sends on a new connection (session tickets) is not taken for an early answer."""
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        await connection.answer(200, b'["a"]', {"Connection": "close"})
+
+    clock = FakeClock()
+    trusted = _trusting(authority, tmp_path)
+    async with (
+        serving(script, _issued(authority, "127.0.0.1")) as wire,
+        line_to(wire, clock=clock, tls=trusted) as line,
+    ):
+        assert (await post(line, clock, LARGE)).status == 200
+    assert [request.method for request in wire.requests] == ["GET", "GET", "POST"]
+
+
 # --- by way of a proxy -----------------------------------------------------------------------------------
+
+
+async def test_an_endpoint_as_the_settings_describe_it() -> None:
+    """Every variable about the connection has its effect; the credential is read as it is now."""
+    clock = FakeClock()
+    async with serving(answering((200, b"{}"))) as proxy:
+        settings = TolokaSettings.model_validate(
+            {
+                "url": "http://toloka.invalid",
+                "token": CANARY,
+                "account_id": "ACC9",
+                "proxy": f"http://127.0.0.1:{proxy.port}",
+            }
+        )
+        where = Endpoint.of(settings, clock, DateClock(clock), Metrics())
+        async with Line(where, PROBE) as line:
+            await line.warm()
+    (request,) = proxy.requests
+    assert request.target == "http://toloka.invalid/probe"
+    assert request.headers["authorization"] == AUTHORIZATION
+    assert request.headers["x-act-under-account-id"] == "ACC9"
+    assert CANARY not in repr(where)
 
 
 async def test_a_proxy_is_used() -> None:

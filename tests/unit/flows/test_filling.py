@@ -1,0 +1,268 @@
+"""The next batch fills while the one before it is under way."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from daemon.errors import Held, Transient
+from daemon.flows.batching import BatchLimits, Filling
+from daemon.flows.filling import Source, filled
+from daemon.model import Batch, Flaw, Item, Record
+from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns
+
+LINGER_SECONDS = 5.0
+
+
+class FakeReader:
+    """Gives out what a test puts in, or raises it."""
+
+    def __init__(self) -> None:
+        self.coming: deque[FakeRecord | Exception] = deque()
+        self.asked: list[int] = []
+        self._put = asyncio.Event()
+        self._last = 0
+
+    def put(self, *coming: bytes | Exception | None) -> None:
+        """Have these read next."""
+        for value in coming:
+            if isinstance(value, Exception):
+                self.coming.append(value)
+            else:
+                self.coming.append(FakeRecord(self._last, value))
+                self._last += 1
+        self._put.set()
+
+    async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
+        """See `daemon.ports.Reader.read`."""
+        self.asked.append(max_records)
+        if not self.coming:
+            self._put.clear()
+            try:
+                async with asyncio.timeout(max_wait_seconds):
+                    await self._put.wait()
+            except TimeoutError:
+                return ()
+        found: list[Record] = []
+        while self.coming and len(found) < max_records:
+            if isinstance(head := self.coming[0], Exception):
+                if found:
+                    break
+                self.coming.popleft()
+                raise head
+            found.append(head)
+            self.coming.popleft()
+        return found
+
+    def position(self, partition: int) -> int:
+        """See `daemon.ports.Reader.position`."""
+        raise NotImplementedError(partition)
+
+
+def read(record: Record) -> Item | Flaw:
+    """Read a record as an item."""
+    return Item(record, record.value or b"", 0)
+
+
+@asynccontextmanager
+async def batches_of(
+    reader: FakeReader, max_items: int = 3, until: asyncio.Event | None = None, max_bytes: int = 10_000
+) -> AsyncIterator[AsyncIterator[Batch]]:
+    """The batches that are read."""
+    filling = Filling(INPUT, 0, 0, BatchLimits(max_items, max_bytes), read)
+    async with filled(Source(reader, filling, LINGER_SECONDS), until or asyncio.Event()) as batches:
+        yield batches
+        await batches.aclose()  # type: ignore[attr-defined]  # a generator: what a flow leaves to Python
+
+
+async def waited_for(batches: AsyncIterator[Batch]) -> tuple[Batch, float]:
+    """The next batch, and how long it took to come."""
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    batch = await anext(batches)
+    return batch, loop.time() - started
+
+
+@in_virtual_time
+async def test_a_batch_that_is_full_is_given_out_at_once() -> None:
+    """Nobody waits for more than fits."""
+    reader = FakeReader()
+    reader.put(b"{}", b"{}", b"{}")
+    async with batches_of(reader) as batches:
+        batch, seconds = await waited_for(batches)
+    assert (batch.first, batch.end, seconds) == (0, 3, 0.0)
+
+
+@in_virtual_time
+async def test_a_batch_that_is_not_full_waits_for_so_long_since_its_first_record() -> None:
+    """Later records do not prolong it."""
+    reader = FakeReader()
+    reader.put(b"{}")
+    asyncio.get_running_loop().call_later(4, reader.put, b"{}")
+    async with batches_of(reader) as batches:
+        batch, seconds = await waited_for(batches)
+    assert (batch.end, seconds) == (2, LINGER_SECONDS)
+
+
+@in_virtual_time
+async def test_a_batch_that_fills_while_it_lingers_goes_out_then() -> None:
+    """Whatever comes first."""
+    reader = FakeReader()
+    reader.put(b"{}")
+    asyncio.get_running_loop().call_later(2, reader.put, b"{}", b"{}", b"{}")
+    async with batches_of(reader) as batches:
+        batch, seconds = await waited_for(batches)
+        assert (batch.end, seconds) == (3, 2.0)
+        batch, seconds = await waited_for(batches)
+        assert (batch.first, batch.end, seconds) == (3, 4, LINGER_SECONDS)
+
+
+@in_virtual_time
+async def test_nothing_is_given_out_before_something_comes() -> None:
+    """There are no empty batches, and the first record's wait begins when it comes."""
+    reader = FakeReader()
+    asyncio.get_running_loop().call_later(100, reader.put, b"{}")
+    async with batches_of(reader) as batches:
+        _, seconds = await waited_for(batches)
+    assert seconds == 100 + LINGER_SECONDS
+
+
+@in_virtual_time
+async def test_a_batch_of_tombstones_is_a_batch() -> None:
+    """Their offsets have to be settled."""
+    reader = FakeReader()
+    reader.put(None, None)
+    async with batches_of(reader) as batches:
+        batch, _ = await waited_for(batches)
+    assert (batch.items, batch.skipped, batch.end) == ((), 2, 2)
+
+
+@in_virtual_time
+async def test_while_nobody_asks_the_next_batch_grows_to_its_limits_and_reading_stops() -> None:
+    """Memory is bounded by one batch under way and one that is full."""
+    reader = FakeReader()
+    reader.put(b"{}")
+    async with batches_of(reader) as batches:
+        first, _ = await waited_for(batches)
+        reader.put(*[b"{}"] * 10)
+        await asyncio.sleep(60)
+        assert len(reader.coming) == 7
+        second, seconds = await waited_for(batches)
+        assert (first.end, second.first, second.end, seconds) == (1, 1, 4, 0.0)
+        await turns()
+        assert len(reader.coming) == 4
+
+
+@in_virtual_time
+async def test_a_batch_that_lingered_unasked_is_given_out_at_once() -> None:
+    """Its first record has waited long enough, whoever it waited for."""
+    reader = FakeReader()
+    reader.put(b"{}")
+    async with batches_of(reader) as batches:
+        await waited_for(batches)
+        reader.put(b"{}")
+        await asyncio.sleep(60)
+        _, seconds = await waited_for(batches)
+    assert seconds == 0.0
+
+
+@in_virtual_time
+async def test_the_reader_is_asked_for_no_more_than_fits() -> None:
+    """So that what waits for the next batch stays small."""
+    reader = FakeReader()
+    reader.put(b"{}")
+    async with batches_of(reader, max_items=3) as batches:
+        await turns()
+        reader.put(b"{}", b"{}", b"{}", b"{}")
+        await waited_for(batches)
+        await waited_for(batches)
+    assert max(reader.asked) <= 3
+
+
+@in_virtual_time
+async def test_what_did_not_fit_begins_the_next_batch() -> None:
+    """In the order it came, with nothing between."""
+    reader = FakeReader()
+    reader.put(*[b"x" * 100] * 4)
+    async with batches_of(reader, max_items=10, max_bytes=300) as batches:
+        ranges = [((await anext(batches)).end) for _ in range(2)]
+    assert ranges == [2, 4]
+
+
+@pytest.mark.parametrize("failure", [Transient("gone"), Held("offset_out_of_range", "gone")])
+@in_virtual_time
+async def test_a_readers_failure_surfaces(failure: Exception) -> None:
+    """Whoever uses the batches hears of it, also while nothing comes."""
+    reader = FakeReader()
+    asyncio.get_running_loop().call_later(7, reader.put, failure)
+    with pytest.raises(type(failure)):
+        async with batches_of(reader) as batches:
+            await anext(batches)
+
+
+@in_virtual_time
+async def test_a_failure_that_comes_while_a_batch_is_under_way_surfaces_after_it() -> None:
+    """What is being delivered is not disturbed."""
+    reader = FakeReader()
+    reader.put(b"{}", b"{}", b"{}")
+    async with batches_of(reader) as batches:
+        await anext(batches)
+        reader.put(Transient("gone"))
+        await asyncio.sleep(60)
+        with pytest.raises(Transient):
+            await anext(batches)
+
+
+@in_virtual_time
+async def test_a_failure_surfaces_only_behind_the_batches_before_it() -> None:
+    """A batch that has waited unasked is given out first."""
+    reader = FakeReader()
+    reader.put(*[b"{}"] * 3)
+    async with batches_of(reader) as batches:
+        await anext(batches)
+        reader.put(*[b"{}"] * 2, Transient("gone"))
+        await asyncio.sleep(60)
+        batch = await anext(batches)
+    assert (batch.first, batch.end) == (3, 5)
+
+
+@in_virtual_time
+async def test_the_event_ends_the_batches() -> None:
+    """While nothing comes, while one lingers, and before the first is asked for."""
+    for coming in ((), (b"{}",)):
+        reader, stopping = FakeReader(), asyncio.Event()
+        reader.put(*coming)
+        asyncio.get_running_loop().call_later(1, stopping.set)
+        async with batches_of(reader, until=stopping) as batches:
+            assert [batch async for batch in batches] == []
+
+
+@in_virtual_time
+async def test_after_the_event_a_batch_that_is_there_is_not_given_out() -> None:
+    """Intake stops; what was not announced is read again by whoever comes next."""
+    reader, stopping = FakeReader(), asyncio.Event()
+    reader.put(*[b"{}"] * 6)
+    async with batches_of(reader, until=stopping) as batches:
+        await anext(batches)
+        stopping.set()
+        assert [batch async for batch in batches] == []
+
+
+@in_virtual_time
+async def test_whoever_leaves_early_leaves_nothing_behind() -> None:
+    """Reading ends with the block, whatever ended it."""
+    reader = FakeReader()
+    reader.put(*[b"{}"] * 6)
+
+    async def use() -> None:
+        async with batches_of(reader) as batches:
+            await anext(batches)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await use()
+    asked = len(reader.asked)
+    await asyncio.sleep(60)
+    assert len(reader.asked) == asked

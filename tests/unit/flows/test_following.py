@@ -1,0 +1,394 @@
+"""The collector's book: memory follows what is committed, and nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from daemon.errors import ConfigurationError, Transient
+from daemon.flows import codec, following
+from daemon.flows.following import SKEW, Book, Opening, open_book
+from daemon.flows.watching import CollectWatch
+from daemon.metrics import Metrics
+from daemon.model import Cursor, Item
+from daemon.ports import Reader
+from tests.doubles import (
+    CURSORS,
+    DEAD,
+    INPUT,
+    LEDGER,
+    OUTPUT,
+    PROJECT,
+    START,
+    START_MS,
+    FakeRecord,
+    FakeTime,
+    MemoryKafka,
+    finished,
+    in_virtual_time,
+    item,
+    outlets,
+    turns,
+)
+
+OVERLAP = timedelta(seconds=60)
+OPENING = Opening(outlets(), OVERLAP, None)
+
+
+def body(name: str) -> bytes:
+    """Content."""
+    return b'{"text":"%s"}' % name.encode()
+
+
+def settle(
+    kafka: MemoryKafka, ids: Sequence[str], seconds: float = 0, ledger: int = 0, first: int = 0
+) -> None:
+    """What a way writes for items whose content is their id, submitted so many seconds after START."""
+    items = []
+    for offset, item_id in enumerate(ids, start=first):
+        record = FakeRecord(offset, body(item_id), key=b"k-%d" % offset)
+        items.append(Item(record, body(item_id), item(0, body(item_id)).content_hash))
+    end = first + len(ids)
+    moment = START + timedelta(seconds=seconds)
+    for item_id, packed in zip(ids, codec.pack_entries(items, end, moment), strict=True):
+        kafka.put(LEDGER, packed, ledger, key=item_id.encode(), timestamp=START_MS + int(seconds * 1000))
+    kafka.put(LEDGER, codec.mark_value(end), ledger, key=codec.mark_key(INPUT, 0))
+
+
+def put_cursor(kafka: MemoryKafka, cursor: Cursor, project: str = PROJECT) -> None:
+    """Where a predecessor stood."""
+    kafka.put(CURSORS, codec.cursor_value(cursor), key=project.encode())
+
+
+@asynccontextmanager
+async def opened(
+    kafka: MemoryKafka, opening: Opening = OPENING, incarnation: str = "me", *, follow: bool = False
+) -> AsyncIterator[tuple[Book, Reader]]:
+    """An open book."""
+    watch = CollectWatch(Metrics())
+    async with (
+        kafka.writer("collect") as writer,
+        open_book(kafka, opening, writer, FakeTime(), watch, incarnation) as (book, reader, partitions),
+    ):
+        task = asyncio.ensure_future(book.follow(reader, partitions) if follow else asyncio.sleep(0))
+        await turns()
+        yield book, reader
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def published(kafka: MemoryKafka) -> list[int | None]:
+    """The offsets that have results, in order of publishing."""
+    found = [
+        append
+        for _, transaction in kafka.transactions
+        for append in transaction.appends
+        if append.topic == OUTPUT
+    ]
+    origins = [msgspec.json.decode(append.value or b"")["origin"] for append in found]
+    return [origin and origin["offset"] for origin in origins]
+
+
+def cursors(kafka: MemoryKafka) -> list[Cursor]:
+    """Every cursor that was written."""
+    return [codec.read_cursor(record.value or b"") for record in kafka.written(CURSORS)]
+
+
+# --- opening -------------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_the_first_cursor_is_now_and_is_written_before_anything_else() -> None:
+    """So that what finishes from now on is behind it, whoever collects."""
+    kafka = MemoryKafka.usual()
+    async with opened(kafka) as (book, _):
+        assert book.cursor == Cursor(None, START)
+        assert cursors(kafka) == [Cursor(None, START)]
+
+
+@in_virtual_time
+async def test_the_first_cursor_is_not_behind_what_is_open() -> None:
+    """What was submitted before the collector's first start is collected, too."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a"], seconds=-500)
+    settle(kafka, ["b"], seconds=-900, ledger=1)
+    async with opened(kafka) as (book, _):
+        assert book.cursor == Cursor(None, START - timedelta(seconds=900) - SKEW)
+
+
+@in_virtual_time
+async def test_a_first_cursor_can_be_told_where_to_start() -> None:
+    """By a setting, as far as nothing that is open needs an earlier one."""
+    kafka = MemoryKafka.usual()
+    begin = START - timedelta(days=3)
+    async with opened(kafka, replace(OPENING, start_at=begin)) as (book, _):
+        assert book.cursor == Cursor(None, begin)
+
+
+@in_virtual_time
+async def test_a_cursor_that_is_there_is_gone_on_from() -> None:
+    """The last one written counts, and nothing is written anew."""
+    kafka = MemoryKafka.usual()
+    put_cursor(kafka, Cursor("x", START - OVERLAP, 3))
+    put_cursor(kafka, Cursor("y", START, 5))
+    async with opened(kafka, replace(OPENING, start_at=START - OVERLAP)) as (book, _):
+        assert book.cursor == Cursor("y", START, 5)
+        assert kafka.transactions == []
+
+
+@in_virtual_time
+async def test_a_cursor_that_was_taken_away_is_made_anew() -> None:
+    """By a tombstone, on purpose."""
+    kafka = MemoryKafka.usual()
+    put_cursor(kafka, Cursor("x", START - OVERLAP, 3))
+    kafka.put(CURSORS, None, key=PROJECT.encode())
+    async with opened(kafka) as (book, _):
+        assert book.cursor == Cursor(None, START)
+
+
+@pytest.mark.parametrize("value", [b"x", b'{"v":9,"item_id":"a","finished_at":"2026-05-04T12:00:00Z"}'])
+@in_virtual_time
+async def test_a_cursor_that_cannot_be_read_ends_the_start(value: bytes) -> None:
+    """Damaged or newer: nothing is collected from a guessed place."""
+    kafka = MemoryKafka.usual()
+    kafka.put(CURSORS, value, key=PROJECT.encode())
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        await opened(kafka).__aenter__()
+
+
+@in_virtual_time
+async def test_another_projects_cursor_ends_the_start() -> None:
+    """Two projects cannot share a ledger; the message says what to change."""
+    kafka = MemoryKafka.usual()
+    put_cursor(kafka, Cursor("x", START), project="other")
+    with pytest.raises(ConfigurationError, match="TOLOKAD_KAFKA__GROUP_ID"):
+        await opened(kafka).__aenter__()
+
+
+@in_virtual_time
+async def test_a_ledger_that_cannot_be_read_ends_the_start() -> None:
+    """A newer release has written it."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, b"\x09" + b"\x00" * 60, key=b"a")
+    with pytest.raises(ConfigurationError, match="version 9"):
+        await opened(kafka).__aenter__()
+
+
+@in_virtual_time
+async def test_opening_waits_for_what_an_open_transaction_hides() -> None:
+    """Behind it may be tombstones: what they closed must not be published again."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b"])
+    kafka.stable[LEDGER, 0] = 2
+    kafka.put(LEDGER, None, key=b"a")
+    opening = asyncio.ensure_future(opened(kafka).__aenter__())
+    await asyncio.sleep(20)
+    assert not opening.done()
+    kafka.stable.clear()
+    kafka.wake()
+    book, _ = await opening
+    assert (book.ledger.find("a"), book.ledger.was_closed("a"), len(book.ledger)) == (None, True, 1)
+
+
+# --- publishing ----------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_results_tombstones_and_cursor_are_one_transaction() -> None:
+    """And then memory says the same."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b"])
+    async with opened(kafka) as (book, _):
+        cursor = Cursor("b", START + OVERLAP)
+        count = await book.publish([finished("a", body("a")), finished("b", body("b"))], "tail", cursor)
+        _, transaction = kafka.transactions[-1]
+        assert {append.topic for append in transaction.appends} == {OUTPUT, LEDGER, CURSORS}
+        assert (count, published(kafka), len(book.ledger)) == (2, [0, 1], 0)
+        assert book.cursor == replace(cursor, published=2) == cursors(kafka)[-1]
+
+
+@in_virtual_time
+async def test_memory_stays_as_it_is_when_a_transaction_fails() -> None:
+    """What was not committed did not happen."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a"])
+    async with opened(kafka) as (book, _):
+        kafka.spoil = lambda _: Transient("no answer")
+        before = book.cursor
+        with pytest.raises(Transient):
+            await book.publish(
+                [finished("a", body("a")), finished("new", body("n"))], "tail", Cursor("a", START)
+            )
+        assert (len(book.ledger), book.cursor, book.waiting) == (1, before, {})
+        assert book.ledger.was_closed("a") is False
+
+
+@in_virtual_time
+async def test_where_nothing_changes_nothing_is_written() -> None:
+    """A poll that brings nothing costs no transaction."""
+    kafka = MemoryKafka.usual()
+    put_cursor(kafka, Cursor("x", START, 5))
+    async with opened(kafka) as (book, _):
+        await book.publish([finished("foreign", body("f"))], "overlap")
+        await book.publish([], "tail", Cursor("x", START))
+        assert kafka.transactions == []
+
+
+@in_virtual_time
+async def test_a_second_look_publishes_nothing_again() -> None:
+    """Also long afterwards, as far as second looks reach back."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a"])
+    async with opened(kafka) as (book, _):
+        await book.publish([finished("a", body("a"))], "tail", Cursor("a", START))
+        await book.publish([finished("a", body("a"))], "overlap")
+        assert (published(kafka), book.waiting) == ([0], {})
+        await book.publish([], "tail", Cursor("z", START + OVERLAP + SKEW))
+        assert book.ledger.was_closed("a")
+        await book.publish([], "tail", Cursor("z", START + OVERLAP + SKEW + SKEW))
+        assert not book.ledger.was_closed("a")
+
+
+@in_virtual_time
+async def test_a_result_that_its_topic_would_refuse_becomes_a_dead_letter() -> None:
+    """With the record as it was read, in the transaction that closes the item."""
+    kafka = MemoryKafka.usual()
+    kafka.put(INPUT, b"original", key=b"k-0")
+    settle(kafka, ["a"])
+    async with opened(kafka) as (book, _):
+        large = finished("a", body("a"))._replace(raw=b'"' + b"x" * 200_000 + b'"')
+        await book.publish([large], "tail", Cursor("a", START))
+        (letter,) = kafka.written(DEAD)
+        assert (letter.key, letter.value) == (b"k-0", b"original")
+        assert dict(letter.headers)["tolokad-error-code"] == b"RESULT_TOO_LARGE"
+        assert (published(kafka), len(book.ledger)) == ([], 0)
+
+
+# --- following -----------------------------------------------------------------------------------------
+
+
+@in_virtual_time
+async def test_an_item_that_finished_before_its_record_came_is_published_with_it() -> None:
+    """A fast crowd and a slow settlement."""
+    kafka = MemoryKafka.usual()
+    async with opened(kafka, follow=True) as (book, _):
+        await book.publish([finished("a", body("a"))], "tail", Cursor("a", START))
+        assert (published(kafka), list(book.waiting)) == ([], ["a"])
+        settle(kafka, ["a"])
+        await turns()
+        assert (published(kafka), book.waiting, len(book.ledger)) == ([0], {}, 0)
+
+
+@in_virtual_time
+async def test_a_record_that_comes_while_its_item_is_being_looked_at_is_not_missed() -> None:
+    """Whichever of the two is first to the pen."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["z"], first=50)
+    async with opened(kafka, follow=True) as (book, _):
+        await kafka.gate.acquire()
+        page = [finished("z", body("z")), finished("a", body("a"))]
+        publishing = asyncio.ensure_future(book.publish(page, "tail", Cursor("a", START)))
+        await turns()
+        settle(kafka, ["a"])
+        await turns()
+        kafka.gate.release()
+        await publishing
+        await turns()
+        assert (published(kafka), book.waiting) == ([50, 0], {})
+
+
+@in_virtual_time
+async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The latest are kept; the rest is found by a sweep once its record comes."""
+    monkeypatch.setattr(following, "WAITING_ITEMS", 3)
+    async with opened(MemoryKafka.usual()) as (book, _):
+        await book.publish([finished(name, body(name)) for name in "abcde"], "tail")
+        assert list(book.waiting) == ["c", "d", "e"]
+
+
+@in_virtual_time
+async def test_only_what_is_at_its_end_waits() -> None:
+    """The others will be seen again."""
+    async with opened(MemoryKafka.usual()) as (book, _):
+        await book.publish([finished("a", body("a"), status="PROCESSING")], "tail")
+        assert book.waiting == {}
+
+
+@in_virtual_time
+async def test_a_record_for_a_time_long_passed_is_overdue() -> None:
+    """Its item may have finished where nobody looks again: it is asked for at once."""
+    kafka = MemoryKafka.usual()
+    put_cursor(kafka, Cursor("x", START))
+    async with opened(kafka, follow=True) as (book, _):
+        settle(kafka, ["late"], seconds=-61)
+        settle(kafka, ["fresh"], seconds=-59, first=5)
+        await turns()
+        assert book.overdue == {"late"}
+
+
+@in_virtual_time
+async def test_what_the_collector_wrote_itself_changes_nothing_when_it_comes_back() -> None:
+    """A swap that is read late must not open an item that is closed."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b"])
+    async with opened(kafka, follow=True) as (book, _):
+        swapped = [finished("a", body("b")), finished("b", body("a"))]
+        for each in swapped:
+            await book.publish([each], "tail")
+        await turns()
+        assert (sorted(map(str, published(kafka))), len(book.ledger)) == (["0", "1"], 0)
+
+
+@in_virtual_time
+async def test_a_successor_reads_what_was_written_as_it_was_meant() -> None:
+    """Swapped records, tombstones and the cursor, from the log alone."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b", "c"])
+    async with opened(kafka) as (book, _):
+        await book.publish([finished("a", body("b"))], "tail", Cursor("a", START))
+    async with opened(kafka, incarnation="next") as (book, _):
+        assert (len(book.ledger), book.cursor) == (2, Cursor("a", START, 1))
+        await book.publish([finished("b", body("a")), finished("c", body("c"))], "tail")
+        assert published(kafka) == [1, 0, 2]
+
+
+@in_virtual_time
+async def test_content_that_differs_waits_until_its_whole_batch_has_been_read() -> None:
+    """The record with that content may be the next to come."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b"])
+    rest = [kafka.logs[LEDGER][0].pop() for _ in range(2)]
+    async with opened(kafka, follow=True) as (book, _):
+        await book.publish([finished("a", body("b"))], "tail", Cursor("a", START))
+        assert (published(kafka), book.ledger.altered) == ([], False)
+        kafka.logs[LEDGER][0] += reversed(rest)
+        kafka.wake()
+        await turns()
+        assert (published(kafka), book.ledger.altered) == ([1], False)
+
+
+@in_virtual_time
+async def test_a_record_that_cannot_be_read_ends_the_program_as_at_the_start() -> None:
+    """A newer release writes while this one still collects: 78 and a sentence, not a defect."""
+    kafka = MemoryKafka.usual()
+    async with opened(kafka) as (book, reader):
+        kafka.put(LEDGER, b"\x09" + b"\x00" * 60, key=b"a")
+        with pytest.raises(ConfigurationError):
+            await book.follow(reader, (0, 1))
+
+
+@in_virtual_time
+async def test_what_came_while_nobody_collected_is_overdue_as_well() -> None:
+    """It settled after the cursor had passed its end, and then the collector was away."""
+    kafka = MemoryKafka.usual()
+    put_cursor(kafka, Cursor("x", START))
+    settle(kafka, ["patient"], seconds=-600)
+    settle(kafka, ["late"], seconds=-600, first=5, ledger=1)
+    log = kafka.logs[LEDGER][1]
+    log[:] = [replace(record, timestamp=START_MS + 5_000) for record in log if record is not None]
+    async with opened(kafka) as (book, _):
+        assert book.overdue == {"late"}

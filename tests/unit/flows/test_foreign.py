@@ -1,0 +1,244 @@
+"""Finished items that nobody here asked for: when are they certainly somebody else's?"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from daemon.flows import codec
+from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.foreign import EVERY_SECONDS, Foreign
+from daemon.flows.watching import CollectWatch
+from daemon.metrics import Metrics
+from daemon.model import Committed, Intent
+from tests.doubles import (
+    GROUP,
+    INPUT,
+    LEDGER,
+    OUTPUT,
+    START,
+    FakeTime,
+    MemoryKafka,
+    finished,
+    in_virtual_time,
+    item,
+    outlets,
+    turns,
+)
+
+BODY = b'{"text":"0"}'
+OPENING = Opening(outlets(), timedelta(seconds=60), None)
+
+
+class Office:
+    """A book that is followed, and who judges what waits in it."""
+
+    def __init__(self, kafka: MemoryKafka, book: Book, metrics: Metrics, *, publish: bool) -> None:
+        self.kafka = kafka
+        self.book = book
+        self.metrics = metrics
+        self.foreign = Foreign(kafka, GROUP, INPUT, CollectWatch(metrics), publish=publish)
+        self.now = 100.0
+
+    async def see(self, *ids: str, created: float = 0) -> None:
+        """The tail brings these."""
+        await self.book.publish([finished(i, BODY, created=created) for i in ids], "tail")
+
+    async def judge(self, times: int = 2) -> None:
+        """Take so many steps, each when it is due."""
+        for _ in range(times):
+            self.now += EVERY_SECONDS
+            await self.foreign.step(self.book, self.now)
+            await turns()
+
+    def intend(self, since: float, partition: int = 0) -> None:
+        """What a way has announced."""
+        moment = START + timedelta(seconds=since)
+        metadata = codec.intent_metadata(Intent("a", 9, moment, moment))
+        self.kafka.offsets[GROUP, INPUT, partition] = Committed(0, metadata)
+
+    def settled(self, item_id: str) -> None:
+        """What a way writes when it is done."""
+        (packed,) = codec.pack_entries([item(0)], 1, START)
+        self.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
+        self.kafka.put(LEDGER, packed, key=item_id.encode())
+        self.kafka.put(LEDGER, codec.mark_value(1), key=codec.mark_key(INPUT, 0))
+
+    @property
+    def counted(self) -> float:
+        """How many foreign items were counted."""
+        value: float = self.metrics.unknown_items._value.get()
+        return value
+
+    def results(self) -> list[object]:
+        """The origins of what was published."""
+        return [msgspec.json.decode(record.value or b"")["origin"] for record in self.kafka.written(OUTPUT)]
+
+
+@asynccontextmanager
+async def office(*, publish: bool = True) -> AsyncIterator[Office]:
+    """An office that is open."""
+    kafka, metrics = MemoryKafka.usual(), Metrics()
+    async with (
+        kafka.writer("collect") as writer,
+        open_book(kafka, OPENING, writer, FakeTime(), CollectWatch(metrics), "me") as (
+            book,
+            reader,
+            partitions,
+        ),
+    ):
+        task = asyncio.ensure_future(book.follow(reader, partitions))
+        await turns()
+        yield Office(kafka, book, metrics, publish=publish)
+        task.cancel()
+        await asyncio.wait({task})
+
+
+@in_virtual_time
+async def test_what_no_intent_can_have_made_is_foreign() -> None:
+    """Nothing is under way, and the ledger, read to its end, does not have it."""
+    async with office() as ours:
+        await ours.see("x")
+        await ours.judge()
+        assert (ours.results(), ours.counted, ours.book.waiting) == ([None], 1, {})
+
+
+@in_virtual_time
+async def test_foreign_items_can_be_ignored() -> None:
+    """They are counted only."""
+    async with office(publish=False) as ours:
+        await ours.see("x", "y")
+        await ours.judge()
+        assert (ours.results(), ours.counted, ours.book.waiting) == ([], 2, {})
+
+
+@pytest.mark.parametrize(("since", "foreign"), [(-10, False), (0, False), (60, False), (61, True)])
+@in_virtual_time
+async def test_an_intent_from_before_an_item_may_have_made_it(since: float, *, foreign: bool) -> None:
+    """Clocks may differ by a minute."""
+    async with office() as ours:
+        ours.intend(since)
+        ours.intend(5000, partition=1)
+        await ours.see("x")
+        await ours.judge(5)
+        assert (ours.counted == 1) is foreign
+        assert ("x" in ours.book.waiting) is not foreign
+
+
+@in_virtual_time
+async def test_ours_is_published_as_ours_when_its_settlement_comes() -> None:
+    """However long its intent stood."""
+    async with office() as ours:
+        ours.intend(-10)
+        await ours.see("x")
+        await ours.judge(20)
+        ours.settled("x")
+        await turns()
+        await ours.judge()
+        assert ours.counted == 0
+        assert [origin is not None for origin in ours.results()] == [True]
+
+
+@in_virtual_time
+async def test_nothing_is_judged_before_the_ledger_has_been_read_that_far() -> None:
+    """The settlement that replaced the intent may be what the reader has yet to see."""
+    async with office() as ours:
+        await ours.see("x")
+        ours.kafka.stable[LEDGER, 0] = 0
+        ours.settled("x")
+        await ours.judge(20)
+        assert (ours.counted, list(ours.book.waiting)) == (0, ["x"])
+        ours.kafka.stable.clear()
+        ours.kafka.wake()
+        await turns()
+        await ours.judge()
+        assert ours.counted == 0
+        assert [origin is not None for origin in ours.results()] == [True]
+
+
+@in_virtual_time
+async def test_what_was_published_as_foreign_is_not_published_again() -> None:
+    """Its tombstone remembers, for a second look and for a successor."""
+    async with office() as ours:
+        await ours.see("x")
+        await ours.judge()
+        await ours.see("x")
+        await ours.judge()
+        assert (ours.results(), ours.book.waiting) == ([None], {})
+        (tombstone,) = ours.kafka.written(LEDGER)
+        assert codec.tombstone_origin(tombstone.headers) == codec.FOREIGN
+
+
+@in_virtual_time
+async def test_judging_is_done_every_so_often() -> None:
+    """It asks Kafka for every partition's offset."""
+    async with office() as ours:
+        await ours.see("x")
+        await ours.foreign.step(ours.book, ours.now)
+        await ours.foreign.step(ours.book, ours.now)
+        await ours.see("y")
+        await ours.foreign.step(ours.book, ours.now + EVERY_SECONDS - 1)
+        assert list(ours.book.waiting) == ["y"]
+        await ours.judge()
+        assert ours.counted == 2
+
+
+@in_virtual_time
+async def test_where_nothing_waits_nothing_is_asked() -> None:
+    """A quiet collector leaves Kafka alone."""
+    async with office() as ours:
+        ours.kafka.offsets = None  # type: ignore[assignment]  # whoever asks fails
+        assert await ours.foreign.step(ours.book, 1000.0) is False
+
+
+@in_virtual_time
+async def test_a_record_that_was_read_and_not_taken_in_yet_counts() -> None:
+    """While the tail writes, what follows the ledger waits for the pen, records in hand.
+
+    Publishing a page and judging follow each other without a pause, as they do in the tail's loop.
+    """
+    async with office() as ours:
+        ours.settled("y")
+        await turns()
+        await ours.see("x")
+        ours.kafka.stable[LEDGER, 0] = len(ours.kafka.logs[LEDGER][0])
+        ours.settled("x")
+        await ours.judge(times=1)
+
+        async def tail() -> None:
+            await ours.see("y")
+            await ours.foreign.step(ours.book, ours.now)
+
+        await ours.kafka.gate.acquire()
+        tailing = asyncio.ensure_future(tail())
+        await turns()
+        ours.kafka.stable.clear()
+        ours.kafka.wake()
+        await turns()
+        ours.kafka.gate.release()
+        await tailing
+        await turns()
+        assert ours.counted == 0
+
+
+@in_virtual_time
+async def test_unreadable_metadata_makes_nothing_foreign() -> None:
+    """Somebody's commit by hand is no defect of ours; what it hides may have made the item."""
+    async with office() as ours:
+        ours.kafka.offsets[GROUP, INPUT, 0] = Committed(0, "by hand")
+        await ours.see("x")
+        await ours.judge()
+        assert (ours.counted, list(ours.book.waiting)) == (0, ["x"])
+
+
+@in_virtual_time
+async def test_a_foreign_item_is_counted_once() -> None:
+    """The overlap shows it again and again."""
+    async with office(publish=False) as ours:
+        for _ in range(3):
+            await ours.see("x")
+            await ours.judge()
+        assert ours.counted == 1

@@ -1,0 +1,151 @@
+"""Whose items are: what the ledger says of some offsets and ids."""
+
+import asyncio
+from collections.abc import Collection
+
+import pytest
+
+from daemon.errors import Held
+from daemon.flows import codec
+from daemon.flows.codec import Origin
+from daemon.flows.scanning import Taken, scan
+from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, item
+
+
+def opened(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
+    """A ledger record."""
+    (packed,) = codec.pack_entries([item(offset, partition=partition)], 10, START)
+    kafka.put(LEDGER, packed, ledger, key=item_id.encode())
+
+
+def closed(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
+    """A tombstone."""
+    headers = codec.tombstone_headers(Origin(INPUT, partition, offset, 0))
+    kafka.put(LEDGER, None, ledger, key=item_id.encode(), headers=headers)
+
+
+async def ask(kafka: MemoryKafka, ids: Collection[str] = (), offsets: range = range(5, 10)) -> Taken:
+    """What is known of partition 0's offsets and these ids."""
+    return await scan(kafka, LEDGER, INPUT, 0, offsets, ids)
+
+
+@in_virtual_time
+async def test_an_empty_ledger_knows_nothing() -> None:
+    """Nothing is accounted for, and nothing taken."""
+    assert await ask(MemoryKafka.usual(), ["x"]) == Taken({}, frozenset(), altered=False, marked=False)
+
+
+@in_virtual_time
+async def test_the_asked_offsets_are_accounted_for_open_or_closed() -> None:
+    """With their ids; other offsets, partitions and topics are not ours."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    opened(kafka, "b", 6, ledger=1)
+    closed(kafka, "b", 6, ledger=1)
+    closed(kafka, "c", 9)
+    opened(kafka, "before", 4)
+    opened(kafka, "behind", 10)
+    opened(kafka, "other", 5, partition=1)
+    taken = await ask(kafka)
+    assert taken.accounted == {5: "a", 6: "b", 9: "c"}
+    assert set(taken.elsewhere) == set()
+
+
+@in_virtual_time
+async def test_asked_ids_of_other_origins_are_taken_open_or_closed() -> None:
+    """Another partition's, another offset's, and those that were foreign."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 3)
+    closed(kafka, "b", 5, partition=1)
+    kafka.put(LEDGER, None, key=b"c", headers=codec.tombstone_headers(None))
+    opened(kafka, "unasked", 4)
+    taken = await ask(kafka, ["a", "b", "c", "d"])
+    assert set(taken.elsewhere) == {"a", "b", "c"}
+    assert taken.accounted == {}
+
+
+@in_virtual_time
+async def test_the_last_record_of_an_id_says_whose_it_is() -> None:
+    """Two records that changed places are written again."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    opened(kafka, "b", 50)
+    opened(kafka, "b", 5)
+    closed(kafka, "a", 50)
+    taken = await ask(kafka, ["a", "b"])
+    assert taken.accounted == {5: "b"}
+    assert set(taken.elsewhere) == {"a"}
+
+
+@in_virtual_time
+async def test_a_tombstone_that_names_nobody_says_nothing() -> None:
+    """An operator's tool may have written it."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, None, key=b"a")
+    assert (await ask(kafka, ["a"])).elsewhere == frozenset()
+
+
+@pytest.mark.parametrize(("partition", "marked"), [(0, True), (1, False), (10, False)])
+@in_virtual_time
+async def test_only_the_partitions_own_mark_counts(partition: int, *, marked: bool) -> None:
+    """Another partition's says nothing of this one."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, codec.mark_value(7), key=codec.mark_key(INPUT, partition))
+    assert (await ask(kafka)).marked is marked
+
+
+@in_virtual_time
+async def test_that_content_is_altered_is_seen() -> None:
+    """Wherever it stands in the ledger."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, b"{}", key=codec.ALTERED_KEY)
+    opened(kafka, "a", 5)
+    assert (await ask(kafka)).altered
+
+
+@in_virtual_time
+async def test_the_scan_waits_for_transactions_that_are_open_at_its_start() -> None:
+    """A predecessor's settling may still come out either way."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    kafka.stable[LEDGER, 0] = 0
+    scanning = asyncio.ensure_future(ask(kafka))
+    await asyncio.sleep(20)
+    assert not scanning.done()
+    kafka.stable.clear()
+    kafka.wake()
+    assert (await scanning).accounted == {5: "a"}
+
+
+@in_virtual_time
+async def test_the_scan_ends_where_the_ledger_ended_at_its_start() -> None:
+    """A ledger that grows all the time is no reason to read for ever; aborted records are passed over."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    kafka.logs[LEDGER][0] += [None, None]
+    kafka.stable[LEDGER, 0] = 3
+    scanning = asyncio.ensure_future(ask(kafka))
+    await asyncio.sleep(0)
+    opened(kafka, "later", 6)
+    assert (await scanning).accounted == {5: "a"}
+
+
+@pytest.mark.parametrize("version", [codec.VERSION + 2, 0])
+@in_virtual_time
+async def test_a_record_of_a_newer_release_is_not_guessed_at(version: int) -> None:
+    """Its origin may stand elsewhere: what it takes would be taken again."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    record = kafka.written(LEDGER)[0]
+    kafka.put(LEDGER, bytes([version]) + (record.value or b"")[1:], key=b"b")
+    with pytest.raises(Held, match="ledger_unreadable"):
+        await ask(kafka, ["b"])
+
+
+@in_virtual_time
+async def test_a_damaged_record_is_said_to_be_unreadable() -> None:
+    """And not a defect of ours."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, b"\x01", key=b"a")
+    with pytest.raises(Held, match="ledger_unreadable"):
+        await ask(kafka, ["a"])

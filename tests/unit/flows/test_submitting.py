@@ -1,0 +1,524 @@
+"""One partition's way, from take-over to drain: what is written, what is sent, and in which order."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from daemon.errors import Transient
+from daemon.flows import codec
+from daemon.flows.batching import BatchLimits
+from daemon.flows.guarding import RejectionGuard
+from daemon.flows.holding import Gate
+from daemon.flows.items import ItemReader
+from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.spec import InputSpec
+from daemon.flows.submitting import Company, Manner, Submitting
+from daemon.flows.watching import SubmitWatch
+from daemon.model import (
+    Accepted,
+    Committed,
+    Created,
+    Flaw,
+    InDoubt,
+    Item,
+    NotNow,
+    Outcome,
+    Rejected,
+    TooLarge,
+    Transaction,
+)
+from tests.doubles import (
+    DEAD,
+    GROUP,
+    INPUT,
+    LEDGER,
+    START,
+    FakeTime,
+    MemoryKafka,
+    ScriptedSubmissions,
+    created,
+    fresh_holds,
+    in_virtual_time,
+    place,
+    seeded,
+    turns,
+)
+
+FLAW = Flaw("VALUE_REQUIRED", "text: the value must be present", "r-1")
+OPAQUE = Rejected({}, FLAW)
+AWAY = NotNow("unreachable", "connection refused")
+QUARANTINE_SECONDS = 120
+
+
+def body(name: str | int) -> bytes:
+    """Content."""
+    return f'{{"text":"{name}"}}'.encode()
+
+
+class Way:
+    """The way of partition 0, and the world around it."""
+
+    def __init__(self, kafka: MemoryKafka | None = None, *, max_items: int = 4) -> None:
+        self.kafka = kafka or MemoryKafka.usual()
+        self.api = ScriptedSubmissions(accept=self.accept)
+        self.time = FakeTime()
+        self.holds, self.metrics = fresh_holds()
+        self.gate = Gate("submit", self.holds, seeded(), self.metrics)
+        self.stopping = asyncio.Event()
+        self.confirmed = 0
+        self.created: list[Created] = []
+        self.attempts = 0
+        self.submitting = self._assembled(max_items)
+
+    def _assembled(self, max_items: int) -> Submitting:
+        spec = InputSpec({"text": {"type": "string"}})
+        company = Company(
+            kafka=self.kafka,
+            clock=self.time,
+            toloka_clock=self.time,
+            gate=self.gate,
+            holds=self.holds,
+            watch=SubmitWatch(self.metrics),
+            guard=RejectionGuard(1.0, 1000),
+            rng=seeded(),
+            read=ItemReader(spec, None, 10_000).read,
+            look_again=self._look_again,
+            new_attempt=self._new_attempt,
+        )
+        patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
+        resolver = Resolver(
+            self.kafka, self.api, self.time, place(), patience, self.holds, self.metrics, seeded()
+        )
+        manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
+        return Submitting(place(), company, self.api, resolver, manner, self._still_ours)
+
+    async def _look_again(self) -> None:
+        """The spec is as it was."""
+
+    def _new_attempt(self) -> str:
+        self.attempts += 1
+        return f"a-{self.attempts}"
+
+    async def _still_ours(self, stopping: asyncio.Event) -> None:
+        assert not stopping.is_set()
+        self.confirmed += 1
+
+    def accept(self, items: Sequence[Item]) -> Accepted:
+        """Create these items at Toloka."""
+        ids = tuple(f"t-{len(self.created) + index}" for index in range(len(items)))
+        self.created += [created(i, it.body) for i, it in zip(ids, items, strict=True)]
+        return Accepted(ids)
+
+    def script(self, *outcomes: Outcome | Callable[[Sequence[Item]], Outcome]) -> None:
+        """What the next requests come to; later ones are accepted."""
+        self.api.outcomes = deque(outcomes)
+
+    def landed(self, items: Sequence[Item]) -> InDoubt:
+        """The items are created and the answer is lost."""
+        self.accept(items)
+        self.api.listing = deque([list(self.created)])
+        return InDoubt("reset")
+
+    def lost(self, _: Sequence[Item]) -> InDoubt:
+        """The request never arrived, and nobody knows."""
+        self.api.listing = deque([list(self.created)])
+        return InDoubt("timeout")
+
+    def posted(self) -> list[str]:
+        """The contents of each request, as one word."""
+        return ["".join(str(msgspec.json.decode(b)["text"]) for b in bodies) for bodies in self.api.posted]
+
+    def kinds(self) -> list[str]:
+        """What was written to Kafka, in order."""
+        return [transaction.kind for _, transaction in self.kafka.transactions]
+
+    def open(self) -> dict[int, str]:
+        """Offsets that the ledger has, with their ids."""
+        return {
+            codec.peek_origin(record.value)[2]: (record.key or b"").decode()
+            for record in self.kafka.written(LEDGER)
+            if record.value is not None and not (record.key or b"").startswith(codec.MARK_PREFIX)
+        }
+
+    def dead(self) -> list[int]:
+        """Offsets that are dead letters."""
+        headers = [dict(record.headers) for record in self.kafka.written(DEAD)]
+        return [int(named["tolokad-origin-offset"] or b"") for named in headers]
+
+    @property
+    def committed(self) -> Committed:
+        """What the group has committed for the partition."""
+        return self.kafka.offsets[GROUP, INPUT, 0]
+
+
+def kafka_of(*contents: str) -> MemoryKafka:
+    """A cluster whose input has an item for each of these, no JSON for an exclamation mark."""
+    kafka = MemoryKafka.usual()
+    for name in contents:
+        kafka.put(INPUT, b"!" if name == "!" else None if name == "-" else body(name))
+    return kafka
+
+
+@asynccontextmanager
+async def running(way: Way, seconds: float = 1.0) -> AsyncIterator[Way]:
+    """The way has run for so long; it is drained at the end."""
+    task = asyncio.ensure_future(way.submitting.run(way.stopping))
+    await asyncio.sleep(seconds)
+    yield way
+    way.stopping.set()
+    await task
+
+
+async def ran(way: Way, seconds: float = 1.0) -> Way:
+    """Run a way for so long, then drain it."""
+    async with running(way, seconds):
+        pass
+    return way
+
+
+@in_virtual_time
+async def test_a_batch_is_announced_sent_and_settled() -> None:
+    """In this order: first offset, intent, request, settlement."""
+    way = await ran(Way(kafka_of("a", "b", "c")))
+    assert way.posted() == ["abc"]
+    assert way.kinds() == ["intent", "intent", "settle"]
+    intent = codec.read_intent(way.kafka.commits()[1][1])
+    assert intent == way.api.intents[0]
+    assert way.committed == Committed(3, "")
+    assert way.open() == {0: "t-0", 1: "t-1", 2: "t-2"}
+
+
+@in_virtual_time
+async def test_batches_follow_each_other() -> None:
+    """Each is settled before the next is announced."""
+    way = await ran(Way(kafka_of(*"abcdefghij")))
+    assert way.posted() == ["abcd", "efgh", "ij"]
+    assert way.kinds()[1:] == ["intent", "settle"] * 3
+    assert [offset for offset, metadata in way.kafka.commits() if not metadata] == [0, 4, 8, 10]
+
+
+@in_virtual_time
+async def test_what_cannot_be_an_item_is_settled_without_asking_toloka() -> None:
+    """Dead letters and tombstones need no intent."""
+    way = await ran(Way(kafka_of("!", "-", "!")))
+    assert (way.posted(), way.dead(), way.committed) == ([], [0, 2], Committed(3, ""))
+    assert way.kinds() == ["intent", "settle"]
+
+
+@in_virtual_time
+async def test_culprits_that_are_named_become_dead_letters_and_the_rest_is_sent_again() -> None:
+    """As a new attempt, in the same range; settled together."""
+    way = Way(kafka_of(*"abcd"))
+    way.script(Rejected({1: FLAW, 3: FLAW}, FLAW))
+    await ran(way)
+    assert way.posted() == ["abcd", "ac"]
+    assert (sorted(way.open()), way.dead()) == ([0, 2], [1, 3])
+    assert way.kinds().count("settle") == 1
+    assert way.api.intents[0].attempt != way.api.intents[1].attempt
+    headers = dict(way.kafka.written(DEAD)[0].headers)
+    assert (headers["tolokad-error-code"], headers["tolokad-request-id"]) == (b"VALUE_REQUIRED", b"r-1")
+
+
+@in_virtual_time
+async def test_a_batch_of_culprits_is_all_dead_letters() -> None:
+    """Nothing is sent a second time."""
+    way = Way(kafka_of(*"ab"))
+    way.script(Rejected({0: FLAW, 1: FLAW}, FLAW))
+    await ran(way)
+    assert (way.posted(), way.dead(), way.committed) == (["ab"], [0, 1], Committed(2, ""))
+
+
+@in_virtual_time
+async def test_a_refusal_that_names_nobody_is_narrowed_down() -> None:
+    """Each attempt has an intent of its own; each piece is settled in order."""
+    way = Way(kafka_of(*"abXd"))
+    way.script(*[lambda items: OPAQUE if any(b"X" in it.body for it in items) else way.accept(items)] * 9)
+    await ran(way)
+    assert way.posted() == ["abXd", "ab", "X", "d"]
+    assert (sorted(way.open()), way.dead(), way.committed) == ([0, 1, 3], [2], Committed(4, ""))
+    ends = [intent.end for intent in way.api.intents]
+    assert ends == [4, 2, 3, 4]
+
+
+@in_virtual_time
+async def test_what_is_too_large_is_halved_and_the_next_batch_is_smaller() -> None:
+    """The size is remembered."""
+    way = Way(kafka_of(*"abcdefgh"), max_items=8)
+    way.script(TooLarge(FLAW))
+    async with running(way):
+        for name in "ijklmnop":
+            way.kafka.put(INPUT, body(name))
+        await asyncio.sleep(2)
+    assert way.posted()[:3] == ["abcdefgh", "abcd", "efgh"]
+    assert max(map(len, way.posted()[3:])) < 8
+    assert sorted(way.open()) == list(range(16))
+
+
+@in_virtual_time
+async def test_no_for_now_takes_the_intent_back_and_shows_why() -> None:
+    """Nothing was created: a successor need not look for it."""
+    way = Way(kafka_of(*"ab"))
+    way.script(AWAY)
+    task = asyncio.ensure_future(way.submitting.run(way.stopping))
+    await asyncio.sleep(0.6)
+    assert way.committed == Committed(0, "")
+    assert [hold.reason for hold in way.holds] == ["unreachable"]
+    await asyncio.sleep(5)
+    assert (way.posted(), way.committed) == (["ab", "ab"], Committed(2, ""))
+    assert list(way.holds) == []
+    way.stopping.set()
+    await task
+
+
+@in_virtual_time
+async def test_before_toloka_answers_nothing_is_announced() -> None:
+    """An outage leaves no intents behind."""
+    way = Way(kafka_of(*"ab"))
+    way.api.readies = deque([AWAY] * 3)
+    async with running(way, 0.9):
+        assert way.kinds() == ["intent"]
+        await asyncio.sleep(30)
+    assert (way.posted(), way.committed) == (["ab"], Committed(2, ""))
+
+
+@in_virtual_time
+async def test_a_drain_behind_a_shut_door_ends_at_once_and_leaves_nothing_in_doubt() -> None:
+    """Whoever takes over starts with the same batch."""
+    way = Way(kafka_of(*"ab"))
+    way.script(NotNow("throttled", "429", 1000))
+    await ran(way, 10)
+    assert asyncio.get_running_loop().time() == 10
+    assert way.committed == Committed(0, "")
+
+
+@in_virtual_time
+async def test_what_landed_without_an_answer_is_adopted() -> None:
+    """And not sent again."""
+    way = Way(kafka_of(*"abc"))
+    way.script(way.landed)
+    await ran(way)
+    assert way.posted() == ["abc"]
+    assert (way.open(), way.committed) == ({0: "t-0", 1: "t-1", 2: "t-2"}, Committed(3, ""))
+
+
+@in_virtual_time
+async def test_what_got_lost_is_sent_again_after_the_quarantine() -> None:
+    """In an attempt of its own, whose doubt is as old as the first."""
+    way = Way(kafka_of(*"abc"))
+    way.script(way.lost)
+    await ran(way, QUARANTINE_SECONDS + 20)
+    assert way.posted() == ["abc", "abc"]
+    first, second = way.api.intents
+    assert (second.since, second.attempt != first.attempt) == (first.since, True)
+    assert second.at >= first.at + timedelta(seconds=QUARANTINE_SECONDS)
+    assert (sorted(way.open()), way.committed) == ([0, 1, 2], Committed(3, ""))
+
+
+@in_virtual_time
+async def test_a_range_in_doubt_keeps_its_intent_when_toloka_says_not_now() -> None:
+    """What the first attempt may have created has to be looked for by a successor, too."""
+    way = Way(kafka_of(*"abc"))
+    way.script(way.lost, NotNow("throttled", "429", 1000))
+    await ran(way, QUARANTINE_SECONDS + 20)
+    intent = codec.read_intent(way.committed.metadata)
+    assert intent is not None
+    assert (intent.since, way.committed.offset) == (way.api.intents[0].since, 0)
+
+
+@in_virtual_time
+async def test_a_successor_resolves_what_its_predecessor_left() -> None:
+    """It adopts, and goes on behind."""
+    first = Way(kafka_of(*"abcde"))
+    first.script(first.lost)
+    await ran(first, 10)
+    assert first.committed.metadata
+    second = Way(first.kafka)
+    second.created = [created(f"t-{name}", body(name)) for name in "abcd"]
+    second.api.listing = deque([list(second.created)])
+    await ran(second)
+    assert second.posted() == ["e"]
+    assert sorted(second.open()) == [0, 1, 2, 3, 4]
+    assert second.committed == Committed(5, "")
+
+
+@in_virtual_time
+async def test_a_drain_in_doubt_leaves_the_intent() -> None:
+    """It ends at once."""
+    way = Way(kafka_of(*"abc"))
+    way.script(way.lost)
+    await ran(way, 10)
+    assert asyncio.get_running_loop().time() == 10
+    assert codec.read_intent(way.committed.metadata) == way.api.intents[0]
+
+
+@pytest.mark.parametrize("written", [False, True])
+@in_virtual_time
+async def test_a_settlement_whose_end_is_unknown_is_looked_up(*, written: bool) -> None:
+    """A new writer, and Kafka's word: settled or in doubt; nothing is sent twice."""
+    way = Way(kafka_of(*"abc"))
+
+    def fail_once(transaction: Transaction) -> Exception | None:
+        if transaction.kind != "settle":
+            return None
+        way.kafka.spoil = lambda _: None
+        if written:
+            way.kafka.put_all(transaction.appends)
+            assert transaction.offset is not None
+            way.kafka.offsets[GROUP, INPUT, 0] = Committed(transaction.offset.offset, "")
+        way.api.listing = deque([list(way.created)])
+        return Transient("no answer")
+
+    way.kafka.spoil = fail_once
+    await ran(way, 10)
+    assert way.posted() == ["abc"]
+    assert (way.open(), way.committed) == ({0: "t-0", 1: "t-1", 2: "t-2"}, Committed(3, ""))
+    assert way.kafka.epochs[place().transactional_id] == 2
+
+
+@in_virtual_time
+async def test_a_torn_settlement_is_made_whole() -> None:
+    """Its ledger records are there and its offset is not: they are accounted for, not written again."""
+    way = Way(kafka_of(*"abc"))
+
+    def tear(transaction: Transaction) -> Exception | None:
+        if transaction.kind != "settle":
+            return None
+        way.kafka.spoil = lambda _: None
+        way.kafka.put_all(transaction.appends[:2])
+        way.api.listing = deque([list(way.created)])
+        return Transient("torn")
+
+    way.kafka.spoil = tear
+    await ran(way, 10)
+    assert way.posted() == ["abc"]
+    keys = sorted(record.key or b"" for record in way.kafka.written(LEDGER))
+    assert keys == [codec.mark_key(INPUT, 0), b"t-0", b"t-1", b"t-2"]
+
+
+@in_virtual_time
+async def test_a_fenced_way_sends_nothing_and_asks_the_group() -> None:
+    """The fence stands in front of the request."""
+    way = Way(kafka_of(*"abc"))
+    async with running(way, 0.2):
+        way.kafka.epochs[place().transactional_id] += 1
+        await asyncio.sleep(0.5)
+        assert way.confirmed == 1
+        await asyncio.sleep(1)
+    assert way.posted() == ["abc"]
+
+
+@in_virtual_time
+async def test_an_intent_that_took_long_is_written_again_before_anything_is_sent() -> None:
+    """The request must be over soon after the intent that announces it."""
+    way = Way(kafka_of(*"abc"))
+    slow = [0.0, 11.0, 0.0]
+
+    def delay(transaction: Transaction) -> None:
+        if transaction.kind == "intent" and slow:
+            way.time.moved += slow.pop(0)
+
+    way.kafka.spoil = delay
+    await ran(way)
+    assert way.posted() == ["abc"]
+    assert [offset for offset, metadata in way.kafka.commits() if metadata] == [0, 0]
+    assert way.kinds()[-1] == "settle"
+    assert way.api.intents[0].at == START + timedelta(seconds=11.5)
+
+
+@in_virtual_time
+async def test_what_holds_a_partition_is_shown_until_it_gets_on() -> None:
+    """Without gaps between the tries."""
+    way = Way(kafka_of(*"abc"))
+    way.kafka.offsets[GROUP, INPUT, 0] = Committed(77, "")
+    task = asyncio.ensure_future(way.submitting.run(way.stopping))
+    for _ in range(100):
+        await asyncio.sleep(1)
+        assert [(hold.reason, hold.partition) for hold in way.holds] == [("offset_out_of_range", 0)]
+    way.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
+    await asyncio.sleep(60)
+    assert (list(way.holds), way.posted()) == ([], ["bc"])
+    way.stopping.set()
+    await task
+
+
+@in_virtual_time
+async def test_reading_goes_on_while_a_request_is_under_way() -> None:
+    """The next batch is ready when the first is settled."""
+    way = Way(kafka_of(*"abcd"))
+    answered = asyncio.Event()
+    usual = way.api.submit
+
+    async def slow(*args: object) -> Outcome:
+        await answered.wait()
+        return await usual(*args)  # type: ignore[arg-type]  # handed on
+
+    way.api.submit = slow  # type: ignore[method-assign,assignment]  # on purpose
+    async with running(way):
+        for name in "efgh":
+            way.kafka.put(INPUT, body(name))
+        await asyncio.sleep(5)
+        answered.set()
+        await turns(100)
+        assert way.posted() == ["abcd", "efgh"]
+
+
+@in_virtual_time
+async def test_the_figures_count_what_became_of_records() -> None:
+    """Consumed, submitted, skipped, dead-lettered by reason."""
+    way = await ran(Way(kafka_of("a", "!", "-", "b")))
+    metrics = way.metrics
+    assert metrics.items_consumed._value.get() == 4
+    assert metrics.items_submitted._value.get() == 2
+    assert metrics.items_skipped._value.get() == 1
+    assert metrics.items_dead_lettered.labels("NOT_JSON")._value.get() == 1
+
+
+@in_virtual_time
+async def test_the_size_of_requests_is_observed() -> None:
+    """`tolokad_batch_items` has one observation for each request."""
+    way = await ran(Way(kafka_of(*"abcde")))
+    assert way.metrics.batch_items._sum.get() == 5
+
+
+@in_virtual_time
+async def test_what_was_adopted_outlives_its_way() -> None:
+    """A range that was adopted in part is cut, and its first piece settled: the rest is still in doubt."""
+    way = Way(kafka_of(*"abcd"))
+
+    def half_landed(items: Sequence[Item]) -> InDoubt:
+        way.accept([items[0], items[3]])
+        return way.lost(items)
+
+    way.script(half_landed, TooLarge(FLAW), way.accept)
+    way.api.readies = deque([None, None, None, NotNow("throttled", "429", 1000)])
+    await ran(way, QUARANTINE_SECONDS + 20)
+    assert way.posted() == ["abcd", "bc", "b"]
+    successor = Way(way.kafka)
+    successor.created = list(way.created)
+    successor.api.listing = deque([list(way.created)])
+    await asyncio.sleep(QUARANTINE_SECONDS)
+    await ran(successor, 5)
+    sent_again = "".join(successor.posted())
+    assert "d" not in sent_again
+
+
+@in_virtual_time
+async def test_an_intent_that_was_never_used_is_taken_back() -> None:
+    """Nothing was sent under it: a successor would wait two minutes for nothing."""
+    way = Way(kafka_of(*"abc"))
+    slow = [0.0, 11.0]
+
+    def delay(transaction: Transaction) -> None:
+        if transaction.kind == "intent" and slow:
+            way.time.moved += slow.pop(0)
+
+    way.kafka.spoil = delay
+    way.api.readies = deque([None, NotNow("throttled", "429", 1000)])
+    await ran(way, 10)
+    assert way.posted() == []
+    assert way.committed.metadata == ""

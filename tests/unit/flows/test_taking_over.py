@@ -1,0 +1,154 @@
+"""Where a way begins: what the predecessor left decides, and nothing is guessed."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from daemon.errors import Held
+from daemon.flows import codec
+from daemon.flows.items import ItemReader
+from daemon.flows.outbox import Outbox
+from daemon.flows.spec import InputSpec
+from daemon.flows.taking_over import Beginning, take_over
+from daemon.model import Committed, Intent
+from tests.doubles import GROUP, INPUT, LEDGER, START, FakeTime, MemoryKafka, in_virtual_time, place
+
+INTENT = Intent("attempt", 8, START - timedelta(seconds=40), START)
+READER = ItemReader(InputSpec({"text": {"type": "string"}}), None, 1_000)
+
+
+def topic_of(count: int = 10) -> MemoryKafka:
+    """A cluster whose input partition 0 holds so many records, every fourth a tombstone or no JSON."""
+    kafka = MemoryKafka.usual()
+    values = (b'{"text":"a"}', b'{"text":"b"}', None, b"!")
+    for offset in range(count):
+        kafka.put(INPUT, values[offset % 4])
+    return kafka
+
+
+def commit(kafka: MemoryKafka, offset: int, metadata: str = "") -> None:
+    """What the group has committed for partition 0."""
+    kafka.offsets[GROUP, INPUT, 0] = Committed(offset, metadata)
+
+
+async def begin(kafka: MemoryKafka, start_from: str = "earliest") -> Beginning:
+    """Take partition 0 over."""
+    async with kafka.writer("w") as writer:
+        outbox = Outbox(writer, place(), FakeTime(), lambda: "new")
+        return await take_over(kafka, place(), outbox, start_from, READER.read)
+
+
+async def reason_of(kafka: MemoryKafka) -> str:
+    """Why the partition is held."""
+    before = dict(kafka.offsets)
+    with pytest.raises(Held) as held:
+        await begin(kafka)
+    assert kafka.offsets == before, "what is held is left as it is"
+    assert INPUT in held.value.detail or "metadata" in held.value.detail
+    return held.value.reason
+
+
+@pytest.mark.parametrize(("start_from", "offset"), [("earliest", 3), ("latest", 10)])
+@in_virtual_time
+async def test_a_first_start_begins_where_it_is_told_and_commits_that(start_from: str, offset: int) -> None:
+    """From the log's beginning or its end; from then on the committed offset decides."""
+    kafka = topic_of()
+    kafka.starts[INPUT, 0] = 3
+    assert await begin(kafka, start_from) == Beginning(offset)
+    assert kafka.offsets[GROUP, INPUT, 0] == Committed(offset, "")
+
+
+@in_virtual_time
+async def test_a_lost_offset_is_not_taken_for_a_first_start() -> None:
+    """The ledger remembers that the partition was submitted from: again would be paid for twice."""
+    kafka = topic_of()
+    kafka.put(LEDGER, codec.mark_value(5), key=codec.mark_key(INPUT, 0))
+    assert await reason_of(kafka) == "offset_lost"
+
+
+@in_virtual_time
+async def test_another_partitions_mark_does_not_matter() -> None:
+    """A partition that was added is a first start."""
+    kafka = topic_of()
+    kafka.put(LEDGER, codec.mark_value(5), key=codec.mark_key(INPUT, 1))
+    assert await begin(kafka) == Beginning(0)
+
+
+@pytest.mark.parametrize("offset", [0, 4, 10])
+@in_virtual_time
+async def test_where_nothing_is_in_doubt_the_way_goes_on_at_the_offset(offset: int) -> None:
+    """Also at the log's very end."""
+    kafka = topic_of()
+    commit(kafka, offset)
+    assert await begin(kafka) == Beginning(offset)
+    assert kafka.transactions == []
+
+
+@in_virtual_time
+async def test_an_intent_is_found_with_its_range_exactly_as_it_was() -> None:
+    """From the committed offset to the intent's end, whatever lies behind."""
+    kafka = topic_of()
+    commit(kafka, 3, codec.intent_metadata(INTENT))
+    beginning = await begin(kafka)
+    assert beginning.offset == 8
+    assert beginning.found is not None
+    intent, batch = beginning.found
+    assert intent == INTENT
+    assert (batch.topic, batch.partition, batch.first, batch.end) == (INPUT, 0, 3, 8)
+    assert [it.record.offset for it in batch.items] == [4, 5]
+    assert [letter.record.offset for letter in batch.dead_letters] == [3, 7]
+    assert (batch.skipped, batch.since) == (1, None)
+
+
+@in_virtual_time
+async def test_a_range_that_ends_with_what_is_not_for_readers_keeps_its_end() -> None:
+    """Aborted and control records count in offsets."""
+    kafka = topic_of(5)
+    kafka.logs[INPUT][0] += [None, None, None]
+    commit(kafka, 0, codec.intent_metadata(INTENT))
+    beginning = await begin(kafka)
+    assert beginning.found is not None
+    _, batch = beginning.found
+    assert (batch.first, batch.end, len(batch.items)) == (0, 8, 3)
+
+
+@in_virtual_time
+async def test_a_range_is_read_again_whole_however_large_it_was() -> None:
+    """The limits of now do not cut what was sent then."""
+    kafka = topic_of(12_000)
+    commit(kafka, 0, codec.intent_metadata(replace(INTENT, end=11_000)))
+    beginning = await begin(kafka)
+    assert beginning.found is not None
+    _, batch = beginning.found
+    assert (len(batch.items), len(batch.dead_letters), batch.skipped) == (5_500, 2_750, 2_750)
+    assert batch.end == 11_000
+
+
+@pytest.mark.parametrize("metadata", ["somebody else's", '{"v":9}', "{}", "[]"])
+@in_virtual_time
+async def test_metadata_that_cannot_be_read_holds_the_partition(metadata: str) -> None:
+    """It may announce something that is under way."""
+    kafka = topic_of()
+    commit(kafka, 3, metadata)
+    assert await reason_of(kafka) == "intent_unreadable"
+
+
+@pytest.mark.parametrize(("start", "offset"), [(4, 3), (0, 11), (10, 9)])
+@in_virtual_time
+async def test_an_offset_outside_the_log_holds_the_partition(start: int, offset: int) -> None:
+    """What lies between was deleted unread, or the topic was made anew: never fall to its end."""
+    kafka = topic_of()
+    kafka.starts[INPUT, 0] = start
+    commit(kafka, offset)
+    assert await reason_of(kafka) == "offset_out_of_range"
+
+
+@pytest.mark.parametrize(("start", "offset", "end"), [(4, 3, 8), (0, 3, 11), (0, 8, 7), (9, 3, 8)])
+@in_virtual_time
+async def test_a_range_in_doubt_that_is_gone_holds_the_partition(start: int, offset: int, end: int) -> None:
+    """What cannot be read again cannot be compared."""
+    kafka = topic_of()
+    kafka.starts[INPUT, 0] = start
+    commit(kafka, offset, codec.intent_metadata(replace(INTENT, end=end)))
+    assert await reason_of(kafka) == "range_gone"

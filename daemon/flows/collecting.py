@@ -120,6 +120,7 @@ class Collecting:
         """Page after page; when there is none for now, second looks until the next is due."""
         desk, rhythm, stuck = self._desk, self._rhythm, 0
         looks = self._second_looks(book)
+        due = began = asyncio.get_running_loop().time()
         while not stopping.is_set():
             await desk.gate.wait(stopping)
             began = asyncio.get_running_loop().time()
@@ -145,8 +146,10 @@ class Collecting:
             self._shown.end()
             desk.watch.looked(book.cursor, book.ledger)
             # While there is more, one second look a page: neither puts the other off.
-            look = looks.once() if more else looks.until_due(rhythm.interval_seconds, stopping)
-            await unless(stopping, look)
+            if not more:
+                # Counted from when it was due: how long an answer takes is not waited for once more.
+                due = max(due + rhythm.interval_seconds, began)
+            await unless(stopping, looks.once() if more else looks.until(due, stopping))
 
     def _second_looks(self, book: Book) -> "_SecondLooks":
         desk, rhythm = self._desk, self._rhythm
@@ -186,10 +189,9 @@ class _SecondLooks:
         self._sweeping = sweeping
         self._foreign = foreign
 
-    async def until_due(self, seconds: float, stopping: asyncio.Event) -> None:
-        """Look, a page at a time, while there is something to look for; return when the time is over."""
+    async def until(self, end: float, stopping: asyncio.Event) -> None:
+        """Look, a page at a time, while there is something to look for; return at this time of the loop."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
         while (left := end - loop.time()) > 0 and not stopping.is_set():
             if not await self._look(loop.time()):
                 await pause(left, stopping)

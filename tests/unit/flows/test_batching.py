@@ -108,12 +108,13 @@ def test_a_batch_is_empty_until_something_comes() -> None:
     assert (into.take().skipped, into.empty) == (1, True)
 
 
-def test_a_limit_that_shrinks_while_a_batch_fills_ends_it() -> None:
+@pytest.mark.parametrize("shrunk", [4, 6])
+def test_a_limit_that_shrinks_while_a_batch_fills_ends_it(shrunk: int) -> None:
     """What is already in goes out together; nothing more is added."""
     allowance = Allowance(BatchLimits(10, 10_000))
     into = Filling(INPUT, 0, 0, allowance, read)
     into.add(records(*[b"{}"] * 6))
-    allowance.max_items = 4
+    allowance.max_items = shrunk
     assert (into.full, into.room) == (False, 0)
     into.add(records(b"{}", first=6))
     assert into.full

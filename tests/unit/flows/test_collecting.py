@@ -407,3 +407,22 @@ async def test_a_drain_does_not_wait_for_a_second_look() -> None:
     ours.api.finished = silent  # type: ignore[method-assign]  # on purpose
     await ran(ours, 1)
     assert asyncio.get_running_loop().time() < 60
+
+
+@pytest.mark.xfail(
+    strict=True, reason="collecting.py: a tail slower than the interval leaves no time for a look"
+)
+@in_virtual_time
+async def test_second_looks_are_not_put_off_by_a_slow_tail() -> None:
+    """Toloka takes longer to answer than the interval lasts."""
+    ours = Collector("late")
+    usual = ours.api.tail
+
+    async def slow(cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
+        await asyncio.sleep(INTERVAL_SECONDS * 1.2)
+        return await usual(cursor, limit)
+
+    ours.api.tail = slow  # type: ignore[method-assign]  # on purpose
+    ours.api.spans.append([ended("late", first=-5)])
+    await ran(ours, 60)
+    assert ours.results() == ["late"]

@@ -191,6 +191,20 @@ async def test_each_no_to_the_one_who_tries_makes_the_next_wait_longer() -> None
 
 
 @in_virtual_time
+async def test_after_success_the_door_is_tried_early_again() -> None:
+    """What came before is forgotten."""
+    door = Door()
+    for _ in range(7):
+        door.gate.shut(AWAY)
+        await door.one()
+    door.gate.open(seconds())
+    began = seconds()
+    door.gate.shut(AWAY)
+    await door.one()
+    assert seconds() - began <= FIRST_WAIT_SECONDS
+
+
+@in_virtual_time
 async def test_a_crowd_that_hears_no_together_waits_no_longer_than_one() -> None:
     """Ten answers to ten requests that were under way are one reason for patience."""
     door = Door()

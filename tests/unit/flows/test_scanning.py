@@ -78,6 +78,15 @@ async def test_the_last_record_of_an_id_says_whose_it_is() -> None:
 
 
 @in_virtual_time
+async def test_what_has_moved_on_to_another_origin_is_not_accounted_for() -> None:
+    """Also where nobody asked for its id."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    opened(kafka, "a", 50)
+    assert (await ask(kafka)).accounted == {}
+
+
+@in_virtual_time
 async def test_a_tombstone_that_names_nobody_says_nothing() -> None:
     """An operator's tool may have written it."""
     kafka = MemoryKafka.usual()

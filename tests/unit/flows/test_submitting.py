@@ -61,14 +61,22 @@ def body(name: str | int) -> bytes:
 
 
 class Way:
-    """The way of partition 0, and the world around it."""
+    """The way of a partition, and the world around it; another way's `company` is shared."""
 
-    def __init__(self, kafka: MemoryKafka | None = None, *, max_items: int = 4) -> None:
+    def __init__(
+        self,
+        kafka: MemoryKafka | None = None,
+        *,
+        max_items: int = 4,
+        partition: int = 0,
+        company: "Way | None" = None,
+    ) -> None:
         self.kafka = kafka or MemoryKafka.usual()
         self.api = ScriptedSubmissions(accept=self.accept)
         self.time = FakeTime()
-        self.holds, self.metrics = fresh_holds()
-        self.gate = Gate("submit", self.holds, seeded(), self.metrics)
+        self.place = place(partition)
+        self.holds, self.metrics = (company.holds, company.metrics) if company else fresh_holds()
+        self.gate = company.gate if company else Gate("submit", self.holds, seeded(), self.metrics)
         self.stopping = asyncio.Event()
         self.confirmed = 0
         self.created: list[Created] = []
@@ -92,10 +100,10 @@ class Way:
         )
         patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
         resolver = Resolver(
-            self.kafka, self.api, self.time, place(), patience, self.holds, self.metrics, seeded()
+            self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
         )
         manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
-        return Submitting(place(), company, self.api, resolver, manner, self._still_ours)
+        return Submitting(self.place, company, self.api, resolver, manner, self._still_ours)
 
     async def _look_again(self) -> None:
         """The spec is as it was."""
@@ -522,3 +530,30 @@ async def test_an_intent_that_was_never_used_is_taken_back() -> None:
     await ran(way, 10)
     assert way.posted() == []
     assert way.committed.metadata == ""
+
+
+@pytest.mark.xfail(
+    strict=True, reason="submitting.py: who fails in its turn keeps it, wherever it is held next"
+)
+@in_virtual_time
+async def test_a_way_that_is_held_for_another_reason_does_not_keep_the_others_from_trying() -> None:
+    """It was its turn at the door when its intent failed, and now its own partition is held."""
+    first = Way(kafka_of("a"))
+    second = Way(first.kafka, partition=1, company=first)
+
+    def fail_first(transaction: Transaction) -> Exception | None:
+        commit = transaction.offset
+        if commit is None or commit.partition != 0 or not commit.metadata:
+            return None
+        first.kafka.spoil = lambda _: None
+        first.kafka.offsets[GROUP, INPUT, 0] = Committed(77, "")
+        return Transient("no answer")
+
+    async with running(first, 0.1):
+        first.kafka.spoil = fail_first
+        first.gate.shut(AWAY)
+        await asyncio.sleep(30)
+        assert "offset_out_of_range" in [hold.reason for hold in first.holds]
+        first.kafka.put(INPUT, body("b"), 1)
+        async with running(second, 600):
+            assert second.posted() == ["b"]

@@ -1,0 +1,5 @@
+"""The broker for the demo's tests."""
+
+from tests.kafka.fixtures import kafka
+
+__all__ = ["kafka"]

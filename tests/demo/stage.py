@@ -1,0 +1,113 @@
+"""What the demo is played on: Kafka, a simulated Toloka, and the replicas."""
+
+import asyncio
+import uuid
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+from aiokafka import AIOKafkaProducer
+
+from tests.checker import Rules, Subject
+from tests.demo.board import Board
+from tests.kafka import EmbeddedKafka
+from tests.kafka.fixtures import ExistingCluster
+from tests.system.feed import Source
+from tests.system.processes import Replica, Simulator
+
+BROKERS: Final = "TOLOKAD_KAFKA__BOOTSTRAP_SERVERS"
+SETTINGS: Final = Path(__file__).parents[2] / "config" / "demo.env"
+REPLICAS: Final = 2
+# A crowd that answers within seconds.
+CROWD: Final = ("--finish-seconds-min", "0.5", "--finish-seconds-max", "3")
+SHOW_EVERY: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Everything that runs.
+
+    Attributes:
+        servers: Kafka's address.
+        group: the consumer group.
+        topics: names of the input, output and dead letter topics.
+        simulator: Toloka.
+        replicas: of tolokad.
+    """
+
+    servers: str
+    group: str
+    topics: tuple[str, str, str]
+    simulator: Simulator
+    replicas: tuple[Replica, ...]
+
+    @property
+    def subject(self) -> Subject:
+        """What the checker is to look at."""
+        items, results, dead_letters = self.topics
+        ledger, record, url = f"{self.group}.ledger", self.simulator.record, self.simulator.url
+        return Subject(self.servers, self.group, Rules(items), results, dead_letters, ledger, record, url)
+
+    def addresses(self) -> Iterable[str]:
+        """Where to look."""
+        for replica in self.replicas:
+            yield f"status page    {replica.url}/    metrics  {replica.url}/metrics"
+        yield f"Kafka          {self.servers}    topics  {', '.join(self.topics)}"
+        yield f"Toloka         {self.simulator.url}    records  {self.simulator.record}"
+
+
+def settings_in(path: Path) -> dict[str, str]:
+    """The variables of an environment file."""
+    lines = (line.strip() for line in path.read_text().splitlines())
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+async def set_up(stack: AsyncExitStack, folder: Path, brokers: str) -> Stage:
+    """Start Kafka, unless there is one, Toloka and the replicas; all end with the stack."""
+    settings = settings_in(SETTINGS)
+    # On somebody's own Kafka nothing of theirs is touched: all names are new.
+    group = f"tolokad-demo-{uuid.uuid4().hex[:8]}" if brokers else "tolokad"
+    prefix = group if brokers else "moderation"
+    topics = (f"{prefix}.items", f"{prefix}.results", f"{prefix}.dead-letters")
+    cluster = ExistingCluster(brokers) if brokers else await stack.enter_async_context(EmbeddedKafka())
+    credential = f"ApiKey {settings['TOLOKAD_TOLOKA__TOKEN']}"
+    simulator = stack.enter_context(Simulator(folder, credential, *CROWD))
+    simulator.start()
+    await simulator.ready()
+    environment = settings | {
+        BROKERS: cluster.bootstrap_servers,
+        "TOLOKAD_KAFKA__GROUP_ID": group,
+        "TOLOKAD_KAFKA__INPUT_TOPIC": topics[0],
+        "TOLOKAD_KAFKA__OUTPUT_TOPIC": topics[1],
+        "TOLOKAD_KAFKA__DEAD_LETTER_TOPIC": topics[2],
+        "TOLOKAD_TOLOKA__URL": simulator.url,
+    }
+    http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
+    replicas = tuple(
+        stack.enter_context(Replica(folder / f"replica-{number}.log", environment, http))
+        for number in range(REPLICAS)
+    )
+    for replica in replicas:
+        replica.start()
+        await replica.ready()
+    return Stage(cluster.bootstrap_servers, group, topics, simulator, replicas)
+
+
+async def feed(stage: Stage, sources: Iterable[Source], board: Board) -> int:
+    """Send the records; returns how many."""
+    producer = AIOKafkaProducer(bootstrap_servers=stage.servers, linger_ms=20)
+    await producer.start()
+    sent = []
+    try:
+        for source in sources:
+            value, headers = source.value, list(source.headers)
+            sent.append(await producer.send(stage.topics[0], key=source.key, value=value, headers=headers))
+            if len(sent) % SHOW_EVERY == 0:
+                await board.show_sending(len(sent))
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    return len(sent)

@@ -1,0 +1,243 @@
+"""A client of the simulated cluster that fits `daemon.ports.Kafka`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
+from itertools import groupby
+from typing import Literal
+
+from daemon.errors import Fenced, Held, Transient
+from daemon.model import Append, Committed, Transaction
+from tests.simulation.broker.cluster import Cluster
+from tests.simulation.broker.errors import BrokerError, FencedError, OutOfRangeError, TooLargeError
+from tests.simulation.broker.log import PartitionLog, StoredRecord
+from tests.simulation.broker.transactions import Place
+
+# As the real adapters have them.
+ANSWER_SECONDS = 20.0
+ASK_AGAIN_SECONDS = 0.2
+START_SECONDS = 25.0
+COMMIT_SECONDS = 20.0
+SUSPECT_SECONDS = 30.0
+
+# What becomes of a commit. `unsent`: it never arrives. `unanswered`: it does, and the answer gets lost.
+# `late`: it arrives after the client gave up. `refused` and `denied`: the client fails at once, and the
+# commit happened, or not.
+Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied"]
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the broker's errors into the daemon's, as the real adapters do."""
+    try:
+        yield
+    except FencedError as error:
+        raise Fenced(f"{doing}: fenced") from error
+    except TooLargeError as error:
+        raise Held("too_large", f"{doing}: {error}") from error
+    except OutOfRangeError as error:
+        raise Held("offset_out_of_range", f"{doing}: {error}") from error
+    except TimeoutError as error:
+        raise Transient(f"{doing}: no answer in time") from error
+    except BrokerError as error:
+        raise Transient(f"{doing}: {type(error).__name__}: {error}") from error
+
+
+class SimKafka:
+    """See `daemon.ports.Kafka`.
+
+    Args:
+        cluster: the cluster.
+        fate: is asked what becomes of each commit, by kind of transaction.
+        reader_dies: is asked before each read whether the reader fails.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        fate: Callable[[str], Fate] = lambda _kind: "usual",
+        reader_dies: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._cluster = cluster
+        self._fate = fate
+        self._reader_dies = reader_dies
+
+    def reader(self, topic: str, offsets: Mapping[int, int]) -> AbstractAsyncContextManager["SimReader"]:
+        """See `daemon.ports.Kafka.reader`."""
+        return self._open_reader(topic, offsets)
+
+    @asynccontextmanager
+    async def _open_reader(self, topic: str, offsets: Mapping[int, int]) -> AsyncIterator["SimReader"]:
+        with translated(f"opening a reader of {topic}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._cluster.call("connect", _nothing)
+        yield SimReader(self._cluster, topic, dict(offsets), self._reader_dies)
+
+    def writer(self, transactional_id: str) -> AbstractAsyncContextManager["SimWriter"]:
+        """See `daemon.ports.Kafka.writer`."""
+        return self._open_writer(transactional_id)
+
+    @asynccontextmanager
+    async def _open_writer(self, transactional_id: str) -> AsyncIterator["SimWriter"]:
+        with translated(f"starting the writer {transactional_id}"):
+            async with asyncio.timeout(START_SECONDS):
+                epoch = await self._cluster.call(
+                    "init", partial(self._cluster.transactions.init, transactional_id)
+                )
+        yield SimWriter(self._cluster, transactional_id, epoch, self._fate)
+
+    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+        """See `daemon.ports.Kafka.committed`."""
+        with translated(f"asking for the committed offsets of {topic} in {group}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while True:
+                    found: Mapping[int, Committed] = await self._cluster.call(
+                        "committed", partial(self._cluster.groups.committed, group, topic, partitions)
+                    )
+                    if all(partition in found for partition in partitions):
+                        return found
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def start_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.start_offsets`."""
+        return await self._offsets(topic, lambda log: log.start)
+
+    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.end_offsets`."""
+        return await self._offsets(topic, lambda log: log.high_watermark)
+
+    async def _offsets(self, topic: str, ask: Callable[[PartitionLog], int]) -> Mapping[int, int]:
+        logs = self._cluster.topics[topic]
+        with translated(f"asking for offsets of {topic}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                found: dict[int, int] = await self._cluster.call(
+                    "offsets", lambda: {log.partition: ask(log) for log in logs}
+                )
+        return found
+
+
+class SimReader:
+    """See `daemon.ports.Reader`."""
+
+    def __init__(
+        self, cluster: Cluster, topic: str, positions: dict[int, int], dies: Callable[[], bool]
+    ) -> None:
+        self._cluster = cluster
+        self._logs = cluster.topics[topic]
+        self._topic = topic
+        self._positions = positions
+        self._dies = dies
+        self._answered_at = cluster.loop.time()
+
+    def position(self, partition: int) -> int:
+        """See `daemon.ports.Reader.position`."""
+        return self._positions[partition]
+
+    async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[StoredRecord]:
+        """See `daemon.ports.Reader.read`."""
+        if self._dies():
+            raise Transient(f"the reader of {self._topic} has died")
+        try:
+            with translated(f"reading {self._topic}"):
+                async with asyncio.timeout(max_wait_seconds):
+                    return await self._read(max_records)
+        except Transient as failure:
+            if not isinstance(failure.__cause__, TimeoutError):
+                raise
+            if self._cluster.loop.time() - self._answered_at > SUSPECT_SECONDS:
+                raise
+            return ()
+
+    async def _read(self, max_records: int) -> Sequence[StoredRecord]:
+        while True:
+            changed: asyncio.Future[None] = self._cluster.loop.create_future()
+            fetch = partial(self._fetch, dict(self._positions), max_records, changed)
+            found, positions = await self._cluster.call("fetch", fetch)
+            self._positions.update(positions)
+            self._answered_at = self._cluster.loop.time()
+            if found:
+                return found  # type: ignore[no-any-return] # as _fetch says
+            try:
+                await changed
+            finally:
+                self._answered_at = self._cluster.loop.time()
+
+    def _fetch(
+        self, positions: dict[int, int], max_records: int, changed: "asyncio.Future[None]"
+    ) -> tuple[list[StoredRecord], dict[int, int]]:
+        """At the broker: what there is now, and the positions behind it; a wake-up call for later."""
+        found: list[StoredRecord] = []
+        partitions = sorted(positions)
+        self._cluster.rng.shuffle(partitions)
+        for partition in partitions:
+            if len(found) < max_records:
+                fetched = self._logs[partition].fetch(positions[partition], max_records - len(found))
+                found += fetched.records
+                positions[partition] = fetched.next_offset
+            self._logs[partition].wait(changed)
+        return found, positions
+
+
+class SimWriter:
+    """See `daemon.ports.Writer`."""
+
+    def __init__(self, cluster: Cluster, name: str, epoch: int, fate: Callable[[str], Fate]) -> None:
+        self._cluster = cluster
+        self._name = name
+        self._epoch = epoch
+        self._fate = fate
+        self._spent = False
+
+    async def transact(self, transaction: Transaction) -> None:
+        """See `daemon.ports.Writer.transact`."""
+        if self._spent:
+            raise Transient(f"the writer {self._name} has failed before")
+        self._spent = True
+        with translated(f"a transaction ({transaction.kind}) of {self._name}"):
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self._carry_out(transaction)
+        self._spent = False
+
+    async def _carry_out(self, transaction: Transaction) -> None:
+        server, name, epoch = self._cluster.transactions, self._name, self._epoch
+        batches = _by_place(transaction.appends)
+        places = sorted(batches)
+        self._cluster.rng.shuffle(places)
+        for place in places:
+            part = {place: batches[place]}
+            await self._cluster.call(
+                f"produce {transaction.kind}", partial(server.produce, name, epoch, part)
+            )
+        if (offset := transaction.offset) is not None:
+            await self._cluster.call(
+                f"add_offset {transaction.kind}", partial(server.add_offset, name, epoch, offset)
+            )
+        if places or offset is not None:
+            await self._commit(transaction.kind, self._fate(transaction.kind))
+
+    async def _commit(self, kind: str, fate: Fate) -> None:
+        name = self._name
+        end = partial(self._cluster.transactions.end, name, self._epoch)
+        if fate in {"usual", "unanswered", "refused"}:
+            await self._cluster.call(f"end {kind}", end)
+        if fate == "late":
+            seconds = self._cluster.rng.uniform(COMMIT_SECONDS, COMMIT_SECONDS + 15)
+            await self._cluster.call(f"end {kind}", end, delay_seconds=seconds)
+        if fate in {"refused", "denied"}:
+            raise Transient(f"a commit of {name} failed")
+        if fate in {"unsent", "unanswered"}:
+            await asyncio.get_running_loop().create_future()
+
+
+def _nothing() -> None:
+    """See that the cluster answers."""
+
+
+def _by_place(appends: Sequence[Append]) -> dict[Place, list[Append]]:
+    ordered = sorted(appends, key=_place)
+    return {place: list(group) for place, group in groupby(ordered, key=_place)}
+
+
+def _place(append: Append) -> Place:
+    return append.topic, append.partition

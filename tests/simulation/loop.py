@@ -1,0 +1,239 @@
+"""An asyncio event loop in virtual time, shared by simulated processes that can be frozen and killed.
+
+Time stands still while anything can run and jumps to the next timer when nothing can. Each callback
+belongs to the process in whose context it was made; callbacks of one process run in the order in which
+asyncio promises to run them, and the seed decides which process is next.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
+from random import Random
+from typing import Any
+
+# So many callbacks at one moment are a loop that never waits.
+ENDLESS_CALLBACKS = 2_000_000
+
+
+class DeadlockError(RuntimeError):
+    """Nothing is ready and no timer is set: the tasks named wait for ever."""
+
+
+class LivelockError(RuntimeError):
+    """Callbacks follow callbacks, and time does not move."""
+
+
+_process: ContextVar["Process | None"] = ContextVar("process", default=None)
+
+
+class Process:
+    """Callbacks that live and die together, as those of an operating system's process do.
+
+    Frozen, it runs nothing and misses nothing: what became due runs late, at its thaw. Killed, it never
+    runs again, and no cleanup of its is carried out.
+    """
+
+    __slots__ = ("_context", "alive", "frozen", "fuse", "loop", "name", "ready")
+
+    def __init__(self, loop: "VirtualLoop", name: str) -> None:
+        self.loop = loop
+        self._context = Context()
+        self._context.run(_process.set, self)
+        self.name = name
+        self.ready: deque[asyncio.Handle] = deque()
+        self.alive = True
+        self.frozen = False
+        # So many more callbacks, and then this happens instead of the next.
+        self.fuse: tuple[int, Callable[[], None]] | None = None
+
+    def start(self, main: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Run a coroutine as this process's first task."""
+        return self.loop.create_task(main, context=self._context.copy())
+
+    def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
+        """Have this process call something later, whoever asks for it."""
+        return self.loop.call_later(seconds, callback, *args, context=self._context)
+
+    def freeze(self) -> None:
+        """As SIGSTOP does."""
+        self.frozen = True
+        self.loop.note(self)
+
+    def thaw(self) -> None:
+        """As SIGCONT does."""
+        self.frozen = False
+        self.loop.note(self)
+
+    def kill(self) -> None:
+        """As SIGKILL does. Its callbacks are kept, unrun, so that nothing is cleaned up by accident."""
+        self.alive = False
+        self.loop.note(self)
+
+
+def current_process() -> Process | None:
+    """The process whose callback is running."""
+    return _process.get()
+
+
+class _Inbox:
+    """Stands in for asyncio's one queue of ready callbacks: sorts them by process."""
+
+    def __init__(self, loop: "VirtualLoop") -> None:
+        self._loop = loop
+
+    def append(self, handle: asyncio.Handle) -> None:
+        process: Process | None = handle._context.get(_process)  # type: ignore[attr-defined] # asyncio's own
+        if process is None:
+            process = self._loop.world
+        process.ready.append(handle)
+        if len(process.ready) == 1:
+            self._loop.note(process)
+
+    def clear(self) -> None:
+        """Asked for when the loop closes."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class _Numbered:
+    """Hashes by order of creation, so that sets are walked alike in every run."""
+
+    number: int
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class NumberedTask(_Numbered, asyncio.Task[Any]):
+    """A task of this loop."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **options: Any) -> None:
+        self.number = loop.next_number()
+        super().__init__(coro, loop=loop, **options)
+
+
+class NumberedFuture(_Numbered, asyncio.Future[Any]):
+    """A future of this loop."""
+
+    def __init__(self, *, loop: "VirtualLoop") -> None:
+        self.number = loop.next_number()
+        super().__init__(loop=loop)
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """The loop. It stands on BaseEventLoop's own, unlisted attributes, of which the types know nothing.
+
+    Args:
+        rng: decides which process is next; None for the order of their creation, round and round.
+    """
+
+    _stopping: bool
+
+    def __init__(self, rng: Random | None = None) -> None:
+        super().__init__()
+        self._rng = rng
+        self._now = 0.0
+        self._last_number = 0
+        self._ready = _Inbox(self)
+        self._runnable: list[Process] = []
+        self._callbacks = 0
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self.world = Process(self, "world")
+        self.set_task_factory(_new_task)
+
+    def process(self, name: str) -> Process:
+        """Make a process."""
+        return Process(self, name)
+
+    def next_number(self) -> int:
+        """Count tasks and futures."""
+        self._last_number += 1
+        return self._last_number
+
+    def note(self, process: Process) -> None:
+        """A process may have become able to run, or unable."""
+        able = process.alive and not process.frozen and bool(process.ready)
+        if able and process not in self._runnable:
+            self._runnable.append(process)
+        elif not able and process in self._runnable:
+            self._runnable.remove(process)
+
+    def time(self) -> float:
+        """Seconds since the loop was made, virtual ones."""
+        return self._now
+
+    def call_at(  # type: ignore[override] # the library's own signature, less exact
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Timers of the same time fire in the order in which they were set."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._timers, (when, self.next_number(), timer))
+        return timer
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """A future of this loop."""
+        return NumberedFuture(loop=self)
+
+    def _run_once(self) -> None:
+        """Run callbacks of this moment until none is left, then let time pass to the next timer."""
+        while self._runnable and not self._stopping:
+            self._turn()
+        if not self._stopping:
+            self._pass_time()
+
+    def _turn(self) -> None:
+        runnable = self._runnable
+        process = runnable[0]
+        if len(runnable) > 1 and self._rng is not None:
+            process = runnable[int(self._rng.random() * len(runnable))]
+        if process.fuse is not None and self._burns_down(process):
+            return
+        handle = process.ready.popleft()
+        if not process.ready:
+            runnable.remove(process)
+        if not handle._cancelled:
+            self._callbacks += 1
+            if self._callbacks > ENDLESS_CALLBACKS:
+                raise LivelockError(f"time stands still at {self._now} s; last: {handle!r}")
+            handle._run()
+
+    def _burns_down(self, process: Process) -> bool:
+        assert process.fuse is not None
+        left, action = process.fuse
+        process.fuse = (left - 1, action) if left else None
+        if left == 0:
+            action()
+        return left == 0
+
+    def _pass_time(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2].cancelled():
+            heapq.heappop(timers)
+        if not timers:
+            raise DeadlockError(f"deadlock at {self._now} s: {self._waiting()}")
+        self._callbacks = 0
+        self._now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= self._now:
+            handle = heapq.heappop(timers)[2]
+            if not handle.cancelled():
+                self._ready.append(handle)
+
+    def _waiting(self) -> str:
+        return ", ".join(sorted(repr(task.get_coro()) for task in asyncio.all_tasks(self)))
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Cancelled timers are dropped when their time comes."""
+
+    def _write_to_self(self) -> None:
+        """Nobody sleeps in a selector, so nobody is to be woken."""
+
+    def _process_events(self, event_list: object) -> None:
+        """There are no sockets."""
+
+
+def _new_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> NumberedTask:
+    assert isinstance(loop, VirtualLoop)
+    return NumberedTask(coro, loop=loop, **options)

@@ -1,0 +1,160 @@
+"""One replica of the daemon: its own process, clock and connections, in front of the shared world."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+from typing import Any
+
+import httpcore
+import httpx
+
+from daemon.app.assembling import World, assemble
+from daemon.app.starting import patiently
+from daemon.edges.app_api import AppResults, AppSubmissions
+from daemon.edges.clocks import DateClock
+from daemon.edges.endpoint import Endpoint, tls_context
+from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.edges.project import probe_of
+from daemon.edges.transport import Line
+from daemon.flows.batching import ENVELOPE_BYTES
+from daemon.flows.holding import Holds
+from daemon.flows.items import ItemReader
+from daemon.flows.spec import InputSpec
+from daemon.metrics import Metrics
+from daemon.ports import Kafka, Membership
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.scenario import EPOCH_SECONDS, Scenario
+from tests.simulation.wire import Net
+
+public_authorities = cache(lambda: tls_context(None))
+
+
+class ReplicaClock:
+    """See `daemon.ports.Clock`; `wall_offset` is how far the machine's own clock is off."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.wall_offset = 0.0
+
+    def elapsed(self) -> float:
+        """See `daemon.ports.Clock.elapsed`."""
+        return self._loop.time()
+
+    def wall(self) -> float:
+        """See `daemon.ports.Clock.wall`."""
+        return EPOCH_SECONDS + self._loop.time() + self.wall_offset
+
+
+@dataclass(frozen=True)
+class SimEndpoint(Endpoint):
+    """An endpoint whose connections go over the simulated network."""
+
+    net: Net
+
+    def client(self) -> httpx.AsyncClient:
+        """See `Endpoint.client`."""
+        client = super().client()
+        transport = client._transport
+        assert isinstance(transport, httpx.AsyncHTTPTransport)
+        # Without an expiry of its own: httpcore reads the machine's clock for that.
+        transport._pool = httpcore.AsyncConnectionPool(max_connections=1, network_backend=self.net)
+        return client
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a replica is put into."""
+
+    loop: VirtualLoop
+    scenario: Scenario
+    net: Net
+    kafka: Callable[[], Kafka]
+    join: Callable[[str, str], AbstractAsyncContextManager[Membership]]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What is outside can see and touch of a replica's life."""
+
+    clock: ReplicaClock
+    stopping: asyncio.Event
+    holds: Holds
+    rng: Random
+
+
+async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
+    """Be a replica until told to stop; composed as `daemon.app` composes it."""
+    settings, scenario = around.scenario.settings, around.scenario
+    toloka_clock = DateClock(life.clock)
+    endpoint = SimEndpoint(
+        url=settings.toloka.url,
+        authorization=settings.toloka.authorization,
+        account_id=None,
+        tls=public_authorities(),
+        proxy=None,
+        clock=life.clock,
+        toloka_clock=toloka_clock,
+        metrics=metrics,
+        net=around.net,
+    )
+    project_id = settings.toloka.project_id
+    assert project_id is not None
+    spec = InputSpec(scenario.world.projects[project_id].app.input_spec)
+    reader = ItemReader(spec, None, settings.submit.max_bytes - ENVELOPE_BYTES)
+    requests = RequestLimiter(settings.toloka.requests_per_second, metrics)
+    quota = ItemQuota(settings.toloka.items_per_minute, settings.toloka.items_per_day, toloka_clock, metrics)
+
+    @asynccontextmanager
+    async def submissions() -> AsyncIterator[AppSubmissions]:
+        async with Line(endpoint, probe_of(project_id)) as line:
+            yield AppSubmissions(
+                line,
+                project_id,
+                requests,
+                quota,
+                toloka_clock,
+                force_new_original=settings.submit.force_new_original,
+                fresh_seconds=min(
+                    settings.submit.request_timeout_seconds, settings.kafka.session_timeout_seconds
+                ),
+            )
+
+    def share(of_requests: float, of_items: float) -> None:
+        requests.share(of_requests)
+        quota.share(of_items)
+
+    async with Line(endpoint, probe_of(project_id)) as line:
+        # Toloka's clock must have been heard before anything goes by it; a real start asks for the project.
+        await patiently(line.warm, "Toloka")
+        world = World(
+            kafka=around.kafka(),
+            join=around.join,
+            submissions=submissions,
+            results=AppResults(line, project_id, requests, toloka_clock),
+            read=reader.read,
+            look_again=_content,
+            share=share,
+            partitions=dict(scenario.partitions),
+            max_result_bytes=1 << 20,
+            clock=life.clock,
+            toloka_clock=toloka_clock,
+            metrics=metrics,
+            holds=life.holds,
+            rng=life.rng,
+        )
+        await _run(settings, world, life.stopping)
+
+
+async def _content() -> None:
+    """The app's input never changes here."""
+
+
+async def _run(settings: Any, world: World, stopping: asyncio.Event) -> None:
+    flows = assemble(settings, world)
+    async with asyncio.TaskGroup() as tasks:
+        for flow in (flows.submit, flows.collect):
+            if flow is not None:
+                tasks.create_task(flow.run(stopping))

@@ -1,0 +1,55 @@
+"""What happened in a run, in order: hashed always, kept for people where somebody asks for it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict
+
+from tests.simulation.loop import Process, VirtualLoop, current_process
+
+
+class Trace:
+    """Events of one run.
+
+    Args:
+        loop: tells the time.
+        show: is given each line; None to keep none.
+    """
+
+    def __init__(self, loop: VirtualLoop, show: Callable[[str], None] | None = None) -> None:
+        self._loop = loop
+        self._show = show
+        self._hash = hashlib.blake2b(digest_size=8)
+        self.counts: Counter[str] = Counter()
+
+    def note(self, process: Process | None, what: str, detail: Any = "") -> None:
+        """Something happened; `what` is counted."""
+        self.counts[what] += 1
+        name = "-" if process is None else process.name
+        line = f"{self._loop.time():11.4f} {name:<12} {what} {detail}"
+        self._hash.update(line.encode())
+        if self._show is not None:
+            self._show(line)
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal runs."""
+        return self._hash.hexdigest()
+
+    def listen_to_logs(self) -> None:
+        """Take in what the daemon logs, by the process that logs it."""
+        structlog.configure(
+            processors=[structlog.contextvars.merge_contextvars, self._note_log],
+            wrapper_class=structlog.make_filtering_bound_logger("info"),
+            logger_factory=structlog.ReturnLoggerFactory(),
+            cache_logger_on_first_use=False,
+        )
+
+    def _note_log(self, _logger: Any, level: str, event: EventDict) -> EventDict:
+        name = event.pop("event")
+        fields = " ".join(f"{key}={value}" for key, value in sorted(event.items()) if key != "exc_info")
+        self.note(current_process(), f"log {name}", f"[{level}] {fields}")
+        raise structlog.DropEvent

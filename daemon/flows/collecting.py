@@ -153,7 +153,9 @@ class Collecting:
 
     def _second_looks(self, book: Book) -> "_SecondLooks":
         desk, rhythm = self._desk, self._rhythm
-        overlapping = Overlapping(desk.api, self._opening.overlap, rhythm.overlap_every_seconds)
+        overlapping = Overlapping(
+            desk.api, self._opening.overlap, rhythm.overlap_every_seconds, book.cursor.finished_at
+        )
         sweeping = Sweeping(
             desk.api,
             desk.kafka,
@@ -190,11 +192,17 @@ class _SecondLooks:
         self._foreign = foreign
 
     async def until(self, end: float, stopping: asyncio.Event) -> None:
-        """Look, a page at a time, while there is something to look for; return at this time of the loop."""
+        """Look, a page at a time, while there is something to look for; return at this time of the loop.
+
+        One look is taken in any case: a tail that is slower than its interval must not put them off.
+        """
         loop = asyncio.get_running_loop()
-        while (left := end - loop.time()) > 0 and not stopping.is_set():
-            if not await self._look(loop.time()):
-                await pause(left, stopping)
+        while not stopping.is_set():
+            more = await self._look(loop.time())
+            left = end - loop.time()
+            if not more:
+                await pause(max(left, 0), stopping)
+            if not more or left <= 0:
                 return
 
     async def once(self) -> None:

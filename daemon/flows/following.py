@@ -92,6 +92,10 @@ class Book:
             letters.append(DeadLetter(await record_of(self._kafka, entry), flaw))
         self._publisher.point_at(publication, letters)
 
+    def looked_until(self, moment: datetime) -> None:
+        """All that finished before has been looked at twice: what was closed long before may be forgotten."""
+        self.ledger.forget_before(_horizon_ms(moment, self._overlap))
+
     def dismiss(self, items: Iterable[Finished]) -> None:
         """These are somebody else's: seen again, they are known."""
         now_ms = codec.micros(self._clock.now()) // 1000
@@ -122,7 +126,6 @@ class Book:
         self.ledger.altered = self.ledger.altered or publication.altered
         if cursor is not None:
             self.cursor = cursor
-            self.ledger.forget_before(_horizon_ms(cursor, self._overlap))
         self._watch.published(publication, found_by)
 
     def _let_wait(self, items: Iterable[Finished]) -> None:
@@ -181,7 +184,7 @@ async def open_book(
     """
     cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
     found, written_ms = await _read_cursor(kafka, cursor_topic, opening.outlets.project)
-    horizon = 0 if found is None else _horizon_ms(found, opening.overlap)
+    horizon = 0 if found is None else _horizon_ms(found.finished_at, opening.overlap)
     ledger = Ledger(incarnation, horizon)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
@@ -247,5 +250,5 @@ def _first_cursor(opening: Opening, ledger: Ledger, clock: TolokaClock) -> Curso
     return Cursor(None, begin if oldest is None else min(begin, oldest - SKEW))
 
 
-def _horizon_ms(cursor: Cursor, overlap: timedelta) -> int:
-    return codec.micros(cursor.finished_at - overlap - SKEW) // 1000
+def _horizon_ms(looked_until: datetime, overlap: timedelta) -> int:
+    return codec.micros(looked_until - overlap - SKEW) // 1000

@@ -26,29 +26,55 @@ log = structlog.get_logger(__name__)
 
 
 class Overlapping:
-    """Reads again, every so often, what finished shortly before the cursor."""
+    """Reads again, every so often, what finished shortly before the cursor.
 
-    def __init__(self, api: Results, overlap: timedelta, every_seconds: float) -> None:
+    A look begins before the end of the last one, so that a backlog that the tail has run through, with ties
+    at the edges of its pages, is seen twice as well.
+
+    Args:
+        api: where results come from.
+        overlap: how far back a look goes.
+        every_seconds: how often one is due.
+        looked_until: where the cursor stood when the book was opened.
+    """
+
+    def __init__(
+        self, api: Results, overlap: timedelta, every_seconds: float, looked_until: datetime
+    ) -> None:
         self._api = api
         self._overlap = overlap
         self._every_seconds = every_seconds
         self._due_at = 0.0
+        self._looked_until = self._looking_until = looked_until
         self._pages: AsyncIterator[Sequence[Finished]] | None = None
 
     async def step(self, book: Book, now: float) -> bool:
         """Look at one more page, if a look is due; False when there is nothing to do now."""
-        if self._pages is None:
-            if now < self._due_at or not self._worth_it(book):
-                return False
-            self._due_at = now + self._every_seconds
-            until = book.cursor.finished_at
-            self._pages = self._api.finished(until - self._overlap, until)
-        page = await anext(self._pages, None)
-        if page is None:
-            self._pages = None
+        if self._pages is None and not self._begin(book, now):
             return False
+        pages, self._pages = self._pages, None
+        page = None if pages is None else await anext(pages, None)
+        if page is None:
+            self._end(book)
+            return False
+        self._pages = pages
         await book.publish(page, "overlap")
         return True
+
+    def _begin(self, book: Book, now: float) -> bool:
+        if now < self._due_at:
+            return False
+        self._due_at = now + self._every_seconds
+        until = self._looking_until = book.cursor.finished_at
+        if not self._worth_it(book):
+            self._end(book)
+            return False
+        self._pages = self._api.finished(min(self._looked_until, until) - self._overlap, until)
+        return True
+
+    def _end(self, book: Book) -> None:
+        self._looked_until = self._looking_until
+        book.looked_until(self._looked_until)
 
     def _worth_it(self, book: Book) -> bool:
         oldest = book.ledger.oldest()

@@ -409,9 +409,6 @@ async def test_a_drain_does_not_wait_for_a_second_look() -> None:
     assert asyncio.get_running_loop().time() < 60
 
 
-@pytest.mark.xfail(
-    strict=True, reason="collecting.py: a tail slower than the interval leaves no time for a look"
-)
 @in_virtual_time
 async def test_second_looks_are_not_put_off_by_a_slow_tail() -> None:
     """Toloka takes longer to answer than the interval lasts."""

@@ -121,10 +121,12 @@ class Submitting:
             log.warning("fenced", detail=str(fenced))
             await self._still_ours(stopping)
         except Held as held:
+            self._all.gate.leave()
             self._shown.begin(held)
             await pause(backoff.seconds(), stopping)
             await self._all.look_again()
         except Transient as failure:
+            self._all.gate.leave()
             log.warning("starting_over", detail=str(failure))
             await pause(backoff.seconds(), stopping)
 

@@ -259,19 +259,6 @@ async def test_a_group_is_looked_for_again_when_toloka_did_not_answer() -> None:
         assert ours.results() == ["a"]
 
 
-@in_virtual_time
-async def test_many_that_were_submitted_together_are_not_listed_again_and_again() -> None:
-    """At 100,000 items a minute a thousand take half a second: the windows would be the same."""
-    ids = [f"i{number:04}" for number in range(3_000)]
-    async with late(*ids, apart_seconds=0.001) as ours:
-        ours.finish(*ids)
-        ours.api.listed = list(ours.api.items.values())
-        await ours.sweep(70)
-        assert sorted(ours.results()) == ids
-        listed = sum(((until - since) for since, until in ours.api.windows), timedelta())
-        assert listed <= 2 * (2 * SKEW + timedelta(seconds=3))
-
-
 # --- what is gone ----------------------------------------------------------------------------------------
 
 

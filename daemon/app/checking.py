@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from daemon.app.starting import insist_supported
 from daemon.app.world import connect_kafka, connect_toloka
 from daemon.errors import StartError
 from daemon.metrics import Metrics
@@ -43,6 +44,7 @@ async def check(environ: Mapping[str, str], *, connect: bool) -> Report:
     checks: list[Check] = []
     try:
         settings = load(environ)
+        insist_supported(settings)
         checks.append(Check("settings", ok=True, message="all values are usable"))
     except StartError as error:
         return Report((Check("settings", ok=False, message=str(error)),), error.exit_code)

@@ -11,7 +11,7 @@ from daemon.edges.kafka import KafkaCluster
 from daemon.edges.topics import Topic
 from daemon.errors import ConfigurationError, Held, NotPermittedAtStart, Transient, UnavailableAtStart
 from daemon.model import NotNow
-from daemon.settings import KafkaSettings
+from daemon.settings import KafkaSettings, Settings
 
 # A service that stays away for so long at start ends it; the orchestrator starts us again.
 START_SECONDS = 30.0
@@ -19,6 +19,30 @@ ASK_AGAIN_SECONDS = 0.5
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
+
+
+def insist_supported(settings: Settings) -> None:
+    """Refuse settings that this release cannot honour: a guard that guards nothing is worse than none.
+
+    Raises:
+        ConfigurationError: naming each of them.
+    """
+    budget = settings.budget
+    limits = {
+        "ITEMS_PER_DAY": budget.items_per_day,
+        "ITEMS_TOTAL": budget.items_total,
+        "MONEY_PER_DAY": budget.money_per_day,
+        "MONEY_TOTAL": budget.money_total,
+    }
+    problems = [
+        f"TOLOKAD_BUDGET__{name}: this release has no spend guard: unset it, and limit the account"
+        for name, limit in limits.items()
+        if limit is not None
+    ]
+    if settings.toloka.api != "app":
+        problems.append("TOLOKAD_TOLOKA__API: this release speaks the app API only: unset it")
+    if problems:
+        raise ConfigurationError(*problems)
 
 
 async def patiently(ask: Callable[[], Awaitable[T]], way_out: str) -> T:

@@ -11,7 +11,7 @@ from random import SystemRandom
 import structlog
 
 from daemon.app.assembling import World
-from daemon.app.starting import patiently, permissions, refused, topics_in_order
+from daemon.app.starting import insist_supported, patiently, permissions, refused, topics_in_order
 from daemon.edges import membership
 from daemon.edges.app_api import AppResults, AppSubmissions
 from daemon.edges.clocks import DateClock, SystemClock
@@ -48,6 +48,7 @@ async def open_world(
     Raises:
         StartError: something is missing, refused or away; the message says what and the way out.
     """
+    insist_supported(settings)
     cluster, topics = await connect_kafka(settings, metrics, stack)
     toloka, about = await connect_toloka(settings, metrics, stack, mask)
     log.info("project_found", project=about.id, status=about.status, app=about.app_id)

@@ -155,9 +155,10 @@ class Publisher:
         for item_id in sorted(astray, key=lambda i: i not in contents):
             wanted = contents.get(item_id)
             fitting = (packed for packed in records if wanted in {None, codec.peek_hash(packed)})
-            packed = next(fitting, records[0])
+            own = open_now[item_id].packed
+            packed = next(fitting, own if own in records else records[0])
             records.remove(packed)
-            if packed != open_now[item_id].packed:
+            if packed != own:
                 self._move(publication, item_id, Open(open_now[item_id].ledger_partition, packed))
         return publication
 

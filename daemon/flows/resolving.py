@@ -17,7 +17,7 @@ from daemon.flows import codec
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
-from daemon.flows.waiting import pause
+from daemon.flows.waiting import pause, unless
 from daemon.metrics import Metrics
 from daemon.model import Batch, Committed, Created, Intent, Item
 from daemon.ports import Kafka, Submissions, TolokaClock
@@ -119,7 +119,9 @@ class Resolver:
     async def _found(
         self, batch: Batch, intent: Intent, until: asyncio.Event, *, believable: bool
     ) -> Batch | None:
-        listed = await self._api.created(intent.since - SKEW, self._until(intent))
+        listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))
+        if listed is None:
+            return None
         wanted = {item.content_hash for item in batch.items}
         candidates = [created for created in listed if created.content_hash in wanted]
         if not candidates and not believable:

@@ -14,6 +14,7 @@ from daemon import __doc__ as promise
 from daemon import __version__
 from daemon.app import checking, running
 from daemon.errors import StartError
+from daemon.logs import configure
 from daemon.settings import Settings, effective, load
 
 USAGE = 64
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Settings come from the environment; config/reference.env lists every variable.",
     )
     parser.set_defaults(command=_run)
-    commands = parser.add_subparsers(title="commands", parser_class=_Parser, metavar="")
+    commands = parser.add_subparsers(title="commands", parser_class=_Parser, metavar="command")
     commands.add_parser("run", help="run both flows until SIGTERM (the default)").set_defaults(command=_run)
     check = commands.add_parser("check", help="say whether the settings, and with --connect the world, fit")
     check.add_argument("--connect", action="store_true", help="ask Kafka and Toloka, too")
@@ -77,7 +78,9 @@ def _run(_: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    report = asyncio.run(checking.check(os.environ, connect=options.connect))
+    # What is found is the answer; what the parts would log on the way is not.
+    with configure("CRITICAL", "console", sys.stderr):
+        report = asyncio.run(checking.check(os.environ, connect=options.connect))
     if options.json:
         print(json.dumps(report.as_json()))
     else:

@@ -209,7 +209,13 @@ class Line:
             body = await read(response)
         finally:
             await response.aclose()
+        body = self._without_credential(body) if response.is_error else body
         return Answer(response.status_code, dict(response.headers), body, clock.elapsed() - began)
+
+    def _without_credential(self, body: bytes) -> bytes:
+        """A refusal may repeat what it refuses, and its words become a dead letter's."""
+        credential = self._authorization.split(" ", 1)[-1].encode()
+        return body.replace(credential, b"********")
 
     async def _complete(self, answer: Answer, sending: Sending) -> Answer | LineError:
         if sending.unfinished:

@@ -24,8 +24,9 @@ from daemon.ports import Kafka, Submissions, TolokaClock
 
 # Toloka's `Date` header and its `created_at` come from different machines.
 SKEW = timedelta(seconds=60)
-# A settling transaction of another way may end this long after its request did.
-SETTLING = timedelta(seconds=60)
+# A settling transaction of another way may end this long after its request did: what is not committed by
+# then the broker has aborted (the transaction timeout).
+SETTLING = timedelta(seconds=30)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
 OTHERS_LOOK_SECONDS = 0.5

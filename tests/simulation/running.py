@@ -14,7 +14,7 @@ from tests.simulation.trace import Trace
 from tests.simulation.world import SimWorld
 
 # When the last fault has ended at the latest.
-HEALED_SECONDS = 120.0
+HEALED_SECONDS = 105.0
 LOOK_SECONDS = 1.0
 
 

@@ -114,7 +114,7 @@ async def test_killed_and_started_again(deploy: Deploy) -> None:
 
 async def test_killed_among_equal_items(deploy: Deploy) -> None:
     """Where items equal each other, they are still neither lost nor paid for twice."""
-    deployment = await deploy("--faults", trouble(25), partitions=1, SUBMIT__MAX_ITEMS="20")
+    deployment = await deploy("--faults", trouble(30), partitions=1, SUBMIT__MAX_ITEMS="20")
     verdict = await killed_and_started_again(deployment, ALIKE, ITEMS // 5, KILLS // 4)
     assert verdict.ok, str(verdict)
     assert verdict.complete, str(verdict)

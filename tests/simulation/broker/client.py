@@ -129,6 +129,7 @@ class SimReader:
         self._positions = positions
         self._dies = dies
         self._answered_at = cluster.loop.time()
+        self._changed: asyncio.Future[None] | None = None
 
     def position(self, partition: int) -> int:
         """See `daemon.ports.Reader.position`."""
@@ -151,17 +152,23 @@ class SimReader:
 
     async def _read(self, max_records: int) -> Sequence[StoredRecord]:
         while True:
-            changed: asyncio.Future[None] = self._cluster.loop.create_future()
-            fetch = partial(self._fetch, dict(self._positions), max_records, changed)
-            found, positions = await self._cluster.call("fetch", fetch)
-            self._positions.update(positions)
-            self._answered_at = self._cluster.loop.time()
-            if found:
-                return found  # type: ignore[no-any-return] # as _fetch says
-            try:
-                await changed
-            finally:
-                self._answered_at = self._cluster.loop.time()
+            quiet_seconds = self._cluster.loop.time() - self._answered_at
+            if self._changed is None or self._changed.done() or quiet_seconds > SUSPECT_SECONDS:
+                if found := await self._ask(max_records):
+                    return found
+            else:
+                await asyncio.wait({self._changed})
+
+    async def _ask(self, max_records: int) -> list[StoredRecord]:
+        """Fetch once; where there was nothing, the broker will say when that changes."""
+        changed: asyncio.Future[None] = self._cluster.loop.create_future()
+        fetch = partial(self._fetch, dict(self._positions), max_records, changed)
+        found: list[StoredRecord]
+        found, positions = await self._cluster.call("fetch", fetch)
+        self._positions.update(positions)
+        self._answered_at = self._cluster.loop.time()
+        self._changed = None if found else changed
+        return found
 
     def _fetch(
         self, positions: dict[int, int], max_records: int, changed: "asyncio.Future[None]"

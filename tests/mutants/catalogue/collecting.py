@@ -1,0 +1,132 @@
+"""Mutants of the way back: what is published, closed, looked for again."""
+
+from tests.mutants.planting import Mutant
+
+FOLLOW = "daemon.flows.following"
+PUBLISH = "daemon.flows.publishing"
+FOREIGN = "daemon.flows.foreign"
+
+_TRANSACT = "        await self._writer.transact(self._publisher.transaction(publication, cursor))\n"
+# Two transactions instead of one: the records of which this is true, then the others.
+_SPLIT = """\
+        whole = self._publisher.transaction(publication, cursor)
+        first = [append for append in whole.appends if {}]
+        for part in (first, [append for append in whole.appends if append not in first]):
+            await self._writer.transact(replace(whole, appends=part))
+"""
+
+COLLECTING = (
+    Mutant(
+        "no-fence-of-the-collector",
+        "two collectors publish at a time",
+        "daemon.flows.collecting",
+        "desk.kafka.writer(self._id)",
+        "desk.kafka.writer(self._id + desk.new_incarnation())",
+    ),
+    Mutant(
+        "result-before-tombstone",
+        "results and what they close are written in two transactions, results first",
+        FOLLOW,
+        _TRANSACT,
+        _SPLIT.format("append.topic != self.ledger_topic"),
+    ),
+    Mutant(
+        "tombstone-before-result",
+        "results and what they close are written in two transactions, tombstones first",
+        FOLLOW,
+        _TRANSACT,
+        _SPLIT.format("append.topic == self.ledger_topic"),
+    ),
+    Mutant(
+        "ledger-read-to-what-is-visible",
+        "the ledger is read to the last stable offset: committed tombstones behind it are missed",
+        FOLLOW,
+        "        _noted(ledger, records)\n        recent",
+        "        if not records:\n            break\n        _noted(ledger, records)\n        recent",
+    ),
+    Mutant(
+        "no-overlap",
+        "what became visible late, or ties at a page's edge, is not looked for again",
+        "daemon.flows.sweeping",
+        "    def _begin(self, book: Book, now: float) -> bool:\n        if now",
+        "    def _begin(self, book: Book, now: float) -> bool:\n        return False\n        if now",
+    ),
+    Mutant(
+        "no-sweep",
+        "what ends without a time, or vanishes, is never found",
+        "daemon.flows.sweeping",
+        "        if book.overdue:\n",
+        "        return False\n        if book.overdue:\n",
+    ),
+    Mutant(
+        "waiting-items-dropped",
+        "items that finish before their ledger record comes are forgotten, and so is the second look",
+        FOLLOW,
+        "            if item.status in TERMINAL and not self.knows(item.item_id):\n",
+        "            if False:\n",
+    ),
+    Mutant(
+        "content-not-compared",
+        "results are matched by the order of ids alone",
+        PUBLISH,
+        "        if codec.peek_hash(entry.packed) != item.content_hash:\n            exchanged",
+        "        if False:\n            exchanged",
+    ),
+    Mutant(
+        "places-changed-in-memory-only",
+        "two records change places, and a restart forgets it",
+        PUBLISH,
+        "Append(topic, entry.ledger_partition, item_id.encode(), entry.packed, headers)",
+        'Append(topic, entry.ledger_partition, b"altogether-else", entry.packed, headers)',
+    ),
+    Mutant(
+        "moved-record-not-found-again",
+        "a record that changed places within a page is not found by the next who looks for it",
+        PUBLISH,
+        "codec.peek_hash(entry.packed)), []).append(other_id)",
+        "0), []).append(other_id)",
+    ),
+    Mutant(
+        "door-stays-shut",
+        "after a no the collector does not open its door again",
+        "daemon.flows.collecting",
+        "            desk.gate.open(began)\n",
+        "",
+    ),
+    Mutant(
+        "unsettled-is-foreign",
+        "an item is called somebody else's although an intent stands",
+        FOREIGN,
+        "if oldest is None or item.created_at < oldest - SKEW",
+        "if True",
+    ),
+    Mutant(
+        "foreign-before-the-ledger-is-read",
+        "an item is called somebody else's before the ledger was read to its end",
+        FOREIGN,
+        "book.taken_in.get(p, -1) < end for p",
+        "False for p",
+    ),
+    Mutant(
+        "own-ledger-records-undo",
+        "the collector's own records, read back late, undo what it knows",
+        "daemon.flows.ledger",
+        "        if (BY_HEADER, self._by) in record.headers:\n",
+        "        if False:\n",
+    ),
+    Mutant(
+        "cursor-beyond-its-page",
+        "the cursor moves to the present whatever the page held",
+        "daemon.flows.collecting",
+        'results = await book.publish(items, "tail", cursor)',
+        'results = await book.publish(items, "tail", replace(cursor, item_id=None,'
+        " finished_at=max(cursor.finished_at, self._desk.toloka_clock.now())))",
+    ),
+    Mutant(
+        "vanished-at-first-sight",
+        "an item that one answer does not know becomes a dead letter",
+        "daemon.flows.sweeping",
+        "SWEEPS_UNTIL_GONE = 2",
+        "SWEEPS_UNTIL_GONE = 0",
+    ),
+)

@@ -1,0 +1,170 @@
+"""Mutants of the way to Toloka: what is announced, sent, looked for, settled."""
+
+from tests.mutants.planting import Mutant
+
+SUBMIT = "daemon.flows.submitting"
+OUTBOX = "daemon.flows.outbox"
+RESOLVE = "daemon.flows.resolving"
+
+_LISTED = (
+    "        listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))\n"
+)
+
+SUBMITTING = (
+    Mutant(
+        "offset-before-post",
+        "the offset moves on before the batch is sent: a crash loses it",
+        OUTBOX,
+        'self._commit("intent", batch.first, ',
+        'self._commit("intent", batch.end, ',
+    ),
+    Mutant(
+        "intent-without-its-note",
+        "a successor does not know that the range may have been sent",
+        OUTBOX,
+        "batch.first, codec.intent_metadata(intent))",
+        'batch.first, "")',
+    ),
+    Mutant(
+        "blind-retry",
+        "what is in doubt is sent again without a look",
+        SUBMIT,
+        "await self._resolver.resolve(batch, attempt.intent, stopping)",
+        "batch",
+    ),
+    Mutant(
+        "intent-ignored",
+        "an intent that is found at take-over is skipped, with its range",
+        SUBMIT,
+        "if beginning.found and not await self._resume(",
+        "if False and not await self._resume(",
+    ),
+    Mutant(
+        "no-fence",
+        "a new owner does not end its predecessor",
+        SUBMIT,
+        "self._all.kafka.writer(self._place.transactional_id)",
+        "self._all.kafka.writer(self._place.transactional_id + self._all.new_attempt())",
+    ),
+    Mutant(
+        "intent-taken-back-in-doubt",
+        "a later definite no takes back the intent of a range that has been in doubt",
+        SUBMIT,
+        "        if batch.since is None:\n            await outbox.withdraw(",
+        "        if True:\n            await outbox.withdraw(",
+    ),
+    Mutant(
+        "since-not-carried-on",
+        "a further attempt forgets when the first one was",
+        OUTBOX,
+        "batch.end, batch.since or now, now)",
+        "batch.end, now, now)",
+    ),
+    Mutant(
+        "at-not-renewed",
+        "the quarantine of a further attempt is counted from the first",
+        OUTBOX,
+        "batch.end, batch.since or now, now)",
+        "batch.end, batch.since or now, batch.since or now)",
+    ),
+    Mutant(
+        "dead-letters-forgotten",
+        "a batch is settled without its dead letters",
+        OUTBOX,
+        "            *self._dead(batch, now),\n",
+        "",
+    ),
+    Mutant(
+        "adopted-forgotten",
+        "a batch is settled without the items that were adopted",
+        OUTBOX,
+        "            *self._opened(batch.adopted, batch.end, batch.since or now),\n",
+        "",
+    ),
+    Mutant(
+        "latest-instead-of-earliest",
+        "a new group begins at the end of the input",
+        "daemon.flows.taking_over",
+        'kafka.start_offsets if start_from == "earliest" else kafka.end_offsets',
+        "kafka.end_offsets",
+    ),
+    Mutant(
+        "stale-attempt-sent",
+        "a process that was frozen finishes its request",
+        "daemon.edges.transport",
+        "if left <= 0 or deadline.seconds - left > fresh_seconds:",
+        "if False:",
+    ),
+    Mutant(
+        "doubt-taken-for-a-no",
+        "a request without an answer is taken for one that was not carried out",
+        "daemon.edges.app_api",
+        "outcome = InDoubt(str(error))",
+        "outcome = no_answer(app_bulk.ASKED, error)",
+    ),
+    Mutant(
+        "server-error-taken-for-a-no",
+        "an answer 5xx is taken for a request that was not carried out",
+        "daemon.edges.app_bulk",
+        'return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())',
+        'return NotNow("unreachable", said.message)',
+    ),
+    Mutant(
+        "opaque-refusal-of-all",
+        "a refusal that names nobody makes dead letters of the whole batch",
+        "daemon.flows.pieces",
+        '"""Something in this piece is bad, and nobody says what; where it is one item, that is the one."""',
+        "self._left.append(dead(batch, flaw))\n        return",
+    ),
+    Mutant(
+        "no-quarantine",
+        "absence is believed at once",
+        RESOLVE,
+        "believable = self._clock.now() >= intent.at + self._patience.quarantine",
+        "believable = True",
+    ),
+    Mutant(
+        "absence-believed-without-another-look",
+        "what was absent once is believed absent after the quarantine, without another look",
+        RESOLVE,
+        _LISTED,
+        "        if (listed := getattr(self, 'seen', {}).get(intent.attempt)) is None:\n    "
+        + _LISTED
+        + "            self.seen = {intent.attempt: listed}\n",
+    ),
+    Mutant(
+        "taken-ids-adopted",
+        "items that the ledger has for other records are adopted",
+        RESOLVE,
+        "used = {*taken.accounted.values(), *taken.elsewhere, ",
+        "used = {",
+    ),
+    Mutant(
+        "others-not-waited-for",
+        "items of another partition in doubt are adopted",
+        RESOLVE,
+        "        blocking = await self._intents()\n",
+        "        blocking = {}\n",
+    ),
+    Mutant(
+        "further-attempt-ends-a-doubt",
+        "a new attempt of another partition is taken for the end of its doubt",
+        RESOLVE,
+        "doubts[p] = intent.since",
+        "doubts[p] = intent.at",
+    ),
+    Mutant(
+        "found-and-sent-again",
+        "what was found is not adopted: everything is sent again",
+        RESOLVE,
+        "return rest.adopting(_paired(rest.items, free))",
+        "return rest",
+    ),
+    Mutant(
+        "ways-never-end",
+        "a way goes on after its partition was given to another, and fences that in turn",
+        "daemon.flows.sharing",
+        "            self._running[partition].stop.set()\n",
+        "            pass\n",
+    ),
+)

@@ -41,7 +41,8 @@ async def main() -> int:
     ended = await asyncio.gather(*(run(name, folders) for name, folders in GROUPS.items()))
     counts = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
     for _, text in ended:
-        for number, what in COUNTED.findall(text.rstrip().rsplit("\n", 1)[-1]):
+        closing = [line for line in text.splitlines() if line.startswith("=") and COUNTED.search(line)]
+        for number, what in COUNTED.findall(closing[-1] if closing else "1 error"):
             counts[what.removesuffix("s")] += int(number)
     failed = counts["failed"] + counts["error"]
     print(f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped", flush=True)

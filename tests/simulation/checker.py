@@ -93,20 +93,30 @@ def _open_items(world: SimWorld) -> Mapping[bytes, bytes]:
     return still
 
 
+def _settled_seconds(world: SimWorld) -> dict[str, float]:
+    """When the first ledger record of each item was written."""
+    seconds: dict[str, float] = {}
+    for log in world.cluster.topics[LEDGER]:
+        for record in log.committed():
+            if record.value is not None:
+                seconds.setdefault((record.key or b"").decode(), record.timestamp / 1000)
+    return seconds
+
+
 def slow_results(world: SimWorld, healed_at: float, patience_seconds: float) -> Iterator[str]:
     """Results that came long after the last of: the item's end, its settling, the end of all faults.
 
     Ends without a time, and what was archived, only a sweep can find.
     """
     ends = {item.id: item for item in world.toloka.record}
+    settled = _settled_seconds(world)
     for log in world.cluster.topics[RESULTS]:
         for record in log.committed():
             value = msgspec.json.decode(record.value or b"")
             item = ends[value["item"]["id"]]
             if item.finished_us is None or item.status == "ARCHIVE" or value["origin"] is None:
                 continue
-            settled = codec.micros(codec._time(value["submitted_at"])) / 1e6
-            could = max(item.finished_us / 1e6, settled, healed_at)
+            could = max(item.finished_us / 1e6, settled.get(item.id, 0.0), healed_at)
             if record.timestamp / 1000 - could > patience_seconds:
                 late = record.timestamp / 1000 - could
                 yield f"the result of {value['origin']} came {late:.0f} s later than it could: {item}"

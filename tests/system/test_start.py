@@ -27,6 +27,10 @@ PATIENCE_SECONDS: Final = 90.0
 Ended = subprocess.CompletedProcess[str]
 
 
+# Taken once: pytest writes the current test's name into the environment while other threads start programs.
+OWN = {name: value for name, value in os.environ.items() if name not in foreign_variables()}
+
+
 @dataclass(frozen=True)
 class Bench:
     """A world in which all is well, and programs run in it.
@@ -42,10 +46,9 @@ class Bench:
     def run(self, arguments: tuple[str, ...], given: Mapping[str, str] = NOTHING) -> Ended:
         """Run a command to its end."""
         more = {f"TOLOKAD_{name}": value.format_map(self.names) for name, value in given.items()}
-        own = {name: value for name, value in os.environ.items() if name not in foreign_variables()}
         return subprocess.run(
             [TOLOKAD, *arguments],
-            env={**own, **self.environment, **more},
+            env={**OWN, **self.environment, **more},
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,
@@ -164,8 +167,7 @@ def test_version_and_help(bench: Bench) -> None:
 def test_module_is_the_same_program(bench: Bench) -> None:
     """`python -m daemon` is tolokad."""
     python = str(Path(TOLOKAD).with_name("python"))
-    own = {name: value for name, value in os.environ.items() if name not in foreign_variables()}
     ended = subprocess.run(
-        [python, "-m", "daemon", "version"], capture_output=True, text=True, check=True, env=own
+        [python, "-m", "daemon", "version"], capture_output=True, text=True, check=True, env=OWN
     )
     assert ended.stdout == bench.run(("version",)).stdout

@@ -36,7 +36,8 @@ class Record(Protocol):
 class Item(NamedTuple):
     """One thing to moderate: its record, the bytes that are sent for it, and their content hash.
 
-    `identified` where tolokad gave it an id of its own, so that no other item can have its content.
+    `identified` where tolokad gave it an id of its own, so that no other item can have its content;
+    `wanted` results are awaited of it, 0 where it is Toloka that decides when there are enough.
     A tuple, for one is made per record on the hot path.
     """
 
@@ -44,6 +45,7 @@ class Item(NamedTuple):
     body: bytes
     content_hash: int
     identified: bool = False
+    wanted: int = 1
 
 
 class Flaw(NamedTuple):
@@ -91,6 +93,19 @@ class Batch:
         adopted = tuple((self.items[index], item_id) for index, item_id in ids.items())
         return replace(self, items=kept, adopted=(*self.adopted, *adopted))
 
+    def divided(self, ids: Mapping[int, str], culprits: Mapping[int, Flaw]) -> "Batch":
+        """The same range; Toloka has the items at some indexes, and others have become dead letters."""
+        rest = self.accounted({*ids, *culprits})
+        return replace(
+            rest,
+            adopted=self.adopting(ids).adopted,
+            dead_letters=self.without(culprits).dead_letters,
+        )
+
+    def recorded(self) -> "Batch":
+        """The same range; what was adopted is in the ledger now."""
+        return replace(self, adopted=())
+
     def accounted(self, indexes: Collection[int]) -> "Batch":
         """The same range; the ledger knows these items already, so that nothing is written for them."""
         return replace(self, items=tuple(it for index, it in enumerate(self.items) if index not in indexes))
@@ -119,12 +134,14 @@ class Intent:
         end: the offset behind the batch's last record.
         since: when the range was first attempted, by Toloka's clock.
         at: when this attempt was announced, by Toloka's clock.
+        once: Toloka carries this attempt out once at most, however often it is sent.
     """
 
     attempt: str
     end: int
     since: datetime
     at: datetime
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +163,27 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Divided:
+    """A clear answer item by item: some were created, under these ids, and others are flawed.
+
+    Both by the item's index; an item that is in neither was certainly not created.
+    """
+
+    ids: Mapping[int, str]
+    culprits: Mapping[int, Flaw]
+
+
+@dataclass(frozen=True, slots=True)
 class Rejected:
     """A clear refusal of the whole request because of some items; nothing was created.
 
     `culprits` maps an item's index to its flaw; empty where the answer named none, and `flaw` says
-    what it did say.
+    what it did say. `over` where it ends the attempt, and not only the request: see `Intent.once`.
     """
 
     culprits: Mapping[int, Flaw]
     flaw: Flaw
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +195,13 @@ class TooLarge:
 
 @dataclass(frozen=True, slots=True)
 class InDoubt:
-    """A request was sent and no clear answer came back: it may have been carried out, or still be."""
+    """A request was sent and no clear answer came back: it may have been carried out, or still be.
+
+    `listing` where asking again leads nowhere: it was carried out, and only a listing can tell the ids.
+    """
 
     why: str
+    listing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,11 +212,13 @@ class NotNow:
         reason: one of `daemon.metrics.HOLD_REASONS`.
         detail: a sentence for the operator.
         wait_seconds: how long Toloka asked to wait, if it did.
+        over: it ends the attempt, and not only the request: see `Intent.once`.
     """
 
     reason: str
     detail: str
     wait_seconds: float | None = None
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +238,7 @@ class Deadline:
         return self.seconds - max(elapsed - self.elapsed, wall - self.wall)
 
 
-Outcome = Accepted | Rejected | TooLarge | InDoubt | NotNow
+Outcome = Accepted | Divided | Rejected | TooLarge | InDoubt | NotNow
 
 
 # --- what is known of items at Toloka -------------------------------------------------------------------
@@ -219,9 +254,11 @@ class Created(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """An item as Toloka returned it.
+    """An item as Toloka returned it, or one of several results of an item.
 
-    `raw` is its JSON, byte for byte; `finished_at` is missing while it is unfinished, and on some ends.
+    `raw` is what a result says of it: members of a JSON object, byte for byte. `finished_at` is missing while
+    it is unfinished, and on some ends. `share` names the result where an item can have several. An `echo` was
+    shown before, with an earlier status: who does not find its item open need not wait for it.
     """
 
     item_id: str
@@ -230,6 +267,25 @@ class Finished(NamedTuple):
     finished_at: datetime | None
     content_hash: int
     raw: bytes
+    share: str = ""
+    echo: bool = False
+
+    @property
+    def bookmark(self) -> str:
+        """What a cursor behind it is called."""
+        return self.share or self.item_id
+
+
+class Sight(NamedTuple):
+    """What a look at an item by its id shows: what it is doing, and its results so far.
+
+    `over` where certainly no further result will come.
+    """
+
+    status: str
+    content_hash: int
+    results: tuple[Finished, ...]
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from daemon.model import (
     Outcome,
     Page,
     Record,
+    Sight,
     Transaction,
     UnknownCursor,
 )
@@ -132,7 +133,12 @@ class Submissions(Protocol):
         ...
 
     async def submit(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
-        """Send one bulk request, once; past the deadline it is not finished and no answer awaited."""
+        """Send one bulk request, once; past the deadline it is not finished and no answer awaited.
+
+        May be called again for the same items with an intent that says `once`: then whatever was carried out
+        under its attempt is what the outcome tells, except that a no which is not `over` speaks of this
+        request only.
+        """
         ...
 
     async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
@@ -159,15 +165,17 @@ class Results(Protocol):
         """
         ...
 
-    async def created_items(self, since: datetime, until: datetime) -> Sequence[Finished]:
-        """Every item created in this time, by anyone, whatever its status, each once.
+    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
+        """The items created in this time, by anyone, whatever their status, by id.
+
+        Some or all may be missing where a listing does not show what is to be known of them.
 
         Raises:
             Held: `listing_failed`.
         """
         ...
 
-    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Finished | None]:
+    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """These items, whatever their status; None for one that Toloka does not know.
 
         Raises:

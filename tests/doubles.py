@@ -29,6 +29,7 @@ from daemon.model import (
     NotNow,
     Outcome,
     Page,
+    Sight,
     Transaction,
     UnknownCursor,
 )
@@ -113,9 +114,14 @@ def finished(
 ) -> Finished:
     """An item that finished so many seconds after START; None for one without that time."""
     end = None if seconds is None else START + timedelta(seconds=seconds)
-    raw = b'{"id":"%s","input_data":%s}' % (item_id.encode(), body)
+    raw = b'"item":{"id":"%s","input_data":%s}' % (item_id.encode(), body)
     begin = START + timedelta(seconds=created)
     return Finished(item_id, status, begin, end, content_hash(parse(body)), raw)
+
+
+def sight(item: Finished) -> Sight:
+    """What a look at such an item shows."""
+    return Sight(item.status, item.content_hash, (item,))
 
 
 def created(item_id: str, body: bytes, seconds: float = 0.0, status: str = "NEW") -> Created:
@@ -397,17 +403,17 @@ class ScriptedResults:
         for page in self.spans.popleft() if self.spans else ():
             yield page
 
-    async def created_items(self, since: datetime, until: datetime) -> Sequence[Finished]:
+    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
         """See `daemon.ports.Results.created_items`."""
         self.windows.append((since, until))
         self._fail()
-        return self.listed
+        return {item.item_id: sight(item) for item in self.listed}
 
-    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Finished | None]:
+    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """See `daemon.ports.Results.by_id`."""
         self.asked.append(sorted(item_ids))
         self._fail()
-        return {item_id: self.items.get(item_id) for item_id in item_ids}
+        return {i: sight(self.items[i]) if i in self.items else None for i in item_ids}
 
     def _fail(self) -> None:
         if self.failing:

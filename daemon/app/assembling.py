@@ -16,6 +16,7 @@ from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
+from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.sharing import Sharing, Way
 from daemon.flows.submitting import Company, Manner, Submitting
@@ -39,6 +40,7 @@ class World:
         read: turns a record into an item.
         look_again: asks Toloka anew what an item must look like.
         share: is told which part of the limits is ours: of requests, and of items.
+        attempts_once: Toloka carries an attempt out once at most, however often it is sent.
         partitions: how many partitions each topic has.
         max_result_bytes: what the output topic takes.
     """
@@ -50,6 +52,7 @@ class World:
     read: Callable[[Record], Item | Flaw]
     look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]
+    attempts_once: bool
     partitions: dict[str, int]
     max_result_bytes: int
     clock: Clock
@@ -130,6 +133,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
         limits=BatchLimits(submit.max_items, submit.max_bytes),
         linger_seconds=submit.linger_seconds,
         request_seconds=submit.request_timeout_seconds,
+        attempts_once=world.attempts_once,
     )
     patience = Patience(
         request=timedelta(seconds=submit.request_timeout_seconds),
@@ -149,16 +153,9 @@ def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
 
         async def run(stopping: asyncio.Event) -> None:
             async with world.submissions() as api:
-                resolver = Resolver(
-                    world.kafka,
-                    api,
-                    world.toloka_clock,
-                    place,
-                    patience,
-                    world.holds,
-                    world.metrics,
-                    world.rng,
-                )
+                clock, metrics, rng = world.toloka_clock, world.metrics, world.rng
+                looking = Resolver(world.kafka, api, clock, place, patience, world.holds, metrics, rng)
+                resolver = Resolution(world.kafka, clock, place, patience, looking, metrics, rng)
                 still_ours = _still_ours(sharing, partition)
                 await Submitting(place, company, api, resolver, manner, still_ours).run(stopping)
 
@@ -171,7 +168,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
 
 def _collecting(settings: Settings, world: World, ours: _Ours) -> Sharing:
     kafka, collect = settings.kafka, settings.collect
-    project = settings.toloka.project_id or settings.toloka.pool_id or ""
+    project = settings.toloka.place
     watch = CollectWatch(world.metrics)
     desk = Desk(
         kafka=world.kafka,

@@ -95,6 +95,7 @@ async def open_world(
         read=reader.read,
         look_again=look_again,
         share=share,
+        attempts_once=False,
         partitions={name: topic.partitions for name, topic in topics.items()},
         max_result_bytes=topics[settings.kafka.output_topic].max_message_bytes,
         clock=toloka.clock,

@@ -26,6 +26,7 @@ from daemon.model import (
     Outcome,
     Page,
     Rejected,
+    Sight,
     TooLarge,
     UnknownCursor,
 )
@@ -176,18 +177,19 @@ class AppResults:
         """See `daemon.ports.Results.finished`."""
         return self._listing.finished(since, until)
 
-    async def created_items(self, since: datetime, until: datetime) -> Sequence[Finished]:
+    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
         """See `daemon.ports.Results.created_items`."""
-        return [item async for items in self._listing.created(since, until) for item in items]
+        listed = self._listing.created(since, until)
+        return {item.item_id: _sight(item) async for items in listed for item in items}
 
-    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Finished | None]:
+    async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """See `daemon.ports.Results.by_id`; one request each, and one more where an item is not known."""
-        found: dict[str, Finished | None] = {}
+        found: dict[str, Sight | None] = {}
         for item_id in item_ids:
             item = await insist(partial(self._item, item_id))
             if isinstance(item, NotNow):
                 raise Held("listing_failed", item.detail)
-            found[item_id] = item
+            found[item_id] = None if item is None else _sight(item)
         # Where the project is gone, no item can be called unknown.
         if None in found.values() and (no := await insist(self._project_refusal)) is not None:
             raise Held("listing_failed", no.detail)
@@ -218,3 +220,7 @@ class AppResults:
         except LineError as error:
             return no_answer(PROBING, error)
         return None if answer.succeeded else refusal(PROBING, answer, self._clock.now())
+
+
+def _sight(item: Finished) -> Sight:
+    return Sight(item.status, item.content_hash, (item,))

@@ -62,7 +62,7 @@ def item_of(raw: bytes) -> Finished:
             created_at=time_of(item["created_at"]),
             finished_at=None if finished is None else time_of(finished),
             content_hash=_hash(item["input_data"]),
-            raw=raw,
+            raw=b'"item":' + raw,
         )
     except KeyError as error:
         raise MalformedError(f"an item without {error}") from None

@@ -1,7 +1,8 @@
 """Pure: bytes to and from the records of the topics (design: records).
 
 The ledger's value is packed, for it is kept in memory by the million: version, batch, topic, partition,
-offset, timestamp, submitted_at, content hash, key, headers. The rest is JSON.
+offset, timestamp, submitted_at, content hash, key, headers, and where not just one result is awaited, how
+many and which are published. The rest is JSON.
 """
 
 import struct
@@ -30,6 +31,9 @@ _MICROSECOND = timedelta(microseconds=1)
 # version, batch end, partition, offset, timestamp in ms, submitted_at in µs, content hash, topic length
 _HEAD = struct.Struct(">BQIQqqQB")
 _LENGTH = struct.Struct(">i")
+_WANTED = struct.Struct(">H")
+# No UTF-8 begins with it, and so no header's name does.
+_SHARES = b"\xff"
 _NONE = -1
 _json = msgspec.json.Encoder()
 
@@ -48,7 +52,10 @@ class Origin(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A ledger record, unpacked: an open item."""
+    """A ledger record, unpacked: an open item.
+
+    `wanted` results are awaited, 0 where Toloka decides; those of the `published` shares are out already.
+    """
 
     origin: Origin
     batch_end: int
@@ -56,6 +63,8 @@ class Entry(NamedTuple):
     content_hash: int
     key: bytes | None
     headers: Headers
+    wanted: int = 1
+    published: tuple[str, ...] = ()
 
 
 def micros(moment: datetime) -> int:
@@ -84,7 +93,7 @@ def iso(moment: datetime) -> str:
 def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Iterable[bytes]:
     """The ledger's value for each item of one batch."""
     submitted = micros(submitted_at)
-    for record, _, content_hash, _ in items:
+    for record, _, content_hash, _, wanted in items:
         topic = record.topic.encode()
         head = _HEAD.pack(
             VERSION,
@@ -96,7 +105,28 @@ def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) 
             content_hash,
             len(topic),
         )
-        yield b"".join((head, topic, _sized(record.key), *_packed_headers(record.headers)))
+        packed = b"".join((head, topic, _sized(record.key), *_packed_headers(record.headers)))
+        yield packed if wanted == 1 else packed + _packed_shares(wanted, ())
+
+
+def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:
+    """An entry's ledger value once this result is published, too; None where none is awaited any more.
+
+    Args:
+        entry: the item.
+        packed: its ledger value.
+        share: the result's; it is not among those that are published.
+    """
+    published = (*entry.published, share)
+    if len(published) == entry.wanted:
+        return None
+    before = _packed_shares(entry.wanted, entry.published)
+    return packed.removesuffix(before) + _packed_shares(entry.wanted, published)
+
+
+def _packed_shares(wanted: int, published: Iterable[str]) -> bytes:
+    """A last field that stands alone, for those of headers come in pairs, and begins as no name can."""
+    return _sized(_SHARES + _WANTED.pack(wanted) + "\n".join(published).encode())
 
 
 def _packed_headers(headers: Headers) -> Iterable[bytes]:
@@ -121,11 +151,20 @@ def unpack_entry(packed: bytes) -> Entry:
         at = _HEAD.size + size
         origin = Origin(packed[_HEAD.size : at].decode(), partition, offset, timestamp)
         key, *fields = _unsized(packed, at)
+        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith(_SHARES)
+        wanted, published = _shares(fields.pop() or b"") if has_shares else (1, ())
         names = [name.decode() for name in fields[::2] if name is not None]
         headers = tuple(zip(names, fields[1::2], strict=True))
-        return Entry(origin, end, from_micros(submitted), content_hash, key, headers)
+        moment = from_micros(submitted)
+        return Entry(origin, end, moment, content_hash, key, headers, wanted, published)
     except (struct.error, ValueError, OverflowError) as error:
         raise UnreadableError(f"a ledger record is damaged: {error}") from error
+
+
+def _shares(field: bytes) -> tuple[int, tuple[str, ...]]:
+    (wanted,) = _WANTED.unpack_from(field, len(_SHARES))
+    published = field[len(_SHARES) + _WANTED.size :].decode()
+    return wanted, tuple(published.split("\n")) if published else ()
 
 
 def _unsized(packed: bytes, at: int) -> Iterable[bytes | None]:
@@ -234,7 +273,8 @@ def read_mark(value: bytes | None) -> int:
 def intent_metadata(intent: Intent) -> str:
     """The metadata of a committed offset that announces an attempt; far below Kafka's 4,096 bytes."""
     fields = {"v": VERSION, "attempt": intent.attempt, "end": intent.end}
-    return _json.encode({**fields, "since": iso(intent.since), "at": iso(intent.at)}).decode()
+    times = {"since": iso(intent.since), "at": iso(intent.at)}
+    return _json.encode({**fields, **times, **({"once": True} if intent.once else {})}).decode()
 
 
 def read_intent(metadata: str) -> Intent | None:
@@ -248,7 +288,8 @@ def read_intent(metadata: str) -> Intent | None:
     try:
         fields = msgspec.json.decode(metadata)
         _insist_readable(fields["v"])
-        return Intent(str(fields["attempt"]), int(fields["end"]), _time(fields["since"]), _time(fields["at"]))
+        since, at, once = _time(fields["since"]), _time(fields["at"]), fields.get("once", False) is True
+        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, once)
     except UNREADABLE as error:
         raise UnreadableError(
             f"the committed offset's metadata is not an intent: {metadata[:200]!r}"

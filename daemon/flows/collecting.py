@@ -226,5 +226,5 @@ def _behind(cursor: Cursor, items: Sequence[Finished]) -> Cursor:
     """The cursor behind the last of these items that has finished; never going back."""
     for item in reversed(items):
         if item.finished_at is not None and item.finished_at >= cursor.finished_at:
-            return replace(cursor, item_id=item.item_id, finished_at=item.finished_at)
+            return replace(cursor, item_id=item.bookmark, finished_at=item.finished_at)
     return cursor

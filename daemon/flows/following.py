@@ -62,8 +62,8 @@ class Book:
         self._pen = asyncio.Lock()
         self.ledger = ledger
         self.cursor = cursor
-        self.waiting: dict[str, Finished] = {}
-        self._unsure: dict[str, Finished] = {}
+        self.waiting: dict[str, tuple[Finished, ...]] = {}
+        self._unsure: dict[tuple[str, str], Finished] = {}
         self.overdue: set[str] = set()
         self.taken_in: dict[int, int] = {}
 
@@ -78,7 +78,7 @@ class Book:
             await self._point_at_oversized(publication)
             await self._commit(publication, found_by, cursor)
             self._let_wait(items)
-            self._unsure.update((item.item_id, item) for item in publication.unsure)
+            self._unsure.update(((item.item_id, item.share), item) for item in publication.unsure)
         return len(publication.results)
 
     async def _point_at_oversized(self, publication: Publication) -> None:
@@ -131,8 +131,9 @@ class Book:
     def _let_wait(self, items: Iterable[Finished]) -> None:
         """Remember finished items whose ledger record has not come yet, the latest ones first."""
         for item in items:
-            if item.status in TERMINAL and not self.knows(item.item_id):
-                self.waiting[item.item_id] = item
+            if item.status in TERMINAL and not item.echo and not self.knows(item.item_id):
+                others = (one for one in self.waiting.get(item.item_id, ()) if one.share != item.share)
+                self.waiting[item.item_id] = (*others, item)
         while len(self.waiting) > WAITING_ITEMS:
             del self.waiting[next(iter(self.waiting))]
 
@@ -147,7 +148,7 @@ class Book:
             records = await reader.read(READ_RECORDS, READ_SECONDS)
             async with self._pen:
                 opened = _noted(self.ledger, records)
-            waited = [item for item_id in opened if (item := self.waiting.pop(item_id, None)) is not None]
+            waited = [item for item_id in opened for item in self.waiting.pop(item_id, ())]
             self.note_overdue(opened)
             if records and self._unsure:
                 waited.extend(self._unsure.values())

@@ -49,7 +49,9 @@ class Foreign:
             log.warning("foreign_unknown", detail=str(error))
             return False
         suspects = [
-            i for i, item in book.waiting.items() if oldest is None or item.created_at < oldest - SKEW
+            i
+            for i, items in book.waiting.items()
+            if oldest is None or all(item.created_at < oldest - SKEW for item in items)
         ]
         if suspects:
             ends = await self._kafka.end_offsets(book.ledger_topic)
@@ -63,7 +65,7 @@ class Foreign:
         ):
             return False
         suspects, self._pending = self._pending[0], None
-        found = [item for i in suspects if (item := book.waiting.pop(i, None)) is not None]
+        found = [item for i in suspects for item in book.waiting.pop(i, ())]
         foreign: list[Finished] = [item for item in found if not book.knows(item.item_id)]
         if foreign:
             self._watch.foreign(len(foreign))

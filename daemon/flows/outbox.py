@@ -40,19 +40,43 @@ class Outbox:
     """A writer, speaking of batches."""
 
     def __init__(
-        self, writer: Writer, place: Place, clock: TolokaClock, new_attempt: Callable[[], str]
+        self,
+        writer: Writer,
+        place: Place,
+        clock: TolokaClock,
+        new_attempt: Callable[[], str],
+        *,
+        once: bool = False,
     ) -> None:
         self._writer = writer
         self._place = place
         self._clock = clock
         self._new_attempt = new_attempt
+        self._once = once
 
-    async def announce(self, batch: Batch) -> Intent:
-        """Write down that the batch is about to be sent. A successor's start makes this fail: the fence."""
+    async def announce(self, batch: Batch, again: Intent | None = None) -> Intent:
+        """Write down that the batch is about to be sent. A successor's start makes this fail: the fence.
+
+        What was adopted goes to the ledger along with it: once another attempt has been made, this one would
+        no longer tell of it.
+
+        Args:
+            batch: what is sent.
+            again: the intent whose attempt is sent once more; None for a new attempt.
+        """
         now = self._clock.now()
-        intent = Intent(self._new_attempt(), batch.end, batch.since or now, now)
-        await self._commit("intent", batch.first, codec.intent_metadata(intent))
+        attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
+        intent = Intent(attempt, batch.end, batch.since or now, now, once)
+        opened = tuple(self._opened(batch.adopted, batch.end, intent.since))
+        await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
         return intent
+
+    def rest(self, end: int, since: datetime, at: datetime | None) -> Intent:
+        """The intent that still stands for what lies behind a settled piece of a range in doubt.
+
+        It is no attempt's: whatever was sent of this range was sent under others.
+        """
+        return Intent(self._new_attempt(), end, since, at or self._clock.now())
 
     async def withdraw(self, offset: int) -> None:
         """Take an intent back whose request was certainly not carried out."""
@@ -62,8 +86,8 @@ class Outbox:
         """Write down where a new group begins, so that a restart begins there, too."""
         await self._commit("intent", offset, "")
 
-    async def _commit(self, kind: str, offset: int, metadata: str) -> None:
-        await self._writer.transact(Transaction(kind, (), self._offset(offset, metadata)))
+    async def _commit(self, kind: str, offset: int, metadata: str, appends: Sequence[Append] = ()) -> None:
+        await self._writer.transact(Transaction(kind, appends, self._offset(offset, metadata)))
 
     async def settle(
         self, batch: Batch, ids: Iterable[str], submitted_at: datetime | None, rest: Intent | None

@@ -26,7 +26,7 @@ def result_append(topic: str, partitions: int, entry: Entry, item: Finished) -> 
             _json.encode(origin._asdict()),
             b',"submitted_at":"',
             iso(entry.submitted_at).encode(),
-            b'","item":',
+            b'",',
             item.raw,
             b"}",
         )
@@ -38,7 +38,7 @@ def result_append(topic: str, partitions: int, entry: Entry, item: Finished) -> 
 
 def foreign_append(topic: str, partitions: int, item: Finished) -> Append:
     """A result of an item that somebody else created: it has no origin, and its own id as the key."""
-    value = b'{"origin":null,"submitted_at":null,"item":' + item.raw + b"}"
+    value = b'{"origin":null,"submitted_at":null,' + item.raw + b"}"
     key = item.item_id.encode()
     return Append(topic, sum(key) % partitions, key, value, _result_headers((), item))
 

@@ -1,6 +1,6 @@
 """Pure: a page of finished items becomes one transaction: results, what they close, and the cursor."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,10 +8,12 @@ from datetime import datetime
 from daemon.flows import codec
 from daemon.flows.ledger import Ledger, Open
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
+from daemon.metrics.labels import OTHER, RESULT_STATUSES
 from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
 from daemon.ports import TolokaClock
 
-TERMINAL = frozenset({"COMPLETED", "ERROR", "CANCELLED", "ARCHIVE", "ARCHIVED"})
+# With one of these an item, or one result of it, has come to its end.
+TERMINAL = frozenset(RESULT_STATUSES) - {OTHER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Publication:
 
     `unsure` are open items whose content is not their record's, while other records of their batch are still
     to be read: they are looked at again when those have come.
-    `vanished` counts the dead letters of items that Toloka no longer knows.
+    `buried` counts, by code, the dead letters of items of which no result will come.
     `oversized` are results that the output topic would refuse: dead letters point at them.
     `altered` where Toloka gave back other content than it was sent.
     """
@@ -45,7 +47,7 @@ class Publication:
     unsure: list[Finished] = field(default_factory=list)
     changes: dict[str, Open | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
-    vanished: int = 0
+    buried: Counter[str] = field(default_factory=Counter)
     altered: bool = False
 
 
@@ -60,7 +62,7 @@ class Publisher:
     def publication(self, items: Iterable[Finished]) -> Publication:
         """The results among these items: those that are terminal and open, each once."""
         publication = Publication()
-        fresh = {item.item_id: item for item in items if item.status in TERMINAL}
+        fresh = {(item.item_id, item.share): item for item in items if item.status in TERMINAL}
         found = [(item, entry) for item in fresh.values() if (entry := self._ledger.find(item.item_id))]
         others = [
             (item, entry) for item, entry in found if codec.peek_hash(entry.packed) != item.content_hash
@@ -97,7 +99,8 @@ class Publisher:
             publication.altered = publication.altered or exchanged is None
             entry = exchanged or entry
         origin = codec.unpack_entry(entry.packed)
-        publication.changes[item.item_id] = None
+        if item.share in origin.published:
+            return
         out = self._outlets
         result = result_append(out.output_topic, out.output_partitions, origin, item)
         if append_bytes(result) > out.max_result_bytes:
@@ -105,7 +108,12 @@ class Publisher:
         else:
             publication.results.append((origin, item))
             publication.appends.append(result)
-        publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))
+        left = codec.publishing(origin, entry.packed, item.share)
+        if left is None:
+            publication.changes[item.item_id] = None
+            publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))
+        else:
+            self._move(publication, item.item_id, Open(entry.ledger_partition, left))
 
     def _now(self, publication: Publication, item_id: str) -> Open | None:
         if item_id in publication.changes:
@@ -192,20 +200,21 @@ class Publisher:
                 dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
             )
 
-    def vanished(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
-        """Dead letters for open items that Toloka no longer knows."""
+    def ended(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
+        """Close open items of which no further result comes; a dead letter for those that had none."""
         publication = Publication()
         out = self._outlets
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
                 continue
-            origin = codec.unpack_entry(entry.packed).origin
-            publication.appends.append(
-                dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
-            )
-            publication.appends.append(self._tombstone(item_id, entry.ledger_partition, origin))
+            unpacked = codec.unpack_entry(entry.packed)
+            if not unpacked.published:
+                publication.appends.append(
+                    dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
+                )
+                publication.buried[letter.flaw.code] += 1
+            publication.appends.append(self._tombstone(item_id, entry.ledger_partition, unpacked.origin))
             publication.changes[item_id] = None
-            publication.vanished += 1
         return publication
 
     def transaction(self, publication: Publication, cursor: Cursor | None) -> Transaction:

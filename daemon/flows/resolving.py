@@ -71,7 +71,6 @@ class Resolver:
         Raises:
             Transient: Kafka failed; the intent stands, and a take-over finds it again.
         """
-        self._metrics.intents_in_doubt.inc()
         shown = ShownHold("submit", self._holds, self._place.partition)
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         try:
@@ -83,22 +82,11 @@ class Resolver:
                     self._count_hold(shown.begin(held))
                     resolved = None
                 if resolved is not None:
-                    self._count(batch, resolved)
                     return resolved
                 await pause(backoff.seconds(), until)
             return None
         finally:
             shown.end()
-            self._metrics.intents_in_doubt.dec()
-
-    def _count(self, batch: Batch, resolved: Batch) -> None:
-        outcome = "partial"
-        if not resolved.items:
-            outcome = "adopted"
-        elif len(resolved.items) == len(batch.items):
-            outcome = "resubmitted"
-        self._metrics.intents_resolved.labels(outcome).inc()
-        log.info("intent_resolved", outcome=outcome, items=len(batch.items), absent=len(resolved.items))
 
     async def _look(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
         """One look; None where it is too early to say.

@@ -16,7 +16,7 @@ from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.pieces import Pieces
-from daemon.flows.resolving import Resolver
+from daemon.flows.repeating import Resolution
 from daemon.flows.taking_over import take_over
 from daemon.flows.waiting import pause
 from daemon.flows.watching import SubmitWatch
@@ -24,6 +24,7 @@ from daemon.model import (
     Accepted,
     Batch,
     Deadline,
+    Divided,
     Flaw,
     InDoubt,
     Intent,
@@ -41,12 +42,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a way begins, how it cuts batches, and how long an attempt may take."""
+    """How a way begins, how it cuts batches, and how long an attempt may take.
+
+    `attempts_once` where Toloka carries an attempt out once at most, however often it is sent.
+    """
 
     start_from: str
     limits: BatchLimits
     linger_seconds: float
     request_seconds: float
+    attempts_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +72,9 @@ class Company:
 
 
 class Attempt(NamedTuple):
-    """An intent that was written, and when its request must be over."""
+    """What is left to be sent of a batch, the intent that was written, and when its request must be over."""
 
+    batch: Batch
     intent: Intent
     deadline: Deadline
 
@@ -90,7 +96,7 @@ class Submitting:
         place: Place,
         company: Company,
         api: Submissions,
-        resolver: Resolver,
+        resolver: Resolution,
         manner: Manner,
         still_ours: Callable[[asyncio.Event], Awaitable[None]],
     ) -> None:
@@ -132,7 +138,9 @@ class Submitting:
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
         place, company = self._place, self._all
-        outbox = Outbox(writer, place, company.toloka_clock, company.new_attempt)
+        outbox = Outbox(
+            writer, place, company.toloka_clock, company.new_attempt, once=self._manner.attempts_once
+        )
         beginning = await take_over(company.kafka, place, outbox, self._manner.start_from, company.read)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
@@ -151,10 +159,25 @@ class Submitting:
 
     async def _resume(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
-        resolved = await self._resolver.resolve(batch, intent, stopping)
-        if resolved is None:
-            return False
-        return await self._deliver(outbox, replace(resolved, since=intent.since), stopping)
+        batch = await self._resolver.unaccounted(batch, intent)
+        resolved = await self._resolve(outbox, batch, intent, stopping)
+        return resolved is not None and await self._deliver(outbox, resolved, stopping)
+
+    async def _resolve(
+        self, outbox: Outbox, batch: Batch, intent: Intent, stopping: asyncio.Event
+    ) -> Batch | None:
+        """What is still to be sent of a batch in doubt; None when stopped first."""
+
+        async def again(whole: Batch) -> Outcome | None:
+            if (attempt := await self._announce(outbox, whole, stopping, intent)) is None:
+                return None
+            outcome = await self._post(attempt)
+            if isinstance(outcome, NotNow):
+                self._all.gate.shut(outcome)
+            return outcome
+
+        doubtful = replace(batch, since=intent.since)
+        return await self._resolver.resolve(doubtful, intent, again, stopping)
 
     async def _deliver(self, outbox: Outbox, whole: Batch, stopping: asyncio.Event) -> bool:
         """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first."""
@@ -166,9 +189,12 @@ class Submitting:
                 continue
             if (attempt := await self._announce(outbox, batch, stopping)) is None:
                 return False
-            match await self._post(batch, attempt):
+            batch = attempt.batch
+            match await self._post(attempt):
                 case Accepted() as accepted:
                     await self._settle(outbox, batch, accepted, attempt.intent, pieces)
+                case Divided(ids, culprits):
+                    pieces.again(replace(batch.divided(ids, culprits), since=attempt.intent.since))
                 case Rejected(culprits) if culprits:
                     await self._step_back(outbox, batch)
                     pieces.again(batch.without(culprits))
@@ -178,18 +204,20 @@ class Submitting:
                     self._allowance.refused(batch)
                     pieces.too_large(batch, flaw)
                 case InDoubt():
-                    resolved = await self._resolver.resolve(batch, attempt.intent, stopping)
+                    resolved = await self._resolve(outbox, batch, attempt.intent, stopping)
                     if resolved is None:
                         return False
-                    pieces.again(replace(resolved, since=attempt.intent.since))
+                    pieces.again(resolved)
                 case NotNow() as no:
                     self._all.gate.shut(no)
                     await self._step_back(outbox, batch)
                     pieces.again(batch)
         return True
 
-    async def _announce(self, outbox: Outbox, batch: Batch, stopping: asyncio.Event) -> Attempt | None:
-        """Wait until Toloka may be asked, then write the intent; None when stopped first."""
+    async def _announce(
+        self, outbox: Outbox, batch: Batch, stopping: asyncio.Event, again: Intent | None = None
+    ) -> Attempt | None:
+        """Wait until Toloka may be asked, then write an intent, or this one again; None if stopped first."""
         clock, seconds = self._all.clock, self._manner.request_seconds
         while True:
             await self._all.gate.wait(stopping)
@@ -200,13 +228,16 @@ class Submitting:
                 continue
             self._all.gate.reached()
             deadline = Deadline(clock.elapsed(), clock.wall(), seconds)
-            intent = await outbox.announce(batch)
+            intent = await outbox.announce(batch, again)
+            self._all.watch.recorded(batch)
+            batch = batch.recorded()
             if deadline.left(clock.elapsed(), clock.wall()) >= seconds / 2:
-                return Attempt(intent, deadline)
+                return Attempt(batch, intent, deadline)
             # It took long to write and leaves too little of the attempt's time: write another.
             await self._step_back(outbox, batch)
 
-    async def _post(self, batch: Batch, attempt: Attempt) -> Outcome:
+    async def _post(self, attempt: Attempt) -> Outcome:
+        batch = attempt.batch
         with bound_contextvars(attempt=attempt.intent.attempt, batch=f"{batch.first}-{batch.end}"):
             began = asyncio.get_running_loop().time()
             self._all.watch.posted(batch)
@@ -227,8 +258,7 @@ class Submitting:
         # What was adopted of a range in doubt is in no ledger until its own piece is settled.
         rest = None
         if batch.since is not None and batch.end < pieces.end:
-            now = self._all.toloka_clock.now()
-            rest = Intent(self._all.new_attempt(), pieces.end, batch.since, intent.at if intent else now)
+            rest = outbox.rest(pieces.end, batch.since, intent.at if intent else None)
         await outbox.settle(batch, accepted.ids, intent.at if intent else None, rest)
         pieces.settled(batch)
         self._allowance.accepted(batch)

@@ -11,7 +11,7 @@ from daemon.flows.following import SKEW, Book
 from daemon.flows.ledger import Open
 from daemon.flows.origins import record_of
 from daemon.flows.watching import CollectWatch
-from daemon.model import DeadLetter, Finished, Flaw
+from daemon.model import DeadLetter, Finished, Flaw, Sight
 from daemon.ports import Kafka, Results, TolokaClock
 
 # So many due items, submitted so close together, are cheaper to list than to ask for one by one.
@@ -139,10 +139,9 @@ class Sweeping:
             return False
         group = self._groups[-1]
         ids = [item_id for _, item_id in group]
-        found: dict[str, Finished | None] = {}
+        found: dict[str, Sight | None] = {}
         if len(group) >= WORTH_A_LISTING:
-            listed = await self._api.created_items(group[0][0] - SKEW, group[-1][0] + SKEW)
-            found = {item.item_id: item for item in listed}
+            found.update(await self._api.created_items(group[0][0] - SKEW, group[-1][0] + SKEW))
         rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
         found.update(await self._api.by_id(rest))
         self._groups.pop()
@@ -152,31 +151,37 @@ class Sweeping:
             self._groups.append(left)
         return True
 
-    async def _look(self, book: Book, ids: Iterable[str], found: dict[str, Finished | None]) -> None:
-        seen = [item for item_id in ids if (item := found.get(item_id)) is not None]
-        await book.publish(seen, "sweep")
-        still = [item for item in seen if book.ledger.find(item.item_id) is not None]
-        self._stalled.update((item.item_id, item.status) for item in still)
-        for item in seen:
-            self._missing.pop(item.item_id, None)
+    async def _look(self, book: Book, ids: Iterable[str], found: Mapping[str, Sight | None]) -> None:
+        seen = {item_id: sight for item_id in ids if (sight := found.get(item_id)) is not None}
+        await book.publish([result for sight in seen.values() for result in sight.results], "sweep")
+        still = {i: sight for i, sight in seen.items() if book.ledger.find(i) is not None}
+        self._stalled.update((item_id, sight.status) for item_id, sight in still.items())
+        for item_id in seen:
+            self._missing.pop(item_id, None)
+        if over := [item_id for item_id, sight in still.items() if sight.over]:
+            await self._end(book, over, "NO_RESULT", "Toloka has ended without a result of the item")
         unknown = [item_id for item_id in ids if item_id in found and found[item_id] is None]
         self._missing.update(unknown)
         if gone := [item_id for item_id in unknown if self._missing[item_id] >= SWEEPS_UNTIL_GONE]:
             await self._bury(book, gone)
 
     async def _bury(self, book: Book, gone: Sequence[str]) -> None:
-        letters = []
-        for item_id in await self._certain(book, gone):
+        certain = await self._certain(book, gone)
+        for item_id in certain:
             self._missing.pop(item_id, None)
-            if (entry := book.ledger.find(item_id)) is None:
-                continue
-            record = await record_of(self._kafka, codec.unpack_entry(entry.packed))
-            flaw = Flaw("ITEM_VANISHED", f"Toloka no longer knows the item {item_id}")
-            letters.append((item_id, DeadLetter(record, flaw)))
+        await self._end(book, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
+
+    async def _end(self, book: Book, ids: Sequence[str], code: str, message: str) -> None:
+        """Close these items; those that had no result become dead letters."""
+        letters = []
+        for item_id in ids:
+            if (entry := book.ledger.find(item_id)) is not None:
+                record = await record_of(self._kafka, codec.unpack_entry(entry.packed))
+                letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"))))
         if letters:
-            log.warning("items_vanished", items=[item_id for item_id, _ in letters])
+            log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
             now = self._clock.now()
-            await book.bury(lambda publisher: publisher.vanished(letters, now))
+            await book.bury(lambda publisher: publisher.ended(letters, now))
 
     async def _certain(self, book: Book, gone: Sequence[str]) -> Sequence[str]:
         """Those of the vanished items whose record is certainly theirs.
@@ -199,11 +204,11 @@ class Sweeping:
         """The content hashes of these items, of those that Toloka knows."""
         moments = [codec.peek_submitted(mates[item_id].packed) for item_id in ids]
         listed = await self._api.created_items(min(moments) - SKEW, max(moments) + SKEW)
-        found = {item.item_id: item.content_hash for item in listed}
+        found = {item_id: sight.content_hash for item_id, sight in listed.items()}
         rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
-        for item_id, item in (await self._api.by_id(rest)).items():
-            if item is not None:
-                found[item_id] = item.content_hash
+        for item_id, sight in (await self._api.by_id(rest)).items():
+            if sight is not None:
+                found[item_id] = sight.content_hash
         return {item_id: found[item_id] for item_id in ids if item_id in found}
 
 

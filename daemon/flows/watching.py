@@ -2,12 +2,13 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from daemon.flows.ledger import Ledger
 from daemon.flows.publishing import Publication
 from daemon.metrics import DEAD_LETTER_REASONS, OPEN_STATUSES, RESULT_STATUSES, Metrics, bounded
-from daemon.model import Batch, Cursor
+from daemon.model import Batch, Cursor, Item
 
 
 class SubmitWatch:
@@ -27,15 +28,22 @@ class SubmitWatch:
     def settled(self, batch: Batch) -> None:
         """A piece of a batch has come to its end."""
         now_ms = time.time() * 1000
-        accepted = [*batch.items, *(item for item, _ in batch.adopted)]
-        self._metrics.items_submitted.inc(len(accepted))
+        self._submitted([*batch.items, *(item for item, _ in batch.adopted)], now_ms)
         self._metrics.items_skipped.inc(batch.skipped)
         codes = (bounded(letter.flaw.code, DEAD_LETTER_REASONS) for letter in batch.dead_letters)
         for code, count in Counter(codes).items():
             self._metrics.items_dead_lettered.labels(code).inc(count)
-        waited = [max(now_ms - item.record.timestamp, 0.0) / 1000 for item in accepted]
-        self._metrics.submit_latency_seconds.observe_many(waited)
         self._metrics.last_success_timestamp_seconds.labels("submit").set_to_current_time()
+
+    def recorded(self, batch: Batch) -> None:
+        """What was adopted of a batch went to the ledger along with the next attempt's intent."""
+        self._submitted([item for item, _ in batch.adopted], time.time() * 1000)
+
+    def _submitted(self, accepted: Sequence[Item], now_ms: float) -> None:
+        if accepted:
+            self._metrics.items_submitted.inc(len(accepted))
+            waited = [max(now_ms - item.record.timestamp, 0.0) / 1000 for item in accepted]
+            self._metrics.submit_latency_seconds.observe_many(waited)
 
 
 class CollectWatch:
@@ -60,7 +68,8 @@ class CollectWatch:
     def published(self, publication: Publication, found_by: str) -> None:
         """A transaction with results was committed; `found_by` is tail, overlap or sweep."""
         self._metrics.items_dead_lettered.labels("RESULT_TOO_LARGE").inc(len(publication.oversized))
-        self._metrics.items_dead_lettered.labels("ITEM_VANISHED").inc(publication.vanished)
+        for code, count in publication.buried.items():
+            self._metrics.items_dead_lettered.labels(code).inc(count)
         results, now = publication.results, datetime.now(UTC)
         statuses = Counter(bounded(item.status, RESULT_STATUSES) for _, item in results)
         for status, count in statuses.items():

@@ -77,6 +77,11 @@ class TolokaSettings(Section):
     """A proxy on the way to Toloka; HTTPS_PROXY and the like are not read. Its password is never shown."""
 
     @property
+    def place(self) -> str:
+        """The project or pool that items go to."""
+        return (self.project_id if self.api == "app" else self.pool_id) or ""
+
+    @property
     def token_secret(self) -> Secret:
         """Where the credential comes from."""
         return token("TOLOKAD_TOLOKA__TOKEN", self.token, self.token_file)

@@ -137,6 +137,7 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
             read=reader.read,
             look_again=_content,
             share=share,
+            attempts_once=False,
             partitions=dict(scenario.partitions),
             max_result_bytes=1 << 20,
             clock=life.clock,

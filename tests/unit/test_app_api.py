@@ -309,7 +309,7 @@ async def test_the_tail_goes_on_behind_the_cursor() -> None:
     seen = [item for page in pages for item in page.items]
     assert [len(page.items) for page in pages] == [2, 2]
     assert {item.item_id for item in seen} == set(accepted.ids[:4])
-    assert all(msgspec.json.decode(item.raw)["id"] == item.item_id for item in seen)
+    assert all(msgspec.json.decode(b"{" + item.raw + b"}")["item"]["id"] == item.item_id for item in seen)
     assert {item.content_hash for item in seen} == {content_hash({"text": text}) for text in "abcd"}
     assert behind == Page((), has_more=False)
 
@@ -391,8 +391,8 @@ async def test_items_by_id() -> None:
     first, second = (found[item_id] for item_id in accepted.ids)
     assert first is not None
     assert second is not None
-    assert (first.status, first.finished_at is not None) == ("COMPLETED", True)
-    assert (second.finished_at, found["unknown"], found["../../apps"]) == (None, None, None)
+    assert (first.status, first.results[0].finished_at is not None) == ("COMPLETED", True)
+    assert (second.results[0].finished_at, found["unknown"], found["../../apps"]) == (None, None, None)
 
 
 async def test_no_item_is_unknown_where_the_project_is_gone() -> None:
@@ -437,7 +437,8 @@ async def test_another_item_than_was_asked_for() -> None:
         assert isinstance(accepted, Accepted)
         found = (await here.results.by_id(accepted.ids))[accepted.ids[0]]
     assert found is not None
-    async with serving(answering((200, found.raw))) as wire, app(wire.url) as here:
+    raw = found.results[0].raw.removeprefix(b'"item":')
+    async with serving(answering((200, raw))) as wire, app(wire.url) as here:
         with pytest.raises(Held, match="another item"):
             await here.results.by_id(["x"])
 
@@ -457,5 +458,5 @@ async def test_created_items() -> None:
     assert {item.item_id: item.content_hash for item in created} == {
         item_id: content_hash({"text": text}) for item_id, text in zip(accepted.ids, "abc", strict=True)
     }
-    assert sorted(item.item_id for item in full) == sorted(accepted.ids)
-    assert [item.item_id for item in full if item.status == "COMPLETED"] == [accepted.ids[0]]
+    assert sorted(full) == sorted(accepted.ids)
+    assert [i for i, sight in full.items() if sight.status == "COMPLETED"] == [accepted.ids[0]]

@@ -62,7 +62,7 @@ COLLECTING = (
         "waiting-items-dropped",
         "items that finish before their ledger record comes are forgotten, and so is the second look",
         FOLLOW,
-        "            if item.status in TERMINAL and not self.knows(item.item_id):\n",
+        "            if item.status in TERMINAL and not item.echo and not self.knows(item.item_id):\n",
         "            if False:\n",
     ),
     Mutant(
@@ -97,7 +97,7 @@ COLLECTING = (
         "unsettled-is-foreign",
         "an item is called somebody else's although an intent stands",
         FOREIGN,
-        "if oldest is None or item.created_at < oldest - SKEW",
+        "if oldest is None or all(item.created_at < oldest - SKEW for item in items)",
         "if True",
     ),
     Mutant(

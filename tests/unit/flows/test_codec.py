@@ -89,6 +89,29 @@ def test_every_cut_of_a_ledger_value_is_noticed() -> None:
     assert set(unnoticed) <= set(boundaries)
 
 
+def test_an_entry_of_several_results_is_rewritten_until_all_are_out() -> None:
+    """It names those that are published; the last one closes it. Without a number none does."""
+    record = FakeRecord(9, b"{}", key=b"key", headers=(("name", b"value"), ("other", None)))
+    for wanted, ends in ((2, True), (0, False)):
+        (value,) = codec.pack_entries([Item(record, b"{}", 7, wanted=wanted)], 10, START)
+        entry = codec.unpack_entry(value)
+        assert (entry.wanted, entry.published, entry.headers) == (wanted, (), record.headers)
+        once = codec.publishing(entry, value, "s-1")
+        assert once is not None
+        again = codec.unpack_entry(once)
+        assert again == entry._replace(published=("s-1",))
+        twice = codec.publishing(again, once, "s-2")
+        assert (twice is None) is ends
+        assert twice is None or codec.unpack_entry(twice).published == ("s-1", "s-2")
+        assert all(refused(once[:size]) for size in range(len(value) - 4, len(once)))
+
+
+def test_an_entry_of_one_result_is_closed_by_it() -> None:
+    """Whatever the result is called, nothing is left to be awaited."""
+    value = packed()
+    assert codec.publishing(codec.unpack_entry(value), value, "") is None
+
+
 def refused(value: bytes) -> bool:
     """Whether a value is called unreadable."""
     try:

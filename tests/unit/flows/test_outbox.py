@@ -66,11 +66,36 @@ def desk() -> Desk:
 async def test_an_intent_leaves_the_offset_where_it_is(desk: Desk) -> None:
     """It says in metadata what is about to be sent, and writes no record."""
     async with desk.kafka.writer("w") as writer:
-        intent = await desk.outbox_on(writer).announce(BATCH)
+        intent = await desk.outbox_on(writer).announce(BATCH.recorded())
     assert intent == Intent("a-1", 15, START, START)
     assert desk.committed == Committed(10, codec.intent_metadata(intent))
     ((_, transaction),) = desk.kafka.transactions
     assert (transaction.kind, tuple(transaction.appends)) == ("intent", ())
+
+
+@in_virtual_time
+async def test_what_was_adopted_goes_to_the_ledger_with_the_next_intent(desk: Desk) -> None:
+    """A successor that finds the next attempt would not hear of it otherwise."""
+    since = START - MINUTE
+    async with desk.kafka.writer("w") as writer:
+        await desk.outbox_on(writer).announce(replace(BATCH, since=since))
+    ((_, transaction),) = desk.kafka.transactions
+    (opened,) = transaction.appends
+    entry = codec.unpack_entry(opened.value or b"")
+    assert (transaction.kind, opened.key) == ("intent", b"found")
+    assert (entry.origin.offset, entry.submitted_at) == (14, since)
+
+
+@in_virtual_time
+async def test_an_attempt_that_is_made_again_keeps_its_name(desk: Desk) -> None:
+    """The time of the announcement is its own, and that it may be sent again is written down."""
+    async with desk.kafka.writer("w") as writer:
+        outbox = Outbox(writer, place(3), desk.time, desk.attempts.popleft, once=True)
+        first = await outbox.announce(BATCH.recorded())
+        desk.time.moved = 60.0
+        second = await outbox.announce(replace(BATCH.recorded(), since=first.since), first)
+    assert second == Intent("a-1", 15, START, START + MINUTE, once=True)
+    assert codec.read_intent(desk.committed.metadata) == second
 
 
 @in_virtual_time

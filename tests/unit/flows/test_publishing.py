@@ -275,8 +275,65 @@ def test_an_open_item_that_is_gone_becomes_a_dead_letter() -> None:
     table = Table()
     table.settle("a", ["x"], partition=1)
     letter = DeadLetter(FakeRecord(0, b"in", partition=1), Flaw("ITEM_VANISHED", "gone"))
-    publication = table.publisher.vanished([("x", letter), ("closed", letter)], START)
+    publication = table.publisher.ended([("x", letter), ("closed", letter)], START)
     dead, tombstone = publication.appends
     assert (dead.topic, dead.value) == (DEAD, b"in")
     assert (tombstone.key, tombstone.partition, tombstone.value) == (b"x", 1, None)
     assert publication.changes == {"x": None}
+
+
+# --- several results of one item ---------------------------------------------------------------------------
+
+
+def shared(share: str, status: str = "SUBMITTED") -> Finished:
+    """One result of the item `x`."""
+    return finished("x", body("a"), status=status)._replace(share=share)
+
+
+def open_for(wanted: int) -> Table:
+    """A table with the item `x`, of which so many results are awaited."""
+    table = Table()
+    record = FakeRecord(0)
+    one = Item(record, body("a"), item(0, body("a")).content_hash, wanted=wanted)
+    (packed,) = codec.pack_entries([one], 1, START)
+    table.ledger.note(FakeRecord(0, packed, LEDGER, 0, key=b"x"))
+    return table
+
+
+def outputs(publication: Publication) -> int:
+    """How many results it holds."""
+    return sum(append.topic == OUTPUT for append in publication.appends)
+
+
+def test_an_item_of_several_results_closes_with_the_last() -> None:
+    """Each is published once, whichever status it is shown with, on one page or on several."""
+    table = open_for(2)
+    first = table.publisher.publication([shared("s-1")])
+    assert (outputs(first), tombstones(first)) == (1, [])
+    table.ledger.apply(first.changes, START_MS)
+    again = table.publisher.publication([shared("s-1", "ACCEPTED")])
+    assert again.appends == []
+    last = table.publisher.publication([shared("s-1"), shared("s-2"), shared("s-3")])
+    assert (outputs(last), len(tombstones(last))) == (1, 1)
+    both = open_for(2).publisher.publication([shared("s-1"), shared("s-2")])
+    assert (outputs(both), len(tombstones(both)), both.changes) == (2, 1, {"x": None})
+
+
+def test_the_rewritten_record_tells_another_collector_what_is_out() -> None:
+    """It stands in the transaction that publishes."""
+    publication = open_for(3).publisher.publication([shared("s-1")])
+    (rewritten,) = [append for append in publication.appends if append.topic == LEDGER]
+    assert codec.unpack_entry(rewritten.value or b"").published == ("s-1",)
+
+
+def test_an_item_without_a_number_stays_open_until_toloka_has_ended() -> None:
+    """Then it closes without a word where it had a result, and with a dead letter where it had none."""
+    for results, letters in (([shared("s-1")], 0), ([], 1)):
+        table = open_for(0)
+        publication = table.publisher.publication(results)
+        table.ledger.apply(publication.changes, START_MS)
+        assert len(table.ledger) == 1
+        letter = DeadLetter(FakeRecord(0, b"in"), Flaw("NO_RESULT", "ended"))
+        ended = table.publisher.ended([("x", letter)], START)
+        assert [append.topic for append in ended.appends].count(DEAD) == letters
+        assert (ended.changes, ended.buried.total()) == ({"x": None}, letters)

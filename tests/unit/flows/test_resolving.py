@@ -10,8 +10,9 @@ import pytest
 from daemon.errors import Held
 from daemon.flows import codec
 from daemon.flows.holding import Hold
+from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import SKEW, Patience, Resolver
-from daemon.model import Batch, Committed, Created, Intent
+from daemon.model import Batch, Committed, Created, Intent, Outcome
 from tests.doubles import (
     GROUP,
     INPUT,
@@ -54,20 +55,13 @@ class Doubt:
         self.api.listing.extend(listing)
         self.holds, self.metrics = fresh_holds()
         self.stopping = asyncio.Event()
-        self.resolver = Resolver(
-            self.kafka,
-            self.api,
-            FakeTime(),
-            place(partition),
-            PATIENCE,
-            self.holds,
-            self.metrics,
-            seeded(),
-        )
+        here, clock = place(partition), FakeTime()
+        looking = Resolver(self.kafka, self.api, clock, here, PATIENCE, self.holds, self.metrics, seeded())
+        self.resolver = Resolution(self.kafka, clock, here, PATIENCE, looking, self.metrics, seeded())
 
     async def resolve(self, batch: Batch, intent: Intent = INTENT) -> Batch | None:
         """Resolve it."""
-        return await self.resolver.resolve(batch, intent, self.stopping)
+        return await self.resolver.resolve(batch, intent, _never, self.stopping)
 
     def intend(self, partition: int, intent: Intent | None, offset: int = 0) -> None:
         """What another partition's way has announced."""
@@ -84,6 +78,10 @@ class Doubt:
         metric = self.metrics.intents_resolved
         names = ("adopted", "resubmitted", "partial", "held")
         return {name: count for name in names if (count := metric.labels(name)._value.get())}
+
+
+async def _never(_: Batch) -> Outcome | None:
+    raise AssertionError("sent again, though it could be carried out twice")
 
 
 def pairs(resolved: Batch | None) -> dict[int, str]:

@@ -15,6 +15,7 @@ from daemon.flows.batching import BatchLimits
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ItemReader
+from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.spec import InputSpec
 from daemon.flows.submitting import Company, Manner, Submitting
@@ -102,9 +103,10 @@ class Way:
             new_attempt=self._new_attempt,
         )
         patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
-        resolver = Resolver(
+        looking = Resolver(
             self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
         )
+        resolver = Resolution(self.kafka, self.time, self.place, patience, looking, self.metrics, seeded())
         manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
         return Submitting(self.place, company, self.api, resolver, manner, self._still_ours)
 

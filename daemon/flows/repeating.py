@@ -1,0 +1,133 @@
+"""An intent in doubt, resolved by the means that its attempt allows: by sending it again, or by looking.
+
+Where Toloka carries an attempt out once at most, the same items are sent again under it, however often, until
+a clear answer tells what became of it. Every other attempt may be carried out each time it is sent: what
+it has done must be looked for (`daemon.flows.resolving`).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from random import Random
+
+import structlog
+
+from daemon.flows.holding import Backoff
+from daemon.flows.outbox import Place
+from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.scanning import scan
+from daemon.flows.waiting import pause
+from daemon.metrics import Metrics
+from daemon.model import Accepted, Batch, Divided, InDoubt, Intent, NotNow, Outcome, Rejected, TooLarge
+from daemon.ports import Kafka, TolokaClock
+
+FIRST_WAIT_SECONDS = 0.2
+LONGEST_WAIT_SECONDS = 10.0
+
+# Announces the intent's attempt once more and sends these items under it; None when stopped first.
+Again = Callable[[Batch], Awaitable[Outcome | None]]
+
+log = structlog.get_logger(__name__)
+
+
+class Resolution:
+    """Resolves the intents of one partition's way.
+
+    Args:
+        kafka: for what the ledger knows of a range.
+        clock: Toloka's.
+        place: the partition, and where it writes.
+        patience: how long the absence of what was sent is not believed.
+        looking: resolves what cannot be sent again.
+        metrics: counts what is in doubt, and how it ended.
+        rng: spreads the waits.
+    """
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        clock: TolokaClock,
+        place: Place,
+        patience: Patience,
+        looking: Resolver,
+        metrics: Metrics,
+        rng: Random,
+    ) -> None:
+        self._kafka = kafka
+        self._clock = clock
+        self._place = place
+        self._patience = patience
+        self._looking = looking
+        self._metrics = metrics
+        self._rng = rng
+
+    async def resolve(self, batch: Batch, intent: Intent, again: Again, until: asyncio.Event) -> Batch | None:
+        """What of the batch is still to be sent, with the rest adopted; None when the event came first.
+
+        Raises:
+            Transient: Kafka failed; the intent stands, and a take-over finds it again.
+        """
+        self._metrics.intents_in_doubt.inc()
+        try:
+            if intent.once:
+                resolved = await self._repeat(batch, intent, again, until)
+            else:
+                resolved = await self._looking.resolve(batch, intent, until)
+        finally:
+            self._metrics.intents_in_doubt.dec()
+        if resolved is not None:
+            self._count(batch, resolved)
+        return resolved
+
+    def _count(self, batch: Batch, resolved: Batch) -> None:
+        outcome = "partial"
+        if not resolved.items:
+            outcome = "adopted"
+        elif len(resolved.items) == len(batch.items):
+            outcome = "resubmitted"
+        self._metrics.intents_resolved.labels(outcome).inc()
+        log.info("intent_resolved", outcome=outcome, items=len(batch.items), absent=len(resolved.items))
+
+    async def unaccounted(self, batch: Batch, intent: Intent) -> Batch:
+        """Of a predecessor's batch that is to be sent again: what the ledger does not have already.
+
+        An attempt before the one that stands may have created a part: it went to the ledger with the intent.
+        """
+        if not intent.once:
+            return batch
+        place, offsets = self._place, range(batch.first, batch.end)
+        taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ())
+        return batch.accounted(
+            {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
+        )
+
+    async def _repeat(self, batch: Batch, intent: Intent, again: Again, until: asyncio.Event) -> Batch | None:
+        """Send until the answer is clear; None when the event came first."""
+        backoff = Backoff(self._rng, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
+        while batch.items:
+            if until.is_set() or (outcome := await again(batch)) is None:
+                return None
+            if isinstance(outcome, InDoubt) and outcome.listing:
+                return await self._looking.resolve(batch, intent, until)
+            if (told := self._told(outcome, batch, intent)) is not None:
+                return told
+            await pause(backoff.seconds(), until)
+        return batch
+
+    def _told(self, outcome: Outcome, batch: Batch, intent: Intent) -> Batch | None:
+        """What an answer tells of the attempt; None where it tells only of the last request.
+
+        A no to this request says nothing of one before it, until that one has landed or died.
+        """
+        believable = self._clock.now() >= intent.at + self._patience.quarantine
+        match outcome:
+            case Accepted(ids):
+                return batch.adopting(dict(enumerate(ids)))
+            case Divided(ids, culprits):
+                return batch.divided(ids, culprits)
+            case Rejected(culprits, over=over) if over or believable:
+                return batch.without(culprits)
+            case NotNow(over=over) if over:
+                return batch
+            case TooLarge() if believable:
+                return batch
+        return None

@@ -9,6 +9,8 @@ import re
 import sys
 import time
 
+from tests.matrix import counts
+
 GROUPS = {
     "units, properties, contracts, simulation": (
         "tests/unit",
@@ -16,7 +18,7 @@ GROUPS = {
         "tests/contract",
         "tests/simulation",
     ),
-    "on a real Kafka": ("tests/integration", "tests/system", "tests/demo", "tests/checker"),
+    "on a real Kafka": ("tests/integration", "tests/system", "tests/demo", "tests/checker", "tests/matrix"),
 }
 COUNTED = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 
@@ -26,6 +28,7 @@ async def run(name: str, folders: tuple[str, ...]) -> tuple[int, str]:
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider"),
+        f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",
         *folders,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -38,14 +41,15 @@ async def run(name: str, folders: tuple[str, ...]) -> tuple[int, str]:
 
 async def main() -> int:
     """Run all groups; 0 where all of them passed."""
+    counts.forget()
     ended = await asyncio.gather(*(run(name, folders) for name, folders in GROUPS.items()))
-    counts = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
+    total = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
     for _, text in ended:
         closing = [line for line in text.splitlines() if line.startswith("=") and COUNTED.search(line)]
         for number, what in COUNTED.findall(closing[-1] if closing else "1 error"):
-            counts[what.removesuffix("s")] += int(number)
-    failed = counts["failed"] + counts["error"]
-    print(f"{counts['passed']} passed, {failed} failed, {counts['skipped']} skipped", flush=True)
+            total[what.removesuffix("s")] += int(number)
+    failed = total["failed"] + total["error"]
+    print(f"{total['passed']} passed, {failed} failed, {total['skipped']} skipped", flush=True)
     return max(code for code, _ in ended)
 
 

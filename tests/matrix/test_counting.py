@@ -1,0 +1,52 @@
+"""Which rows of the fault matrix fired is counted, not claimed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.matrix import counts
+
+CONFTEST = """
+from pathlib import Path
+from tests.conftest import *
+counts.FOLDER = Path(__file__).parent / "faults"
+"""
+SAMPLE = """
+import pytest
+
+@pytest.mark.fault(37, 41)
+def test_passes():
+    pass
+
+@pytest.mark.fault(37)
+@pytest.mark.parametrize("passes", [True, False])
+def test_passes_once(passes):
+    assert passes
+"""
+
+
+def run(folder: Path, source: str) -> int:
+    """Run a file of tests with this plugin alone; returns the exit code."""
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_sample.py").write_text(source)
+    options = ("--rootdir", str(folder), "-c", "/dev/null", "-p", "no:cacheprovider", "-p", "no:asyncio")
+    command = [sys.executable, "-m", "pytest", *options, "--faults-as=sample", str(folder)]
+    return subprocess.run(command, check=False, capture_output=True).returncode
+
+
+def test_only_tests_that_passed_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row counts once for each test that carries it and has passed."""
+    monkeypatch.setattr(counts, "FOLDER", tmp_path / "faults")
+    assert run(tmp_path, SAMPLE) == pytest.ExitCode.TESTS_FAILED
+    assert json.loads((tmp_path / "faults/sample.json").read_text()) == {"37": 2, "41": 1}
+    assert counts.read() == {"sample": {37: 2, 41: 1}}
+
+
+def test_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A test cannot claim a row that the matrix does not have."""
+    assert run(tmp_path, SAMPLE.replace("41", "67")) == pytest.ExitCode.USAGE_ERROR
+    with pytest.raises(LookupError, match="67"):
+        counts.write("sample", {67: 1})

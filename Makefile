@@ -31,6 +31,10 @@ test: setup $(KIT)/.ready ## Every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
+test-system: setup ## The image and docker-compose.yml in a container engine, the status page in a browser
+	.ci/system-needs
+	$(BIN)/python -m pytest -p no:cacheprovider tests/containers
+
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract
 
@@ -47,4 +51,7 @@ format: setup ## Let ruff tidy the code
 reference: setup ## Write config/reference.env anew from the settings
 	$(BIN)/python -m daemon.settings > config/reference.env
 
-.PHONY: help setup demo test conformance check format reference
+events: setup ## Write config/events.md anew from the code
+	$(BIN)/python -m tests.deploy.events > config/events.md
+
+.PHONY: help setup demo test test-system conformance check format reference events

@@ -106,6 +106,14 @@ class Kafka(Protocol):
         """The high watermark of each partition: behind open transactions, too."""
         ...
 
+    async def stable_offsets(self, topic: str) -> Mapping[int, int]:
+        """Where readers of each partition stop: at its oldest open transaction, else at its end."""
+        ...
+
+    async def offsets_at(self, topic: str, time_ms: int) -> Mapping[int, int]:
+        """The first offset of each partition that is not older than a time; its end where all are older."""
+        ...
+
 
 class Membership(Protocol):
     """A place in a consumer group that shares out one topic's partitions."""

@@ -17,6 +17,7 @@ GROUPS = {
         "tests/property",
         "tests/contract",
         "tests/simulation",
+        "tests/deploy",
     ),
     "on a real Kafka": ("tests/integration", "tests/system", "tests/demo", "tests/checker", "tests/matrix"),
 }

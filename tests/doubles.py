@@ -255,6 +255,19 @@ class MemoryKafka:
         """See `daemon.ports.Kafka.end_offsets`."""
         return {p: len(log) for p, log in enumerate(self.logs[topic])}
 
+    async def stable_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.stable_offsets`."""
+        return {p: self.stable.get((topic, p), len(log)) for p, log in enumerate(self.logs[topic])}
+
+    async def offsets_at(self, topic: str, time_ms: int) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.offsets_at`."""
+
+        def first(log: Sequence["FakeRecord | None"]) -> int:
+            fresh = (offset for offset, record in enumerate(log) if record and record.timestamp >= time_ms)
+            return next(fresh, len(log))
+
+        return {p: first(log) for p, log in enumerate(self.logs[topic])}
+
 
 class MemoryReader:
     """See `daemon.ports.Reader`."""

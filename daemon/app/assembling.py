@@ -43,6 +43,7 @@ class World:
         attempts_once: Toloka carries an attempt out once at most, however often it is sent.
         partitions: how many partitions each topic has.
         max_result_bytes: what the output topic takes.
+        input_retention_seconds: how long the input topic keeps a record; None for ever or unknown.
     """
 
     kafka: Kafka
@@ -55,6 +56,7 @@ class World:
     attempts_once: bool
     partitions: dict[str, int]
     max_result_bytes: int
+    input_retention_seconds: float | None
     clock: Clock
     toloka_clock: TolokaClock
     metrics: Metrics
@@ -83,6 +85,8 @@ def assemble(settings: Settings, world: World) -> Flows:
     ours = _Ours(settings, world)
     submit = _submitting(settings, world, ours) if settings.submit.enabled else None
     collect = _collecting(settings, world, ours) if settings.collect.enabled else None
+    for name, flow in (("submit", submit), ("collect", collect)):
+        world.metrics.flow_enabled.labels(name).set(0 if flow is None else 1)
     return Flows(submit, collect)
 
 

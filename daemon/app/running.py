@@ -4,20 +4,21 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from typing import Any
 
 import structlog
 
 from daemon import __version__
-from daemon.app.assembling import Flows, assemble
+from daemon.app.assembling import assemble
 from daemon.app.status import Status
+from daemon.app.watching import watches
 from daemon.app.world import open_world
 from daemon.edges.http_server import HttpServer
 from daemon.edges.loop_watch import LoopWatch
 from daemon.errors import StartError
 from daemon.flows.holding import Holds
-from daemon.flows.lagging import Lag
 from daemon.flows.waiting import unless
 from daemon.logs import configure
 from daemon.metrics import Metrics
@@ -27,6 +28,8 @@ INTERNAL = 70
 # What a shell would show for a process that the signal has ended.
 SIGNALS: Mapping[signal.Signals, int] = {signal.SIGTERM: 143, signal.SIGINT: 130}
 CANCEL_SECONDS = 2.0
+
+Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 log = structlog.get_logger(__name__)
 
@@ -77,9 +80,10 @@ async def _run(settings: Settings, mask: Callable[[str], None]) -> int:
         world = await unless(stopping, open_world(settings, metrics, holds, stack, mask))
         if world is not None:
             flows = assemble(settings, world)
-            lag = Lag(world.kafka, settings.kafka.group_id, settings.kafka.input_topic, flows.ours, metrics)
+            lag, delays = watches(settings.kafka, world, flows)
             status.begin(flows, lag)
-            await _until_ended(flows, lag, stopping, settings.shutdown_seconds)
+            runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
+            await _until_ended([*runs, lag.run, delays.run], stopping, settings.shutdown_seconds)
     log.info("stopped")
     return 0
 
@@ -97,9 +101,9 @@ def _listen(stopping: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, asked, number)
 
 
-async def _until_ended(flows: Flows, lag: Lag, stopping: asyncio.Event, drain_seconds: float) -> None:
-    """Run the flows; once the event is set, let them come to their ends for so long, and no longer."""
-    running = asyncio.ensure_future(_together(flows, lag, stopping))
+async def _until_ended(runs: Sequence[Run], stopping: asyncio.Event, drain_seconds: float) -> None:
+    """Run all of it; once the event is set, let them come to their ends for so long, and no longer."""
+    running = asyncio.ensure_future(_together(runs, stopping))
     ending = asyncio.ensure_future(stopping.wait())
     await asyncio.wait([running, ending], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait([running], timeout=0 if running.done() else drain_seconds)
@@ -113,9 +117,7 @@ async def _until_ended(flows: Flows, lag: Lag, stopping: asyncio.Event, drain_se
     return None
 
 
-async def _together(flows: Flows, lag: Lag, stopping: asyncio.Event) -> None:
+async def _together(runs: Sequence[Run], stopping: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as tasks:
-        for flow in (flows.submit, flows.collect):
-            if flow is not None:
-                tasks.create_task(flow.run(stopping))
-        tasks.create_task(lag.run(stopping))
+        for run in runs:
+            tasks.create_task(run(stopping))

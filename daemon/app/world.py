@@ -98,6 +98,7 @@ async def open_world(
         attempts_once=False,
         partitions={name: topic.partitions for name, topic in topics.items()},
         max_result_bytes=topics[settings.kafka.output_topic].max_message_bytes,
+        input_retention_seconds=topics[settings.kafka.input_topic].retention_seconds,
         clock=toloka.clock,
         toloka_clock=toloka.toloka_clock,
         metrics=metrics,

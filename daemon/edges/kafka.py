@@ -1,7 +1,7 @@
 """The cluster: readers of partitions, offsets of groups, ends of logs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Self
 
@@ -42,6 +42,10 @@ class KafkaCluster:
         self._probe = AIOKafkaConsumer(
             **connection, isolation_level="read_uncommitted", enable_auto_commit=False
         )
+        # The same for those who wait for transactions to end.
+        self._patient_probe = AIOKafkaConsumer(
+            **connection, isolation_level="read_committed", enable_auto_commit=False
+        )
         self._admin = AIOKafkaAdminClient(**connection)
         self.topics = Topics(self._admin)
 
@@ -56,6 +60,7 @@ class KafkaCluster:
             with kafka_client.translated(f"connecting to Kafka at {where}"):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await self._probe.start()
+                    await self._patient_probe.start()
                     await self._admin.start()
         except Transient:
             await self.__aexit__()
@@ -64,6 +69,7 @@ class KafkaCluster:
 
     async def __aexit__(self, *_: object) -> None:
         await kafka_client.stop(self._probe)
+        await kafka_client.stop(self._patient_probe)
         await kafka_client.stop(_Admin(self._admin))
 
     def reader(
@@ -102,17 +108,36 @@ class KafkaCluster:
 
     async def start_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""
-        return await self._offsets(topic, "beginning_offsets")
+        return await self._offsets(topic, "beginning offsets", self._probe.beginning_offsets)
 
     async def end_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.end_offsets`."""
-        return await self._offsets(topic, "end_offsets")
+        return await self._offsets(topic, "end offsets", self._probe.end_offsets)
 
-    async def _offsets(self, topic: str, question: str) -> Mapping[int, int]:
-        with kafka_client.translated(f"asking for the {question.replace('_', ' ')} of {topic}"):
+    async def stable_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.stable_offsets`."""
+        return await self._offsets(topic, "stable offsets", self._patient_probe.end_offsets)
+
+    async def offsets_at(self, topic: str, time_ms: int) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.offsets_at`."""
+        ends = await self.end_offsets(topic)
+
+        async def ask(places: list[TopicPartition]) -> Mapping[TopicPartition, int]:
+            found = await self._probe.offsets_for_times(dict.fromkeys(places, time_ms))
+            return {place: found[place].offset for place in places if found.get(place) is not None}
+
+        return {**ends, **await self._offsets(topic, "offsets by time", ask)}
+
+    async def _offsets(
+        self,
+        topic: str,
+        what: str,
+        ask: Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]],
+    ) -> Mapping[int, int]:
+        with kafka_client.translated(f"asking for the {what} of {topic}"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 places = [TopicPartition(topic, p) for p in sorted(await self._partitions(topic))]
-                answer = await getattr(self._probe, question)(places)
+                answer = await ask(places)
         return {place.partition: offset for place, offset in answer.items()}
 
     async def _partitions(self, topic: str) -> set[int]:

@@ -32,6 +32,12 @@ class Topic:
         """The largest batch of records that it takes; Kafka's default where it is not shown."""
         return int(self.configs.get("max.message.bytes", DEFAULT_MESSAGE_BYTES))
 
+    @property
+    def retention_seconds(self) -> float | None:
+        """How long it keeps a record; None for ever, or where that is not shown."""
+        kept_ms = int(self.configs.get("retention.ms", -1))
+        return None if kept_ms < 0 else kept_ms / 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

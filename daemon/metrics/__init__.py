@@ -29,6 +29,7 @@ from daemon.metrics.labels import (
     RESOLUTIONS,
     RESULT_STATUSES,
     TRANSACTION_KINDS,
+    WATCHED_TOPICS,
     bounded,
 )
 
@@ -94,8 +95,17 @@ class Metrics:
     intents_resolved: Counter = counter(
         "tolokad_intents_resolved_total", "Batches in doubt, by how the doubt ended.", outcome=RESOLUTIONS
     )
+    oldest_intent_seconds: Gauge = gauge(
+        "tolokad_oldest_intent_seconds",
+        "How long ago the oldest unsettled batch of an owned partition was first announced; 0 for none.",
+    )
     input_lag_records: Gauge = gauge(
         "tolokad_input_lag_records", "Records of an assigned partition that are not settled.", partition=()
+    )
+    input_expiring_records: Gauge = gauge(
+        "tolokad_input_expiring_records",
+        "Of these, those older than three quarters of the input topic's retention: about to be lost.",
+        partition=(),
     )
     assigned_partitions: Gauge = gauge(
         "tolokad_assigned_partitions", "Input partitions that this replica owns."
@@ -120,6 +130,9 @@ class Metrics:
     )
 
     # --- both flows
+    flow_enabled: Gauge = gauge(
+        "tolokad_flow_enabled", "1 where the settings let this replica take part in a flow.", flow=FLOWS
+    )
     held: Gauge = gauge("tolokad_held", "What waits on purpose, by reason.", flow=FLOWS, reason=HOLD_REASONS)
     last_success_timestamp_seconds: Gauge = gauge(
         "tolokad_last_success_timestamp_seconds",
@@ -136,6 +149,12 @@ class Metrics:
         "tolokad_transaction_failures_total",
         "Kafka transactions that failed or whose end is unknown.",
         kind=TRANSACTION_KINDS,
+    )
+
+    held_up_seconds: Gauge = gauge(
+        "tolokad_held_up_seconds",
+        "How long an open transaction, whosever it is, has kept readers of a topic from its end.",
+        topic=WATCHED_TOPICS,
     )
 
     # --- collecting

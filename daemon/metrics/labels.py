@@ -6,6 +6,7 @@ from typing import Final, Literal, get_args
 Flow = Literal["submit", "collect"]
 TransactionKind = Literal["intent", "settle", "results"]
 Resolution = Literal["adopted", "resubmitted", "partial", "held"]
+WatchedTopic = Literal["input", "ledger", "output"]
 FoundBy = Literal["overlap", "sweep"]
 HoldReason = Literal[
     "budget",
@@ -66,6 +67,7 @@ TRANSACTION_KINDS: Final[tuple[str, ...]] = get_args(TransactionKind)
 RESOLUTIONS: Final[tuple[str, ...]] = get_args(Resolution)
 FOUND_BY: Final[tuple[str, ...]] = get_args(FoundBy)
 HOLD_REASONS: Final[tuple[str, ...]] = get_args(HoldReason)
+WATCHED_TOPICS: Final[tuple[str, ...]] = get_args(WatchedTopic)
 OPERATIONS: Final[tuple[str, ...]] = get_args(Operation)
 REQUEST_OUTCOMES: Final[tuple[str, ...]] = get_args(RequestOutcome)
 

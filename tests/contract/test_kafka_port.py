@@ -195,6 +195,40 @@ def test_end_offsets_lie_behind_open_transactions(run: Run) -> None:
     run(check)
 
 
+def test_stable_offsets_stop_at_open_transactions(run: Run) -> None:
+    """They tell readers held up from readers that are done; once the transaction has ended, all is stable."""
+
+    async def check(bench: Bench) -> None:
+        topic, name = await bench.topic(), bench.group()
+        await bench.produce(topic, 0, b"before")
+        await bench.leave_open(name, [append(topic, b"open")])
+        await bench.produce(topic, 0, b"behind")
+        assert (await bench.kafka.stable_offsets(topic))[0] == 1
+        async with bench.kafka.writer(name):
+            end = (await bench.kafka.end_offsets(topic))[0]
+            assert (await bench.kafka.stable_offsets(topic))[0] == end == 4
+
+    run(check)
+
+
+def test_offsets_at_a_time(run: Run) -> None:
+    """The first record that is not older than the time; the end where all are, and in an empty log."""
+
+    async def check(bench: Bench) -> None:
+        topic = await bench.topic(2)
+        stamps = [1_700_000_000_000 + second * 1000 for second in range(3)]
+        appends = [Append(topic, 0, None, b"%d" % stamp, (), stamp) for stamp in stamps]
+        async with bench.kafka.writer(bench.group()) as writer:
+            await writer.transact(Transaction("settle", appends))
+        found = [await bench.kafka.offsets_at(topic, stamps[1] + ms) for ms in (-1000, 0, 1)]
+        assert found == [{0: 0, 1: 0}, {0: 1, 1: 0}, {0: 2, 1: 0}]
+        # The transaction's marker is younger than its records; it is none itself.
+        behind = await bench.kafka.offsets_at(topic, stamps[2] + 1)
+        assert 3 <= behind[0] <= (await bench.kafka.end_offsets(topic))[0]
+
+    run(check)
+
+
 def test_positions_pass_what_is_not_for_readers(run: Run) -> None:
     """A log may end with markers and aborted records: a reader's position reaches its end nevertheless."""
 

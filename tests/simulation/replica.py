@@ -140,6 +140,7 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
             attempts_once=False,
             partitions=dict(scenario.partitions),
             max_result_bytes=1 << 20,
+            input_retention_seconds=None,
             clock=life.clock,
             toloka_clock=toloka_clock,
             metrics=metrics,

@@ -56,6 +56,8 @@ MOVED: Final[tuple[tuple[str, dict[str, str]], ...]] = (
     ("tolokad_transaction_seconds_count", {"kind": "settle"}),
     ("tolokad_transaction_seconds_count", {"kind": "results"}),
     ("tolokad_collector_active", {}),
+    ("tolokad_flow_enabled", {"flow": "submit"}),
+    ("tolokad_flow_enabled", {"flow": "collect"}),
 )
 
 

@@ -25,7 +25,7 @@ from daemon.metrics import (
     catalogue,
 )
 
-# Section 8 of the design: name, type, labels.
+# Section 8 of the design, and what alerts need beside it: name, type, labels.
 DESIGNED = {
     ("tolokad_build_info", "gauge", ("version", "python", "aiokafka", "httpx")),
     ("tolokad_items_consumed_total", "counter", ()),
@@ -58,6 +58,10 @@ DESIGNED = {
     ("tolokad_transaction_failures_total", "counter", ("kind",)),
     ("tolokad_collector_active", "gauge", ()),
     ("tolokad_event_loop_lag_seconds", "gauge", ()),
+    ("tolokad_oldest_intent_seconds", "gauge", ()),
+    ("tolokad_input_expiring_records", "gauge", ("partition",)),
+    ("tolokad_held_up_seconds", "gauge", ("topic",)),
+    ("tolokad_flow_enabled", "gauge", ("flow",)),
 }
 
 
@@ -111,6 +115,8 @@ def test_every_metric_is_scraped_with_its_type_and_help() -> None:
         ("tolokad_stalled_items", (("NEW", "PROCESSING", "NO_MONEY", "STOPPED", "OTHER"),)),
         ("tolokad_last_success_timestamp_seconds", (("submit", "collect"),)),
         ("tolokad_throttled_seconds_total", (("submit", "collect"),)),
+        ("tolokad_flow_enabled", (("submit", "collect"),)),
+        ("tolokad_held_up_seconds", (("input", "ledger", "output"),)),
     ],
 )
 def test_labelled_series_exist_at_zero(name: str, labels: tuple[tuple[str, ...], ...]) -> None:

@@ -107,6 +107,14 @@ class SimKafka:
         """See `daemon.ports.Kafka.end_offsets`."""
         return await self._offsets(topic, lambda log: log.high_watermark)
 
+    async def stable_offsets(self, topic: str) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.stable_offsets`."""
+        return await self._offsets(topic, lambda log: log.last_stable)
+
+    async def offsets_at(self, topic: str, time_ms: int) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.offsets_at`."""
+        return await self._offsets(topic, lambda log: log.first_since(time_ms))
+
     async def _offsets(self, topic: str, ask: Callable[[PartitionLog], int]) -> Mapping[int, int]:
         logs = self._cluster.topics[topic]
         with translated(f"asking for offsets of {topic}"):

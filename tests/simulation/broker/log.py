@@ -61,6 +61,11 @@ class PartitionLog:
         """The first offset that read_committed readers must not pass."""
         return min(self._open.values(), default=self.high_watermark)
 
+    def first_since(self, time_ms: int) -> int:
+        """The first offset whose record is not older; the end where there is none."""
+        fresh = (e.offset for e in self._entries if e.record is not None and e.record.timestamp >= time_ms)
+        return next(fresh, self.high_watermark)
+
     def append(self, item: Append, now_ms: int, producer: str | None = None) -> int:
         """Write a record; without a producer it is committed at once. Returns its offset."""
         stamp = now_ms if item.timestamp_ms is None else item.timestamp_ms

@@ -45,16 +45,24 @@ class Call:
         Raises:
             ApiError: 415 if the body is said to be anything but JSON, 400 if it is not a JSON object.
         """
+        body = self.json_value()
+        if not isinstance(body, dict):
+            raise ApiError(400, message="Request body is not a JSON object")
+        return body
+
+    def json_value(self) -> Any:
+        """Return the body, which must be JSON.
+
+        Raises:
+            ApiError: 415 if the body is said to be anything but JSON, 400 if it is not.
+        """
         content_type = (self.request.header("content-type") or "").partition(";")[0].strip().lower()
         if self.request.body and content_type != JSON_TYPE:
             raise ApiError(415)
         try:
-            body = msgspec.json.decode(self.request.body)
+            return msgspec.json.decode(self.request.body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             raise ApiError(400, message="Request body is not valid JSON") from error
-        if not isinstance(body, dict):
-            raise ApiError(400, message="Request body is not a JSON object")
-        return body
 
 
 def member(body: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

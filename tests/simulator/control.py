@@ -17,6 +17,8 @@ from tests.simulator.errors import ApiError, missing
 from tests.simulator.faults import Fault
 from tests.simulator.items import STATUSES, TERMINAL, Item, record_json
 from tests.simulator.messages import Request, Response, json_response
+from tests.simulator.pools import POOL_STATUSES
+from tests.simulator.tasks import task_record
 from tests.simulator.times import SECOND_US
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ class Control:
                 Route("POST", "finish", "finish", self._post_finish),
                 Route("POST", "items/{item}", "item", self._post_item),
                 Route("PUT", "projects/{project}", "project", self._put_project),
+                Route("GET", "tasks", "tasks", self._get_tasks),
+                Route("POST", "tasks/{task}", "task", self._post_task),
+                Route("PUT", "pools/{pool}", "pool", self._put_pool),
             ],
         )
 
@@ -59,7 +64,8 @@ class Control:
         Returns:
             `now` (Toloka's clock, unix seconds), `created` (items ever), `items` by status,
             `requests` by operation and HTTP status ("cut" and "hang" where there was no whole answer),
-            `faults` fired by kind.
+            `faults` fired by kind; `tasks` ever, `assignments` by status, and the requests that named an
+            operation which was there already, `repeated_operations`.
         """
         self._toloka.advance()
         return {
@@ -68,6 +74,11 @@ class Control:
             "items": Counter(item.status for item in self._state.record if not item.deleted),
             "requests": self._toloka.requests,
             "faults": self._toloka.faults.fired,
+            "tasks": len(self._state.tasks),
+            "assignments": Counter(
+                each.status for pool in self._state.world.pools.values() for each in pool.assignments.values()
+            ),
+            "repeated_operations": self._state.repeated_operations,
         }
 
     def record(self) -> list[dict[str, Any]]:
@@ -139,6 +150,48 @@ class Control:
                 if item.status == "NEW" and not item.batch_id:
                     self._toloka.lifecycle.begin(item, self._state.now_us)
 
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return every task ever created, in order of creation."""
+        self._toloka.advance()
+        return [task_record(task, self._state.knobs) for task in self._state.tasks]
+
+    def work(self, task_ids: Iterable[str], status: str = "SUBMITTED") -> str:
+        """Have one worker do these tasks of one pool now, in one assignment; returns its id."""
+        self._toloka.advance()
+        wanted = set(task_ids)
+        for pool in self._state.world.pools.values():
+            if found := [task for task in pool.tasks.values() if task.id in wanted]:
+                return self._toloka.workers.submit(pool, found, status).id
+        raise missing("Task", ", ".join(wanted))
+
+    def decide(self, assignment_id: str, status: str) -> None:
+        """Accept or reject an assignment now."""
+        self._toloka.advance()
+        for pool in self._state.world.pools.values():
+            if (found := pool.assignments.get(assignment_id)) is not None:
+                self._toloka.workers.decide(found, status)
+
+    def delete_task(self, task_id: str) -> None:
+        """Make the task unknown to every request; the record keeps it."""
+        self._toloka.advance()
+        for pool in self._state.world.pools.values():
+            if (task := pool.tasks.get(task_id)) is not None:
+                task.deleted = True
+
+    def set_pool(self, pool_id: str, status: str, reason: str = "MANUAL") -> None:
+        """Change a pool's status.
+
+        Raises:
+            ApiError: 404 for an unknown pool, 400 for an unknown status.
+        """
+        self._toloka.advance()
+        pool = self._state.world.pools.get(pool_id)
+        if pool is None:
+            raise missing("Pool", pool_id)
+        if status not in POOL_STATUSES:
+            raise ApiError(400, message="no such status")
+        self._toloka.tasks_api.set_status(pool, status, reason)
+
     def handle(self, request: Request) -> Response:
         """Answer a request under /_simulator/; no credential is asked for, and no fault strikes."""
         self._toloka.advance()
@@ -178,6 +231,22 @@ class Control:
     def _post_item(self, call: Call) -> Response:
         body = call.json_object()
         self.act(call.path["item"], body.get("action", ""), body.get("status", ""))
+        return json_response({})
+
+    def _get_tasks(self, _call: Call) -> Response:
+        lines = msgspec.json.Encoder().encode_lines(self.tasks())
+        return Response(200, {"Content-Type": "application/x-ndjson"}, lines)
+
+    def _post_task(self, call: Call) -> Response:
+        body = call.json_object()
+        if body.get("action") == "delete":
+            self.delete_task(call.path["task"])
+            return json_response({})
+        return json_response({"assignment": self.work([call.path["task"]], body.get("status", "SUBMITTED"))})
+
+    def _put_pool(self, call: Call) -> Response:
+        body = call.json_object()
+        self.set_pool(call.path["pool"], body.get("status", ""), body.get("reason", "MANUAL"))
         return json_response({})
 
     def _put_project(self, call: Call) -> Response:

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tests.simulator.app_api import AppApi
+from tests.simulator.assignments import Workers
 from tests.simulator.calls import Call, Router, query_of
 from tests.simulator.errors import ApiError
 from tests.simulator.faults import Fault, Faults
@@ -29,6 +30,7 @@ from tests.simulator.limits import Limits
 from tests.simulator.messages import JSON_TYPE, Disruption, Request, Response, empty_response, json_response
 from tests.simulator.spoiling import spoiled
 from tests.simulator.state import State
+from tests.simulator.tasks_api import TasksApi
 from tests.simulator.times import http_date, microseconds
 from tests.simulator.world import SHARED_ACCOUNT, default_world
 
@@ -80,7 +82,10 @@ class Toloka:
         self.faults = Faults(rng)
         self.requests: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._limits = Limits()
-        self._routers: list[Router] = [AppApi(self.state, self.lifecycle, self._limits).router()]
+        self.workers = Workers(self.state)
+        self.tasks_api = TasksApi(self.state, self.workers, self._limits)
+        app_api = AppApi(self.state, self.lifecycle, self._limits)
+        self._routers: list[Router] = [app_api.router(), self.tasks_api.router()]
 
     @property
     def knobs(self) -> Knobs:
@@ -207,5 +212,5 @@ def _outcome(disruption: Disruption) -> str:
 
 
 def _without_cursor(request: Request) -> Request:
-    kept = [part for part in request.query.split("&") if not part.startswith("after_id=")]
+    kept = [part for part in request.query.split("&") if not part.startswith(("after_id=", "id_gt="))]
     return replace(request, query="&".join(kept))

@@ -33,7 +33,27 @@ class Knobs:
     retry_after_seconds: Annotated[int | None, "Retry-After of these 429s"] = None
     throttle_interval: Annotated[Interval, "payload.interval of these 429s"] = ""
     items_per_minute: Annotated[int | None, "more is a 429 with interval MIN"] = None
+    items_per_hour: Annotated[int | None, "more tasks is a 429 with interval HOUR"] = None
     items_per_day: Annotated[int | None, "more is a 429 with interval DAY"] = None
+
+    tasks_max_items: Annotated[int, "more tasks in one synchronous request are a 413"] = 5000
+    tasks_max_bytes: Annotated[int, "more input_values in one request are a 413"] = 1_048_576
+    operation_seconds_min: Annotated[float, "shortest time an operation takes"] = 0.0
+    operation_seconds_max: Annotated[float, "longest time an operation takes"] = 0.05
+    operation_repeat_status: Annotated[Literal[409, 400], "status of OPERATION_ALREADY_EXISTS"] = 409
+    sync_errors: Annotated[Literal["nested", "dotted"], "how a 400 names tasks and fields"] = "nested"
+    log_errors: Annotated[Literal["flat", "nested"], "where an operation's log has a task's errors"] = "flat"
+    log_order: Annotated[Literal["item", "shuffled"], "order of the steps in an operation's log"] = "item"
+    log_kept_seconds: Annotated[float | None, "an operation's log is archived after this; none for never"] = (
+        None
+    )
+    suite_tasks: Annotated[int, "tasks in an assignment, at most"] = 1
+    accept_seconds: Annotated[
+        float | None, "submitted assignments are accepted after this; 0 for at once, none for never"
+    ] = None
+    rejected_share: Annotated[Share, "assignments that are rejected instead"] = 0.0
+    skipped_share: Annotated[Share, "assignments that are skipped, for somebody else to do"] = 0.0
+    expired_share: Annotated[Share, "assignments that expire, for somebody else to do"] = 0.0
 
     bulk_max_items: Annotated[int, "more items in one request are a 413"] = 10_000
     bulk_status: Annotated[Literal[200, 201], "status of a bulk that succeeded"] = 200

@@ -7,7 +7,8 @@ from collections import defaultdict, deque
 from tests.simulator.times import SECOND_US
 
 MINUTE_US = 60 * SECOND_US
-DAY_US = 24 * 60 * MINUTE_US
+HOUR_US = 60 * MINUTE_US
+DAY_US = 24 * HOUR_US
 
 
 class Window:
@@ -36,6 +37,7 @@ class Limits:
     def __init__(self) -> None:
         self._requests: defaultdict[str, Window] = defaultdict(lambda: Window(SECOND_US))
         self._minute = Window(MINUTE_US)
+        self._hour = Window(HOUR_US)
         self._day = Window(DAY_US)
 
     def request_fits(self, client: str, limit: int | None, now_us: int) -> bool:
@@ -46,12 +48,22 @@ class Limits:
             window.add(1, now_us)
         return fits
 
-    def exhausted_quota(self, items: int, per_minute: int | None, per_day: int | None, now_us: int) -> str:
-        """Count these items, or return the interval, MIN or DAY, whose quota they exceed."""
+    def exhausted_quota(
+        self,
+        items: int,
+        per_minute: int | None,
+        per_day: int | None,
+        now_us: int,
+        per_hour: int | None = None,
+    ) -> str:
+        """Count these items, or return the interval, MIN, HOUR or DAY, whose quota they exceed."""
         if not self._minute.fits(items, per_minute, now_us):
             return "MIN"
+        if not self._hour.fits(items, per_hour, now_us):
+            return "HOUR"
         if not self._day.fits(items, per_day, now_us):
             return "DAY"
         self._minute.add(items, now_us)
+        self._hour.add(items, now_us)
         self._day.add(items, now_us)
         return ""

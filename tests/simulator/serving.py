@@ -20,6 +20,7 @@ from tests.simulator.control import Control
 from tests.simulator.core import Toloka
 from tests.simulator.items import record_json
 from tests.simulator.shell import Shell, Sleep
+from tests.simulator.tasks import task_record
 
 if TYPE_CHECKING:
     import ssl
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tests.simulator.faults import Faults
     from tests.simulator.items import Item
     from tests.simulator.knobs import Knobs
+    from tests.simulator.tasks import Task
     from tests.simulator.world import World
 
 REPOSITORY = Path(__file__).parents[2]
@@ -155,5 +157,9 @@ def _recording(toloka: Toloka, path: Path | None) -> Iterator[None]:
         def write(items: Sequence[Item]) -> None:
             file.write(encoder.encode_lines([record_json(item, toloka.knobs) for item in items]))
 
+        def write_tasks(tasks: Sequence[Task]) -> None:
+            file.write(encoder.encode_lines([task_record(task, toloka.knobs) for task in tasks]))
+
         toloka.state.on_created = write
+        toloka.state.on_tasks = write_tasks
         yield

@@ -117,7 +117,8 @@ def _compressed_spaces(size_bytes: int) -> bytes:
 
 
 def _empty_page(_fault: Fault, response: Response, _request_id: str) -> Response:
-    return _with_value(response, {"content": [], "has_more": True})
+    name = "items" if b'"items":' in response.body else "content"
+    return _with_value(response, {name: [], "has_more": True})
 
 
 def _same_page(_fault: Fault, response: Response, _request_id: str) -> Response:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.simulator.items import Item
     from tests.simulator.knobs import Knobs
+    from tests.simulator.operations import Operation
+    from tests.simulator.tasks import Task
     from tests.simulator.world import App, World
 
 ALPHANUMERICS = string.ascii_letters + string.digits
@@ -26,6 +28,10 @@ ID_LENGTH = 20
 
 def _nobody(_items: Sequence[Item]) -> None:
     """Take no notice of new items."""
+
+
+def _no_one(_tasks: Sequence[Task]) -> None:
+    """Take no notice of new tasks."""
 
 
 @dataclass
@@ -41,6 +47,11 @@ class State:
         now_us: the time of what is being processed, microseconds since 1970.
         record: every item ever created, in order; nothing is taken out.
         creating_requests: how many requests have created items.
+        on_tasks: told of new tasks.
+        tasks: every task ever created, in order.
+        operations: by id, in order.
+        repeated_operations: how many requests named an operation that was there already.
+        assignments_made: how many assignments there have been.
     """
 
     clock: Callable[[], float]
@@ -53,6 +64,11 @@ class State:
     shelves: defaultdict[str, Shelf] = field(default_factory=lambda: defaultdict(Shelf))
     record: list[Item] = field(default_factory=list)
     creating_requests: int = 0
+    on_tasks: Callable[[Sequence[Task]], None] = _no_one
+    tasks: list[Task] = field(default_factory=list)
+    operations: dict[str, Operation] = field(default_factory=dict)
+    repeated_operations: int = 0
+    assignments_made: int = 0
 
     def advance(self) -> None:
         """Bring everything up to the present."""
@@ -67,6 +83,10 @@ class State:
     def new_id(self) -> str:
         """Return 20 random alphanumerics."""
         return "".join(self.rng.choices(ALPHANUMERICS, k=ID_LENGTH))
+
+    def pool_object_id(self, pool_id: str, at_us: int) -> str:
+        """Return the id of a new task, suite or assignment of a pool (contract, A8)."""
+        return f"{int(pool_id):010x}--{at_us // 1_000_000:08x}{self.rng.getrandbits(64):016x}"
 
     def new_request_id(self) -> str:
         """Return a random UUID."""

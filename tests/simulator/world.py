@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.simulator.pools import Pool, default_pools
+
 MODERATION_APP = "9lVb3mXeQ7RtWc52KzUn"
 IMAGE_APP = "aT6yRw0NfPq8JdLx41Gs"
 FORM_APP = "hM2kZc95VoBi7EuXtW3r"
@@ -59,6 +61,7 @@ class World:
     apps: dict[str, App]
     projects: dict[str, Project]
     aliases: dict[str, str] = field(default_factory=dict)
+    pools: dict[str, Pool] = field(default_factory=default_pools)
 
     def project(self, name: str) -> Project | None:
         """Return the project of this id or alias."""

@@ -135,6 +135,7 @@ class Intent:
         since: when the range was first attempted, by Toloka's clock.
         at: when this attempt was announced, by Toloka's clock.
         once: Toloka carries this attempt out once at most, however often it is sent.
+        first: the batch's first offset: that which the intent is committed at.
     """
 
     attempt: str
@@ -142,6 +143,7 @@ class Intent:
     since: datetime
     at: datetime
     once: bool = False
+    first: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,15 @@
 """The App API v0, as the flows see it (contract, section A)."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time, the_item
-from daemon.edges.app_listing import Listing, insist
-from daemon.edges.limits import ItemQuota, Place, RequestLimiter
+from daemon.edges.app_items import MalformedError, filter_time, page_of, the_item
+from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.edges.listing import Listing, Rows, insist
+from daemon.edges.posting import Posting
 from daemon.edges.project import items_path, probe_of
 from daemon.edges.sending import LineError, NotSent, Unclear
 from daemon.edges.transport import Line
@@ -25,17 +25,14 @@ from daemon.model import (
     NotNow,
     Outcome,
     Page,
-    Rejected,
     Sight,
-    TooLarge,
     UnknownCursor,
 )
 from daemon.ports import TolokaClock
 
 ITEM_SECONDS = 10.0
-# Longer waits for our own limits are shown as a hold, which also hears when it is time to stop.
-PATIENCE_SECONDS = 5.0
 PROBING = "asking for the project"
+ITEMS = Rows("listing items", "list", page_of, "finished")
 _NOT_FOUND = 404
 
 
@@ -66,49 +63,14 @@ class AppSubmissions:
     ) -> None:
         self._line = line
         self._path = items_path(project_id, "bulk")
-        self._requests = requests
-        self._quota = quota
         self._clock = clock
         self._force_new_original = force_new_original
-        self._fresh_seconds = fresh_seconds
-        self._listing = Listing(line, items_path(project_id), requests, "submit", clock)
-        self._place: Place | None = None
+        self._posting = Posting(line, requests, quota, clock, PROBING, fresh_seconds)
+        self._listing = Listing(line, items_path(project_id), requests, "submit", clock, ITEMS)
 
     async def ready(self, count: int) -> NotNow | None:
         """See `daemon.ports.Submissions.ready`; leaves the line with an open connection."""
-        self._give_back()
-        is_ready = False
-        try:
-            no = await self._take_places(count) or await self._warm()
-            is_ready = no is None
-        finally:
-            if not is_ready:
-                self._give_back()
-        return no
-
-    async def _take_places(self, count: int) -> NotNow | None:
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                self._place = await self._quota.take(count, "submit")
-                await self._requests.take("submit")
-        except TimeoutError:
-            return NotNow("throttled", "the limits of our own settings", self._quota.wait_seconds(count))
-        return None
-
-    async def _warm(self) -> NotNow | None:
-        try:
-            answer = await self._line.warm()
-        except LineError as error:
-            return no_answer(PROBING, error)
-        if answer is None or answer.succeeded:
-            return None
-        return refusal(PROBING, answer, self._clock.now())
-
-    def _give_back(self) -> None:
-        """The items of the last attempt, if it still has a place, were certainly not taken."""
-        if self._place is not None:
-            self._quota.give_back(self._place)
-            self._place = None
+        return await self._posting.ready(count)
 
     async def submit(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
         """See `daemon.ports.Submissions.submit`."""
@@ -116,7 +78,7 @@ class AppSubmissions:
         body = app_bulk.body_of(items, force_new_original=self._force_new_original)
         outcome: Outcome
         try:
-            answer = await self._line.post("bulk", self._path, body, deadline, self._fresh_seconds)
+            answer = await self._posting.post("bulk", self._path, body, deadline)
         except NotSent as error:
             outcome = no_answer(app_bulk.ASKED, error)
         except Unclear as error:
@@ -125,9 +87,7 @@ class AppSubmissions:
             outcome = app_bulk.outcome(answer, len(items), self._clock.now())
             if answer.succeeded and isinstance(outcome, InDoubt):
                 self._line.unreadable("bulk")
-        if isinstance(outcome, Rejected | TooLarge | NotNow):
-            self._give_back()
-        self._place = None
+        self._posting.came_to(outcome)
         return outcome
 
     async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
@@ -155,7 +115,7 @@ class AppResults:
         self._probe = probe_of(project_id)
         self._requests = requests
         self._clock = clock
-        self._listing = Listing(line, items_path(project_id), requests, "collect", clock)
+        self._listing = Listing(line, items_path(project_id), requests, "collect", clock, ITEMS)
 
     async def tail(self, cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
         """See `daemon.ports.Results.tail`.

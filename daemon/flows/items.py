@@ -1,13 +1,27 @@
 """Pure: an input record's value becomes the item that is sent, byte for byte where possible."""
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from daemon.content import ContentError, content_hash, parse
-from daemon.flows.spec import InputSpec
 from daemon.model import Flaw, Item, Record
+
+
+class Spec(Protocol):
+    """Says what is wrong with an item."""
+
+    @property
+    def takes_id(self) -> bool:
+        """Whether an item without an `id` may be given one."""
+        ...
+
+    def flaw(self, item: Mapping[str, Any], /) -> Flaw | None:
+        """The first thing that is wrong with an item; None where nothing is."""
+        ...
+
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _OPENING = re.compile(rb"\s*\{\s*")
@@ -24,14 +38,14 @@ class ItemReader:
     """
 
     def __init__(
-        self, spec: InputSpec, pointer: str | None, max_bytes: int, max_overhead_bytes: int = 800_000
+        self, spec: Spec, pointer: str | None, max_bytes: int, max_overhead_bytes: int = 800_000
     ) -> None:
         self._spec = spec
         self._path = None if pointer is None else _path(pointer)
         self._max_bytes = max_bytes
         self._max_overhead_bytes = max_overhead_bytes
 
-    def follow(self, spec: InputSpec) -> None:
+    def follow(self, spec: Spec) -> None:
         """Check by this spec from now on."""
         self._spec = spec
 

@@ -66,7 +66,7 @@ class Outbox:
         """
         now = self._clock.now()
         attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
-        intent = Intent(attempt, batch.end, batch.since or now, now, once)
+        intent = Intent(attempt, batch.end, batch.since or now, now, once, batch.first)
         opened = tuple(self._opened(batch.adopted, batch.end, intent.since))
         await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
         return intent

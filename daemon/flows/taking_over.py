@@ -43,7 +43,7 @@ async def take_over(
     if intent is None:
         return Beginning(committed.offset)
     batch = await _range(kafka, place, committed.offset, intent.end, read)
-    return Beginning(intent.end, (intent, batch))
+    return Beginning(intent.end, (replace(intent, first=committed.offset), batch))
 
 
 async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: str) -> int:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges import app_api, app_listing
+from daemon.edges import app_api, listing
 from daemon.errors import Held
 from daemon.model import (
     Accepted,
@@ -32,7 +32,7 @@ STILL = Knobs(finish_distribution="never", requests_per_second=None)
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_listing, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
 
 
 def fault(toloka: Simulator, kind: Any, *operations: str, **options: Any) -> None:
@@ -427,7 +427,7 @@ async def test_an_item_that_cannot_be_read(body: bytes) -> None:
     async with serving(answering((200, body))) as wire, app(wire.url) as here:
         with pytest.raises(Held, match="listing_failed"):
             await here.results.by_id(["x"])
-    assert len(wire.requests) == app_listing.TRIES
+    assert len(wire.requests) == listing.TRIES
 
 
 async def test_another_item_than_was_asked_for() -> None:

@@ -1,17 +1,18 @@
-"""`GET …/items`: one page, or everything in a time span whatever the server makes of ties and pages.
+"""Listings: one page, or everything in a time span whatever the server makes of ties and pages.
 
 Only documented filters are used; the ways to walk are those of the contract's client rule (A6).
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
 
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time, page_of
+from daemon.edges.app_items import MalformedError, filter_time
 from daemon.edges.limits import RequestLimiter
 from daemon.edges.sending import LineError
 from daemon.edges.transport import Line
@@ -41,40 +42,62 @@ class _NothingNewError(Held):
         super().__init__("listing_failed", "Toloka says that there are more items, and gives none")
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is listed.
+
+    Attributes:
+        asked: what is done, for the operator.
+        operation: as in `daemon.metrics.OPERATIONS`.
+        page_of: reads an answer's body, given how many rows were asked for; raises MalformedError.
+        ended: what filters and sorts call the time at which a row came to its end.
+        filters: go along with every question.
+    """
+
+    asked: str
+    operation: str
+    page_of: Callable[[bytes, int], Page]
+    ended: str
+    filters: Mapping[str, str] = field(default_factory=dict)
+
+
 class Listing:
-    """Lists the items of one project.
+    """Lists the rows of one kind.
 
     Args:
         line: the connection.
-        path: of the project's items.
+        path: of the listing.
         requests: the limit that every request waits for.
         flow: whose waiting it is.
         clock: Toloka's.
+        rows: what is listed.
     """
 
     def __init__(
-        self, line: Line, path: str, requests: RequestLimiter, flow: str, clock: TolokaClock
+        self, line: Line, path: str, requests: RequestLimiter, flow: str, clock: TolokaClock, rows: Rows
     ) -> None:
         self._line = line
         self._path = path
         self._requests = requests
         self._flow = flow
         self._clock = clock
+        self._rows = rows
 
     async def ask(self, query: Mapping[str, str]) -> Page | NotNow:
         """One page, asked for once; `query` has a `limit`."""
         await self._requests.take(self._flow)
+        rows, query = self._rows, {**self._rows.filters, **query}
         try:
-            answer = await self._line.request("list", "GET", self._path, query, LIST_SECONDS)
+            answer = await self._line.request(rows.operation, "GET", self._path, query, LIST_SECONDS)
         except LineError as error:
-            return no_answer("listing items", error)
+            return no_answer(rows.asked, error)
         if not answer.succeeded:
-            return refusal("listing items", answer, self._clock.now())
+            return refusal(rows.asked, answer, self._clock.now())
         try:
-            return page_of(answer.body, int(query["limit"]))
+            return rows.page_of(answer.body, int(query["limit"]))
         except MalformedError as error:
-            self._line.unreadable("list")
-            return NotNow("unreachable", f"listing items: {error}")
+            self._line.unreadable(rows.operation)
+            return NotNow("unreachable", f"{rows.asked}: {error}")
 
     async def insist(self, query: Mapping[str, str]) -> Page:
         """One page; what may pass is waited out a few times.
@@ -82,10 +105,7 @@ class Listing:
         Raises:
             Held: `listing_failed`.
         """
-        found = await insist(lambda: self.ask(query))
-        if isinstance(found, NotNow):
-            raise Held("listing_failed", found.detail)
-        return found
+        return await insisted(lambda: self.ask(query))
 
     async def created(self, since: datetime, until: datetime | None) -> AsyncIterator[Sequence[Finished]]:
         """Everything that was created in this time, each once.
@@ -105,15 +125,15 @@ class Listing:
         Raises:
             Held: `listing_failed`.
         """
-        at, known, stalled = since, frozenset[str](), 0
+        at, known, stalled = since, frozenset[tuple[str, str]](), 0
         while at <= until and stalled < PATIENCE_PAGES:
-            page = await self.insist(_finished(at, until) | {"sort": "finished"})
+            page = await self.insist(self._ended(at, until) | {"sort": self._rows.ended})
             if page.items:
                 yield page.items
             if not page.has_more:
                 return
-            ids = frozenset(item.item_id for item in page.items)
-            ends = [_floor(item.finished_at) for item in page.items if item.finished_at is not None]
+            ids = frozenset((item.bookmark, item.item_id) for item in page.items)
+            ends = [floor(item.finished_at) for item in page.items if item.finished_at is not None]
             if not ends or ids <= known:
                 stalled += 1
                 await asyncio.sleep(FIRST_WAIT_SECONDS * 2**stalled)
@@ -124,7 +144,7 @@ class Listing:
                 continue
             start, end = _tie(ends[-1], at)
             try:
-                async for items in self._walk(_finished(start, end)):
+                async for items in self._walk(self._ended(start, end)):
                     yield items
                 at = end
             except _NothingNewError:
@@ -135,15 +155,15 @@ class Listing:
 
     async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
         """Page by id; exact for a set that does not change meanwhile."""
-        seen: set[str] = set()
+        seen: set[tuple[str, str]] = set()
         query = {**filters, "sort": "id", "limit": str(PAGE_ITEMS)}
         while True:
             page = await self.insist(query)
-            new = [item for item in page.items if item.item_id not in seen]
-            seen.update(item.item_id for item in new)
+            new = [item for item in page.items if (item.bookmark, item.item_id) not in seen]
+            seen.update((item.bookmark, item.item_id) for item in new)
             if new:
                 yield new
-                query["id_gt"] = new[-1].item_id
+                query["id_gt"] = new[-1].bookmark
             if not page.has_more:
                 return
             if not new:
@@ -156,11 +176,40 @@ class Listing:
         step = max((until - since) / WINDOWS, _SECOND)
         while since <= until:
             try:
-                async for items in self._walk(_finished(since, min(since + step, until))):
+                async for items in self._walk(self._ended(since, min(since + step, until))):
                     yield items
             except _NothingNewError as error:
                 log.warning("listing_incomplete", since=since.isoformat(), detail=error.detail)
             since += step
+
+    def tie(self, moment: datetime) -> AsyncIterator[Sequence[Finished]]:
+        """Everything that ended in the millisecond of this moment, by id.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        start = floor(moment)
+        return self._walk(self._ended(start, start + _MILLISECOND))
+
+    def _ended(self, since: datetime, until: datetime) -> dict[str, str]:
+        name = self._rows.ended
+        return {
+            f"{name}_gte": filter_time(since),
+            f"{name}_lte": filter_time(until),
+            "limit": str(PAGE_ITEMS),
+        }
+
+
+async def insisted(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found:
+    """Ask as `insist` does, for something that must be known.
+
+    Raises:
+        Held: `listing_failed`.
+    """
+    found = await insist(ask)
+    if isinstance(found, NotNow):
+        raise Held("listing_failed", found.detail)
+    return found
 
 
 async def insist(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow:
@@ -177,23 +226,15 @@ async def insist(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow
     return found
 
 
-def _finished(since: datetime, until: datetime) -> dict[str, str]:
-    return {
-        "finished_gte": filter_time(since),
-        "finished_lte": filter_time(until),
-        "limit": str(PAGE_ITEMS),
-    }
-
-
 def _tie(end: datetime, at: datetime) -> tuple[datetime, datetime]:
     """Where a page full of ties is walked by id, to be left behind: its millisecond.
 
     It is a whole second where times are shown less exactly than they are compared.
     """
-    start = max(end, _floor(at))
+    start = max(end, floor(at))
     return start, start + (_MILLISECOND if end == start else _SECOND)
 
 
-def _floor(moment: datetime) -> datetime:
+def floor(moment: datetime) -> datetime:
     """The millisecond that a moment lies in."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges import app_listing
+from daemon.edges import listing
 from daemon.errors import Held
 from daemon.model import Accepted, Finished
 from tests.simulator.faults import Fault
@@ -24,8 +24,8 @@ PAGE = 10
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app_listing, "FIRST_WAIT_SECONDS", 0.001)
-    monkeypatch.setattr(app_listing, "PAGE_ITEMS", PAGE)
+    monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(listing, "PAGE_ITEMS", PAGE)
 
 
 @dataclass
@@ -144,7 +144,7 @@ async def test_lasting_trouble_ends_the_listing(status: int) -> None:
             await all_of(here.results.finished(START, LATEST))
         tries = sum(n for (operation, _), n in requests_counted(here.metrics).items() if operation == "list")
     assert raised.value.reason == "listing_failed"
-    assert tries == (app_listing.TRIES if status == 500 else 1)
+    assert tries == (listing.TRIES if status == 500 else 1)
 
 
 async def test_a_long_throttling_is_not_waited_out() -> None:
@@ -300,4 +300,4 @@ async def test_one_bad_item_spoils_the_listing() -> None:
     async with serving(always(page)) as wire, app(wire.url) as here:
         with pytest.raises(Held, match="listing_failed"):
             await here.submissions.created(EARLIEST, None)
-        assert requests_counted(here.metrics)["list", "unreadable"] == app_listing.TRIES
+        assert requests_counted(here.metrics)["list", "unreadable"] == listing.TRIES

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from daemon.app.services import open_service
 from daemon.app.starting import insist_supported
 from daemon.app.world import connect_kafka, connect_toloka
 from daemon.errors import StartError
@@ -69,9 +70,11 @@ async def _kafka(settings: Settings, checks: list[Check]) -> int:
 async def _toloka(settings: Settings, checks: list[Check]) -> int:
     async with AsyncExitStack() as stack:
         try:
-            _, project = await connect_toloka(settings, Metrics(), stack, lambda _: None)
+            metrics = Metrics()
+            endpoint = connect_toloka(settings, metrics, lambda _: None)
+            service = await open_service(settings, endpoint, metrics, stack)
         except StartError as error:
             checks.append(Check("toloka", ok=False, message=str(error)))
             return error.exit_code
-        checks.append(Check("toloka", ok=True, message=f"project {project.id} is {project.status}"))
+        checks.append(Check("toloka", ok=True, message=service.about))
     return 0

@@ -39,8 +39,6 @@ def insist_supported(settings: Settings) -> None:
         for name, limit in limits.items()
         if limit is not None
     ]
-    if settings.toloka.api != "app":
-        problems.append("TOLOKAD_TOLOKA__API: this release speaks the app API only: unset it")
     if problems:
         raise ConfigurationError(*problems)
 
@@ -109,8 +107,8 @@ async def permissions(cluster: KafkaCluster, kafka: KafkaSettings) -> None:
     await patiently(look, f"Grant Read on the group {kafka.group_id}, and Write on its transactional ids")
 
 
-def refused(no: NotNow, project: str) -> Exception:
-    """What a start ends with when Toloka says no."""
+def refused(no: NotNow, variable: str, what: str) -> Exception:
+    """What a start ends with when Toloka says no to the question for what a variable names."""
     match no.reason:
         case "unauthorized" | "forbidden":
             return NotPermittedAtStart(
@@ -119,7 +117,7 @@ def refused(no: NotNow, project: str) -> Exception:
             )
         case "not_found":
             return ConfigurationError(
-                f"TOLOKAD_TOLOKA__PROJECT_ID: Toloka does not know the project {project}: {no.detail}."
+                f"{variable}: Toloka does not know {what}: {no.detail}."
                 " Check the id, and that TOLOKAD_TOLOKA__URL is the Toloka it belongs to"
             )
         case _:

@@ -124,6 +124,11 @@ def identifier(value: str) -> str:
     return _matching(ID_LETTERS, value)
 
 
+def identifiers(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Each a Toloka id."""
+    return tuple(map(identifier, value))
+
+
 def json_pointer(value: str) -> str:
     """A pointer by RFC 6901."""
     return _matching(JSON_POINTER, value)

@@ -108,6 +108,15 @@ class TolokaSettings(Section):
 class TasksSettings(Section):
     """Only for TOLOKA__API=tasks: the parameters of `POST /tasks`, and which assignments count."""
 
+    pool_ids: Annotated[
+        tuple[str, ...],
+        BeforeValidator(kinds.comma_list),
+        AfterValidator(kinds.identifiers),
+        Says("a comma list of ids: letters, digits, '-' and '_'"),
+        Shown("none"),
+    ] = ()
+    """Further pools that a record may name in its `pool_id`; a task without one goes to TOLOKA__POOL_ID."""
+
     async_mode: bool = True
     """Submit as an operation, whose id makes sending again safe; false submits synchronously."""
 

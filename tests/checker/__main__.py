@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def _subject(given: argparse.Namespace) -> Subject:
-    rules = Rules(given.input_topic, given.adds_id, given.item_pointer, given.foreign)
+    rules = Rules(given.input_topic, given.adds_id, given.item_pointer, given.foreign, given.tasks)
     ledger = given.ledger_topic or f"{given.group}.ledger"
     return Subject(
         given.bootstrap_servers,
@@ -48,6 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--ledger-topic", default="", help="<group>.ledger by default")
     parser.add_argument("--item-pointer", default="")
     parser.add_argument("--no-added-id", dest="adds_id", action="store_false", help="the spec has no id")
+    parser.add_argument("--tasks", action="store_true", help="the items are tasks")
     parser.add_argument("--foreign", action="store_true", help="others create items in the project, too")
     return parser.parse_args()
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tests.checker.content import content_of, digest, object_in
+from tests.checker.shapes import Shown
 
 Headers = Sequence[tuple[str, bytes | None]]
 Place = tuple[int, int]
@@ -47,22 +48,28 @@ class Rules:
         adds_id: the app's `input_spec` has a field `id`, so that tolokad gives one to items without.
         item_pointer: where the item stands in a record, as a JSON Pointer; "" for the whole.
         foreign: items that others create, and their results, are nothing wrong.
+        tasks: the items are tasks, and each has as many results as its overlap.
     """
 
     input_topic: str
     adds_id: bool = True
     item_pointer: str = ""
     foreign: bool = False
+    tasks: bool = False
 
 
 class Asked(NamedTuple):
-    """Digests of an input record; `content` is None where it can be no item."""
+    """Digests of an input record; `content` is None where it can be no item.
+
+    `wanted` is how many results it asks for.
+    """
 
     timestamp: int
     key: bytes
     headers: bytes
     value: bytes
     content: bytes | None
+    wanted: int = 1
 
 
 class Creation(NamedTuple):
@@ -77,21 +84,27 @@ class Creation(NamedTuple):
 
 def asked_by(record: Record, rules: Rules) -> Asked:
     """What an input record asks for."""
+    item = _item(record, rules)
+    content: Any = item
+    wanted = 1
+    if rules.tasks and item is not None:
+        content, wanted = item.get("input_values"), item.get("overlap") or 1
     return Asked(
         record.timestamp,
         digest(record.key),
         _digest_of(record.headers),
         digest(record.value),
-        _content(record, rules),
+        content_of(content) if isinstance(content, dict) else None,
+        wanted,
     )
 
 
 def created_as(entry: Mapping[str, Any]) -> Creation:
     """What a line of the simulator's record says."""
-    finished = entry["finished_at"]
+    finished = entry.get("finished_at")
     status = None if finished is None else entry["status"]
-    content = content_of(entry["input_data"])
-    return Creation(content, entry["app_project_id"], entry["created_at"], status, finished)
+    content, place = content_of(entry["input_data"]), entry.get("app_project_id") or entry["pool_id"]
+    return Creation(content, place, entry["created_at"], status, finished)
 
 
 def origin_place(headers: Mapping[str, bytes | None]) -> Place | None:
@@ -103,10 +116,10 @@ def origin_place(headers: Mapping[str, bytes | None]) -> Place | None:
         return None
 
 
-def wrong_headers(headers: Headers, asked: Asked, item: Mapping[str, Any]) -> str | None:
+def wrong_headers(headers: Headers, asked: Asked, shown: Shown) -> str | None:
     """What is wrong with a result's headers: the record's own come first, unchanged, then two more."""
     kept, added = headers[:-2], list(headers[-2:])
-    expected = [(f"toloka-{name}", str(item.get(key)).encode()) for name, key in _RESULT_HEADERS]
+    expected = [("toloka-item-id", shown.id.encode()), ("toloka-status", shown.status.encode())]
     if added != expected:
         return f"added {added}"
     return None if _digest_of(kept) == asked.headers else f"kept {kept}"
@@ -121,21 +134,16 @@ def wrong_value(value: Mapping[str, Any]) -> str | None:
     return None if fine else f"submitted_at {submitted!r}"
 
 
-def wrong_item(item: Mapping[str, Any], creation: Creation | None, asked: Asked) -> str | None:
+def wrong_item(shown: Shown, creation: Creation | None, asked: Asked) -> str | None:
     """What is wrong with a result's item: it is what Toloka has, and what the record asked for."""
     if creation is None:
-        return f"Toloka never created {item.get('id')!r}"
-    shown = Creation(
-        content_of(item.get("input_data")),
-        item.get("app_project_id", ""),
-        item.get("created_at", ""),
-        item.get("status"),
-        item.get("finished_at"),
-    )
-    names = Creation._fields if creation.status is not None else Creation._fields[:3]
+        return f"Toloka never created {shown.id!r}"
+    # Neither an end that is not known yet nor a time that results do not show.
+    known = 2 if shown.created_at is None else 3 if creation.status is None else len(Creation._fields)
+    names = Creation._fields[:known]
     different = [name for name in names if getattr(shown, name) != getattr(creation, name)]
     if different:
-        return f"Toloka has {item.get('id')} with another {', '.join(different)}"
+        return f"Toloka has {shown.id} with another {', '.join(different)}"
     return None if shown.content == asked.content else "content of another record"
 
 
@@ -158,9 +166,6 @@ def seconds_of(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-_RESULT_HEADERS = (("item-id", "id"), ("status", "status"))
-
-
 def _digest_of(headers: Headers) -> bytes:
     return digest(*(part for name, value in headers for part in (name.encode(), value)))
 
@@ -175,12 +180,13 @@ def _parted(headers: Headers) -> tuple[Headers, dict[str, bytes | None]]:
     return headers[: len(headers) - len(added)], added
 
 
-def _content(record: Record, rules: Rules) -> bytes | None:
-    item: Any = object_in(record.value or b"")
+def _item(record: Record, rules: Rules) -> dict[str, Any] | None:
+    found: Any = object_in(record.value or b"")
     for part in rules.item_pointer.split("/")[1:]:
-        item = item.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(item, dict) else None
-    if not isinstance(item, dict):
+        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
+    if not isinstance(found, dict):
         return None
-    if rules.adds_id and item.get("id") is None:
+    item: dict[str, Any] = found
+    if rules.adds_id and not rules.tasks and item.get("id") is None:
         item = {**item, "id": f"{record.topic}-{record.partition}-{record.offset}"}
-    return content_of(item)
+    return item

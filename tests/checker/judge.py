@@ -12,6 +12,7 @@ from typing import Any
 from tests.checker import facts
 from tests.checker.content import digest, object_in
 from tests.checker.facts import Asked, Creation, Place, Record, Rules
+from tests.checker.shapes import Shown, shown_by
 from tests.checker.verdict import KEPT_FINDINGS, KINDS, Finding, Kind, Progress, Verdict
 
 # Dead letters of items that were created all the same.
@@ -81,16 +82,17 @@ class Judge:
     def result(self, record: Record) -> None:
         """A record of the output topic."""
         value = object_in(record.value or b"")
-        if value is None or value.keys() != {"origin", "submitted_at", "item"}:
+        shown = None if value is None else shown_by(value, tasks=self._rules.tasks)
+        if value is None or shown is None:
             self._tally.add("wrong_value", f"output {record.partition}-{record.offset}", "keys")
             return
-        self._publication(value["item"], record)
+        self._publication(shown, record)
         if value["origin"] is not None:
-            self._own_result(record, value)
+            self._own_result(record, value, shown)
             return
         self._foreign += 1
         if not self._rules.foreign:
-            self._tally.add("unknown_origin", value["item"].get("id"), "a result without origin")
+            self._tally.add("unknown_origin", shown.id, "a result without origin")
 
     def verdict(self, progress: Iterable[Progress] = ()) -> Verdict:
         """The verdict on all that went in.
@@ -120,16 +122,15 @@ class Judge:
     def _topic(self) -> bytes:
         return self._rules.input_topic.encode()
 
-    def _publication(self, item: Mapping[str, Any], record: Record) -> None:
-        item_id = item.get("id", "")
-        if item_id in self._published:
-            self._tally.add("item_twice", item_id)
-        self._published.add(item_id)
-        if finished := item.get("finished_at"):
-            self._latencies.append(record.timestamp / 1000 - facts.seconds_of(finished))
+    def _publication(self, shown: Shown, record: Record) -> None:
+        if shown.name in self._published:
+            self._tally.add("item_twice", shown.name)
+        self._published.add(shown.name)
+        if shown.finished_at:
+            self._latencies.append(record.timestamp / 1000 - facts.seconds_of(shown.finished_at))
 
-    def _own_result(self, record: Record, value: Mapping[str, Any]) -> None:
-        origin, item = value["origin"], value["item"]
+    def _own_result(self, record: Record, value: Mapping[str, Any], shown: Shown) -> None:
+        origin = value["origin"]
         place = (origin.get("partition"), origin.get("offset"))
         asked = self._asked.get(place)
         if asked is None or origin.get("topic") != self._rules.input_topic:
@@ -138,8 +139,8 @@ class Judge:
         self._results[place] += 1
         tally = self._tally
         tally.add("wrong_value", place, facts.wrong_value(value))
-        tally.add("wrong_headers", place, facts.wrong_headers(record.headers, asked, item))
-        tally.add("wrong_item", place, facts.wrong_item(item, self._created.get(item.get("id", "")), asked))
+        tally.add("wrong_headers", place, facts.wrong_headers(record.headers, asked, shown))
+        tally.add("wrong_item", place, facts.wrong_item(shown, self._created.get(shown.id), asked))
         if origin.get("timestamp") != asked.timestamp:
             tally.add("wrong_origin", place, f"timestamp {origin.get('timestamp')}")
         if digest(record.key) != asked.key:
@@ -150,7 +151,8 @@ class Judge:
         ours = Counter(self._created[item].content for item, is_open in self._open.items() if is_open)
         opened = waiting = 0
         for place, asked in self._asked.items():
-            if self._outcome(place) or asked is None:
+            wanted = 1 if asked is None else asked.wanted
+            if self._outcome(place, wanted) or asked is None:
                 continue
             if committed and place[1] >= committed.get(place[0], 0):
                 waiting += 1
@@ -161,16 +163,16 @@ class Judge:
                 self._tally.add("lost", place)
         return opened, waiting
 
-    def _outcome(self, place: Place) -> int:
-        """How many results and dead letters a record has; more than one is wrong."""
+    def _outcome(self, place: Place, wanted: int) -> bool:
+        """Whether a record has come to its end: a dead letter, or its results; more of either is wrong."""
         results, dead = self._results[place], len(self._dead.get(place, ()))
-        if results > 1:
+        if results > wanted:
             self._tally.add("result_twice", place, f"{results} results")
         if dead > 1:
             self._tally.add("dead_letter_twice", place, f"{dead} dead letters")
         if results and dead:
             self._tally.add("both", place)
-        return results + dead
+        return dead > 0 or results >= wanted
 
     def _payments(self) -> None:
         """Compare how often each content was created with how often it was asked for."""

@@ -107,10 +107,11 @@ async def _creations(subject: Subject, judge: Judge) -> None:
     with subject.record.open("rb") as file:
         for line in file:
             judge.created(json.loads(line))
+    listing = "tasks" if subject.rules.tasks else "record"
     if subject.simulator_url:
         async with (
             httpx.AsyncClient(trust_env=False, timeout=60) as http,
-            http.stream("GET", f"{subject.simulator_url}/_simulator/record") as answer,
+            http.stream("GET", f"{subject.simulator_url}/_simulator/{listing}") as answer,
         ):
             answer.raise_for_status()
             async for line in _lines(answer):

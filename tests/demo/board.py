@@ -30,6 +30,7 @@ class Snapshot:
         open: items whose result is still to come.
         results: results published.
         dead_letters: records that cannot be submitted.
+        due: outcomes that are to come of what was sent.
         latency: the bound below which half, and 99 in 100, of the results were published; None for none yet.
     """
 
@@ -40,9 +41,10 @@ class Snapshot:
     results: int
     dead_letters: int
     latency: tuple[str, str] | None
+    due: int = 0
 
     @classmethod
-    def of(cls, seconds: float, sent: int, scrapes: Sequence[Scrape]) -> Self:
+    def of(cls, seconds: float, sent: int, scrapes: Sequence[Scrape], due: int = 0) -> Self:
         """Add the replicas' metrics up."""
 
         def total(name: str) -> int:
@@ -50,12 +52,13 @@ class Snapshot:
 
         accepted, results = total("tolokad_items_submitted_total"), total("tolokad_results_published_total")
         dead = total("tolokad_items_dead_lettered_total")
-        return cls(seconds, sent, accepted, max(accepted - results, 0), results, dead, _latency(scrapes))
+        still = due - results - dead if due else accepted - results
+        return cls(seconds, sent, accepted, max(still, 0), results, dead, _latency(scrapes), due)
 
     @property
     def done(self) -> bool:
         """Whether each record has its outcome."""
-        return self.results + self.dead_letters >= self.sent > 0
+        return self.results + self.dead_letters >= (self.due or self.sent) > 0
 
     @property
     def rate(self) -> float:
@@ -106,11 +109,11 @@ class Board:
         if self._live is not None:
             self._live.stop()
 
-    async def until_done(self, sent: int, seconds: float) -> bool:
-        """Show until each record has its outcome; False where it takes longer than so many seconds."""
+    async def until_done(self, sent: int, due: int, seconds: float) -> bool:
+        """Show until all outcomes that are due have come; False where it takes longer than that."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            snapshot = await self._look(sent)
+            snapshot = await self._look(sent, due)
             self._show(snapshot, last=snapshot.done)
             if snapshot.done:
                 return True
@@ -121,9 +124,10 @@ class Board:
         """Show how things stand while records are still being sent."""
         self._show(await self._look(sent), last=False)
 
-    async def _look(self, sent: int) -> Snapshot:
+    async def _look(self, sent: int, due: int = 0) -> Snapshot:
         scrapes = await asyncio.gather(*(_scrape(replica) for replica in self._replicas))
-        return Snapshot.of(time.monotonic() - self._began, sent, [found for found in scrapes if found])
+        seconds = time.monotonic() - self._began
+        return Snapshot.of(seconds, sent, [found for found in scrapes if found], due)
 
     def _show(self, snapshot: Snapshot, *, last: bool) -> None:
         if self._live is not None:

@@ -15,6 +15,7 @@ from tests.checker import Rules, Subject
 from tests.demo.board import Board
 from tests.kafka import EmbeddedKafka
 from tests.kafka.fixtures import ExistingCluster
+from tests.simulator.pools import TASKS_POOL
 from tests.system.feed import Source
 from tests.system.processes import Replica, Simulator
 
@@ -23,6 +24,9 @@ SETTINGS: Final = Path(__file__).parents[2] / "config" / "demo.env"
 REPLICAS: Final = 2
 # A crowd that answers within seconds.
 CROWD: Final = ("--finish-seconds-min", "0.5", "--finish-seconds-max", "3")
+# With the tasks API: several tasks an assignment, accepted a while after they were submitted.
+SUITES: Final = ("--suite-tasks", "5", "--accept-seconds", "2")
+TASKS: Final = {"TOLOKAD_TOLOKA__API": "tasks", "TOLOKAD_TOLOKA__POOL_ID": TASKS_POOL}
 SHOW_EVERY: Final = 500
 
 
@@ -36,6 +40,7 @@ class Stage:
         topics: names of the input, output and dead letter topics.
         simulator: Toloka.
         replicas: of tolokad.
+        tasks: the tasks API is used.
     """
 
     servers: str
@@ -43,13 +48,15 @@ class Stage:
     topics: tuple[str, str, str]
     simulator: Simulator
     replicas: tuple[Replica, ...]
+    tasks: bool = False
 
     @property
     def subject(self) -> Subject:
         """What the checker is to look at."""
         items, results, dead_letters = self.topics
         ledger, record, url = f"{self.group}.ledger", self.simulator.record, self.simulator.url
-        return Subject(self.servers, self.group, Rules(items), results, dead_letters, ledger, record, url)
+        rules = Rules(items, tasks=self.tasks)
+        return Subject(self.servers, self.group, rules, results, dead_letters, ledger, record, url)
 
     def addresses(self) -> Iterable[str]:
         """Where to look."""
@@ -65,16 +72,17 @@ def settings_in(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
-async def set_up(stack: AsyncExitStack, folder: Path, brokers: str) -> Stage:
+async def set_up(stack: AsyncExitStack, folder: Path, brokers: str, *, tasks: bool = False) -> Stage:
     """Start Kafka, unless there is one, Toloka and the replicas; all end with the stack."""
-    settings = settings_in(SETTINGS)
+    settings = settings_in(SETTINGS) | (TASKS if tasks else {})
     # On somebody's own Kafka nothing of theirs is touched: all names are new.
     group = f"tolokad-demo-{uuid.uuid4().hex[:8]}" if brokers else "tolokad"
     prefix = group if brokers else "moderation"
     topics = (f"{prefix}.items", f"{prefix}.results", f"{prefix}.dead-letters")
     cluster = ExistingCluster(brokers) if brokers else await stack.enter_async_context(EmbeddedKafka())
     credential = f"ApiKey {settings['TOLOKAD_TOLOKA__TOKEN']}"
-    simulator = stack.enter_context(Simulator(folder, credential, *CROWD))
+    crowd = (*CROWD, *SUITES) if tasks else CROWD
+    simulator = stack.enter_context(Simulator(folder, credential, *crowd))
     simulator.start()
     await simulator.ready()
     environment = settings | {
@@ -93,7 +101,7 @@ async def set_up(stack: AsyncExitStack, folder: Path, brokers: str) -> Stage:
     for replica in replicas:
         replica.start()
         await replica.ready()
-    return Stage(cluster.bootstrap_servers, group, topics, simulator, replicas)
+    return Stage(cluster.bootstrap_servers, group, topics, simulator, replicas, tasks)
 
 
 async def feed(stage: Stage, sources: Iterable[Source], board: Board) -> int:

@@ -54,7 +54,7 @@ def test_demo_of_a_file(kafka: Cluster, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "says"),
-    [({"API": "tasks"}, "not yet"), ({"ITEMS": "nowhere"}, "ITEMS=nowhere: No such file")],
+    [({"API": "other"}, "neither app nor tasks"), ({"ITEMS": "nowhere"}, "ITEMS=nowhere: No such file")],
 )
 def test_demo_that_cannot_be(environment: dict[str, str], says: str) -> None:
     """What it cannot do it says before anything is started."""

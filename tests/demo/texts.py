@@ -8,13 +8,15 @@ import warnings
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from tests.checker.content import object_in
 from tests.system.feed import Source
 
 ITEMS: Final = 10_000
 # Every so many-th item brings an id of its own; tolokad gives one to the others.
 OWN_ID_EVERY: Final = 3
+WRONG_EVERY: Final = 500
 SKIPPED_FOLDERS: Final = frozenset({"site-packages", "dist-packages", "__pycache__", "lib2to3"})
 TEST_FOLDERS: Final = frozenset({"test", "tests"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -27,6 +29,24 @@ def library_items(count: int = ITEMS) -> Iterator[Source]:
         if number % OWN_ID_EVERY == 0:
             item["id"] = f"doc-{number}"
         yield Source(module.encode(), json.dumps(item, ensure_ascii=False).encode(), _trace(number))
+
+
+def library_tasks(count: int = ITEMS) -> Iterator[Source]:
+    """The same texts as tasks; some are for several workers, and some are not as a task should be."""
+    for number, source in enumerate(library_items(count)):
+        overlap = 2 if number % OWN_ID_EVERY == 0 else 1
+        task: dict[str, Any] = {"input_values": json.loads(source.value or b""), "overlap": overlap}
+        if number % WRONG_EVERY == WRONG_EVERY - 1:
+            task["input_values"]["image"] = "no address"
+        yield source._replace(value=json.dumps(task, ensure_ascii=False).encode())
+
+
+def outcomes_of(source: Source) -> int:
+    """How many results a record asks for: a task's overlap, where it will be taken, or one."""
+    record = object_in(source.value or b"") or {}
+    values = record.get("input_values")
+    wrong = not isinstance(values, dict) or "image" in values
+    return 1 if wrong else record.get("overlap") or 1
 
 
 def items_in(path: Path) -> Iterator[Source]:

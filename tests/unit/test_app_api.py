@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges import app_api, listing
+from daemon.edges import listing, posting
 from daemon.errors import Held
 from daemon.model import (
     Accepted,
@@ -247,7 +247,7 @@ async def test_ready_twice_counts_once() -> None:
 
 async def test_a_long_wait_for_our_own_limits_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A quota that is used up is a hold with an end, not a silent wait."""
-    monkeypatch.setattr(app_api, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(posting, "PATIENCE_SECONDS", 0.05)
     async with serve(STILL) as toloka, app(toloka.url, per_minute=10) as here:
         await here.submit(items(*"abcdefghij"))
         no = await here.submissions.ready(10)
@@ -258,7 +258,7 @@ async def test_a_long_wait_for_our_own_limits_is_shown(monkeypatch: pytest.Monke
 
 async def test_a_wait_for_requests_gives_the_items_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a place for the request the items' place is of no use."""
-    monkeypatch.setattr(app_api, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(posting, "PATIENCE_SECONDS", 0.05)
     async with serve(STILL) as toloka, app(toloka.url, per_minute=10) as here:
         here.requests.share(0.0)
         await here.requests.take("submit")

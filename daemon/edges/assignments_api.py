@@ -8,7 +8,7 @@ from daemon.edges.answers import no_answer, refusal
 from daemon.edges.app_items import MalformedError, filter_time
 from daemon.edges.endpoint import path
 from daemon.edges.limits import RequestLimiter
-from daemon.edges.listing import Listing, Rows, floor, insisted
+from daemon.edges.listing import MILLISECOND, Listing, Rows, floor, insisted
 from daemon.edges.pools import API, Pool, pool
 from daemon.edges.sending import LineError
 from daemon.edges.tasks_items import assignments_page, task_of
@@ -142,9 +142,7 @@ class _Stream:
 
     async def after(self, cursor: Cursor, limit: int) -> Page | NotNow:
         """What came to the status behind the cursor, oldest first."""
-        since = filter_time(floor(cursor.finished_at))
-        query = {"sort": f"{self._event},id", "limit": str(limit), f"{self._event}_gte": since}
-        page = await self.listing.ask(query)
+        page = await self._from(floor(cursor.finished_at), limit)
         if isinstance(page, NotNow):
             return page
         new = _behind(page.items, cursor)
@@ -155,7 +153,14 @@ class _Stream:
             tied = [item async for items in self.listing.tie(cursor.finished_at) for item in items]
         except Held as held:
             return NotNow("unreachable", held.detail)
-        return Page(_behind(tied, cursor), has_more=True)
+        if new := _behind(tied, cursor):
+            return Page(new, has_more=True)
+        return await self._from(floor(cursor.finished_at) + MILLISECOND, limit)
+
+    async def _from(self, since: datetime, limit: int) -> Page | NotNow:
+        event = self._event
+        query = {"sort": f"{event},id", "limit": str(limit), f"{event}_gte": filter_time(since)}
+        return await self.listing.ask(query)
 
 
 def _behind(items: Sequence[Finished], cursor: Cursor) -> tuple[Finished, ...]:

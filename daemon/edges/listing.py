@@ -27,7 +27,7 @@ FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
 PATIENCE_PAGES = 3
 WINDOWS = 64
-_MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 
 Found = TypeVar("Found")
@@ -189,7 +189,7 @@ class Listing:
             Held: `listing_failed`.
         """
         start = floor(moment)
-        return self._walk(self._ended(start, start + _MILLISECOND))
+        return self._walk(self._ended(start, start + MILLISECOND))
 
     def _ended(self, since: datetime, until: datetime) -> dict[str, str]:
         name = self._rows.ended
@@ -232,7 +232,7 @@ def _tie(end: datetime, at: datetime) -> tuple[datetime, datetime]:
     It is a whole second where times are shown less exactly than they are compared.
     """
     start = max(end, floor(at))
-    return start, start + (_MILLISECOND if end == start else _SECOND)
+    return start, start + (MILLISECOND if end == start else _SECOND)
 
 
 def floor(moment: datetime) -> datetime:

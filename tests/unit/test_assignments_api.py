@@ -1,0 +1,277 @@
+"""Assignments against a simulated Toloka: what comes out."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from daemon.content import content_hash
+from daemon.edges import listing
+from daemon.edges.app_items import MalformedError
+from daemon.edges.tasks_items import results_of
+from daemon.errors import Held
+from daemon.model import Cursor, Finished, NotNow, Page
+from tests.simulator.faults import Fault
+from tests.simulator.knobs import Knobs
+from tests.simulator.pools import CLOSED_POOL, TASKS_POOL
+from tests.simulator.serving import Simulator, serve
+from tests.unit import pools
+from tests.unit.apps import EARLIEST
+from tests.unit.pools import Here, attempt, tasks
+
+START = 1_790_000_000.0
+
+
+class Hand:
+    """A clock that a test moves."""
+
+    now = START
+
+    def __call__(self) -> float:
+        """Unix seconds."""
+        return self.now
+
+
+@dataclass
+class Bench:
+    """A simulator whose workers do what a test says, and the API over it."""
+
+    toloka: Simulator
+    here: Here
+    hand: Hand
+
+    async def create(self, *texts: str, **members: Any) -> list[str]:
+        """Create tasks; returns their ids."""
+        outcome = await self.here.submit(tasks(*texts, **members), attempt(once=False))
+        return list(getattr(outcome, "ids", ()))
+
+    def work(self, *task_ids: str, status: str = "SUBMITTED") -> str:
+        """Have one worker do these tasks, a second after the last."""
+        self.hand.now += 1
+        return self.toloka.control.work(task_ids, status)
+
+    async def tail(self, cursor: Cursor, limit: int = 1000) -> Page:
+        """What is behind the cursor."""
+        page = await self.here.results.tail(cursor, limit)
+        assert isinstance(page, Page), page
+        return page
+
+    async def all(self, limit: int) -> list[Finished]:
+        """Everything, page by page."""
+        found: list[Finished] = []
+        cursor = Cursor(None, EARLIEST)
+        while True:
+            page = await self.tail(cursor, limit)
+            found += page.items
+            if not page.has_more:
+                return found
+            last = page.items[-1]
+            assert last.finished_at is not None
+            cursor = Cursor(last.bookmark, last.finished_at)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
+
+
+@asynccontextmanager
+async def bench(knobs: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Bench]:
+    """Set up until the block ends."""
+    hand = Hand()
+    still = Knobs(**{"finish_distribution": "never", "requests_per_second": None, **(knobs or {})})
+    async with serve(still, clock=hand) as toloka, pools.tasks_api(toloka.url, **options) as here:
+        yield Bench(toloka, here, hand)
+
+
+async def test_a_result_for_each_task_of_an_assignment() -> None:
+    """With the assignment less its tasks and solutions, the task and its solution as they came."""
+    async with bench() as at:
+        ids = await at.create("a", "b")
+        share = at.work(*ids)
+        page = await at.tail(Cursor(None, EARLIEST))
+    assert [item.item_id for item in page.items] == ids
+    assert {(item.share, item.status, item.echo) for item in page.items} == {(share, "SUBMITTED", False)}
+    assert page.items[0].content_hash == content_hash({"text": "a"})
+    shown = msgspec.json.decode(b"{" + page.items[1].raw + b"}")
+    assert list(shown) == ["task_id", "assignment", "task", "solution"]
+    assert (shown["task_id"], shown["task"]["input_values"]) == (ids[1], {"text": "b"})
+    assert shown["solution"]["output_values"]["result"] in {"OK", "BAD"}
+    assert (shown["assignment"]["id"], shown["assignment"].keys() & {"tasks", "solutions"}) == (share, set())
+
+
+async def test_each_status_is_followed_by_its_own_time() -> None:
+    """The streams are merged; an assignment comes once for each status that counts."""
+    async with bench() as at:
+        (first, second) = await at.create("a", "b")
+        one = at.work(first)
+        two = at.work(second, status="ACCEPTED")
+        at.hand.now += 100
+        at.toloka.control.decide(one, "ACCEPTED")
+        at.work(first, status="REJECTED")
+        found = await at.all(10)
+    assert [(item.share, item.status, item.echo) for item in found] == [
+        (two, "ACCEPTED", False),
+        (one, "ACCEPTED", True),
+    ]
+
+
+async def test_what_has_been_seen_is_not_given_again() -> None:
+    """Behind the cursor there is only what came later; there is no id that Toloka could forget."""
+    async with bench() as at:
+        ids = await at.create(*"abc")
+        at.work(ids[0])
+        (item,) = (await at.tail(Cursor(None, EARLIEST))).items
+        assert item.finished_at is not None
+        cursor = Cursor(item.bookmark, item.finished_at)
+        assert await at.tail(cursor) == Page((), has_more=False)
+        at.work(ids[1])
+        assert [seen.item_id for seen in (await at.tail(cursor)).items] == [ids[1]]
+
+
+@pytest.mark.parametrize("suite", [1, 3])
+@pytest.mark.parametrize("apart", [0.0, 0.0001, 1.0])
+async def test_everything_comes_once(apart: float, suite: int) -> None:
+    """However small the pages, whatever the ties, and no assignment is cut in two."""
+    async with bench({"tie_order": "random"}) as at:
+        ids = await at.create(*(f"{n}" for n in range(30)))
+        for start in range(0, 30, suite):
+            at.hand.now += apart
+            status = "ACCEPTED" if start % 2 else "SUBMITTED"
+            at.toloka.control.work(ids[start : start + suite], status)
+        found = await at.all(7)
+        looked = [
+            item
+            async for items in at.here.results.finished(EARLIEST, datetime.fromtimestamp(2 * START, UTC))
+            for item in items
+        ]
+    assert Counter(item.item_id for item in found) == Counter(ids)
+    assert {item.item_id for item in looked} == set(ids)
+
+
+async def test_a_silent_toloka() -> None:
+    """No answer is a no for now, whichever stream it is."""
+    async with bench() as at:
+        at.toloka.faults.replace([Fault("status", ("assignments",), every=2)])
+        assert isinstance(await at.here.results.tail(Cursor(None, EARLIEST), 10), NotNow)
+
+
+# --- by id -----------------------------------------------------------------------------------------------
+
+
+async def test_a_look_at_tasks() -> None:
+    """Their results so far, what they are doing, and None for one that Toloka does not know."""
+    async with bench() as at:
+        ids = await at.create("a", "b")
+        shares = {at.work(ids[0]), at.work(ids[0], status="ACCEPTED")}
+        found = await at.here.results.by_id([*ids, "unknown"])
+        assert await at.here.results.created_items(EARLIEST, EARLIEST + timedelta(days=1)) == {}
+    done, waiting = found[ids[0]], found[ids[1]]
+    assert done is not None
+    assert waiting is not None
+    assert ({item.share for item in done.results}, done.status, done.over) == (shares, "PROCESSING", False)
+    assert (waiting.results, waiting.over, found["unknown"]) == ((), False, None)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "shown"),
+    [
+        ("CLOSED", "MANUAL", "STOPPED"),
+        ("CLOSED", "NOT_ENOUGH_BALANCE", "NO_MONEY"),
+        ("LOCKED", "", "STOPPED"),
+    ],
+)
+async def test_what_a_task_is_doing_its_pool_tells(status: str, reason: str, shown: str) -> None:
+    """A closed pool may open again: a task with an overlap of its own stays open."""
+    async with bench() as at:
+        ids = await at.create("a")
+        at.work(*ids)
+        at.toloka.control.set_pool(TASKS_POOL, status, reason)
+        found = (await at.here.results.by_id(ids))[ids[0]]
+    assert found is not None
+    assert (found.status, found.over) == (shown, False)
+
+
+@pytest.mark.parametrize(("results", "over"), [(1, True), (0, False)])
+async def test_an_infinite_overlap_ends_when_its_pool_is_closed(results: int, *, over: bool) -> None:
+    """But not before it has had a result; an archived pool ends everything."""
+    async with bench() as at:
+        ids = await at.create("a", infinite_overlap=True)
+        for _ in range(results):
+            at.work(*ids)
+        at.toloka.control.set_pool(TASKS_POOL, "CLOSED")
+        closed = (await at.here.results.by_id(ids))[ids[0]]
+        at.toloka.control.set_pool(TASKS_POOL, "ARCHIVED")
+        archived = (await at.here.results.by_id(ids))[ids[0]]
+    assert closed is not None
+    assert archived is not None
+    assert (closed.over, archived.over) == (over, True)
+
+
+@pytest.mark.parametrize("operation", ["pool", "task", "assignments"])
+async def test_no_task_is_unknown_without_an_answer(operation: str) -> None:
+    """Silence, about a pool, a task or its assignments, proves nothing."""
+    async with bench() as at:
+        ids = await at.create("a")
+        at.toloka.faults.replace([Fault("status", (operation,))])
+        with pytest.raises(Held, match="listing_failed"):
+            await at.here.results.by_id(ids)
+
+
+async def test_tasks_of_several_pools() -> None:
+    """Each pool's assignments are followed."""
+    async with bench(pools=(TASKS_POOL, CLOSED_POOL)) as at:
+        ids = await at.create("a")
+        body = tasks("b")[0]
+        other = body._replace(body=body.body.replace(TASKS_POOL.encode(), CLOSED_POOL.encode()))
+        outcome = await at.here.submit([other], attempt(once=False))
+        ids += getattr(outcome, "ids", ())
+        for task_id in ids:
+            at.work(task_id)
+        found = await at.all(10)
+    assert [item.item_id for item in found] == ids
+
+
+# --- what an answer may not be -----------------------------------------------------------------------------
+
+WHOLE: dict[str, Any] = {
+    "id": "s-1",
+    "status": "SUBMITTED",
+    "created": "2026-01-01T00:00:00",
+    "submitted": "2026-01-01T00:00:01.5",
+    "tasks": [{"id": "t-1", "input_values": {}}],
+    "solutions": [{"output_values": {}}],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": None},
+        {"status": 7},
+        {"created": "yesterday"},
+        {"submitted": 5},
+        {"tasks": None},
+        {"tasks": [{}]},
+        {"tasks": [{"id": "t-1", "input_values": []}]},
+        {"solutions": [{}, {}]},
+    ],
+)
+def test_assignments_that_cannot_be_read(change: dict[str, Any]) -> None:
+    """What an assignment holds must be certain."""
+    (whole,) = results_of(msgspec.json.encode(WHOLE))
+    assert (whole.item_id, whole.share) == ("t-1", "s-1")
+    with pytest.raises(MalformedError):
+        list(results_of(msgspec.json.encode({**WHOLE, **change})))
+
+
+def test_an_assignment_without_solutions() -> None:
+    """One that was skipped has none: the result says so."""
+    skipped = {**WHOLE, "status": "SKIPPED", "solutions": None, "skipped": "2026-01-01T00:00:02"}
+    (item,) = results_of(msgspec.json.encode(skipped))
+    assert item.raw.endswith(b',"solution":null')

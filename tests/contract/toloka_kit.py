@@ -16,6 +16,7 @@ import os
 import sys
 import traceback
 import urllib.request
+import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 API_KEY = "A" * 22 + ".simulator.key"
 OAUTH_TOKEN = "y0_simulator"
+TASKS_POOL = "38315862"
+ARCHIVED_POOL = "38315864"
 
 
 class Report:
@@ -187,6 +190,75 @@ def listing(bench: Bench) -> None:
     check("get_app_items: pages by id", holds=paged == sorted(paged) and set(ids) <= set(paged))
 
 
+def tasks(bench: Bench) -> None:
+    """Tasks are created at once and by operations, and assignments are found."""
+    check, client = bench.report.check, bench.client
+    pool = client.get_pool(TASKS_POOL)
+    check("get_pool: OPEN", holds=pool.is_open())
+    new = [
+        kit.Task(pool_id=TASKS_POOL, input_values={"text": text}, overlap=2)
+        for text in ("one", "two", "three")
+    ]
+    single = client.create_task(new[0], async_mode=False)
+    check("create_task: at once", holds=single.id.startswith("000248a756--") and single.overlap == 2)
+    result = client.create_tasks(
+        [*new, kit.Task(pool_id=TASKS_POOL, input_values={})], skip_invalid_items=True
+    )
+    texts = {index: task.input_values["text"] for index, task in result.items.items()}
+    check("create_tasks: by an operation", holds=texts == {"0": "one", "1": "two", "2": "three"})
+    check("create_tasks: validation_errors", holds=list(result.validation_errors) == ["3"])
+    at_once = client.create_tasks(new, async_mode=False)
+    check("create_tasks: at once", holds=len(at_once.items) == 3)
+    operation = client.create_tasks_async(new, operation_id=uuid.uuid4(), skip_invalid_items=True)
+    done = client.wait_operation(operation, timeout=dt.timedelta(seconds=10))
+    check("create_tasks_async: SUCCESS", holds=done.is_completed() and done.details["success_count"] == 3)
+    again = client.create_tasks_async(new, operation_id=operation.id)
+    check(
+        "create_tasks_async: OPERATION_ALREADY_EXISTS is the same operation", holds=again.id == operation.id
+    )
+    log = list(client.get_operation_log(operation.id))
+    ids = [step.output["task_id"] for step in log if step.type == "TASK_CREATE"]
+    check("get_operation_log: the new ids", holds=len(set(ids)) == 3 and all(step.success for step in log))
+    check("get_task: by such an id", holds=client.get_task(ids[0]).input_values == {"text": "one"})
+    found = {task.id for task in client.get_tasks(pool_id=TASKS_POOL)}
+    check("get_tasks: all of them", holds=set(ids) <= found and len(found) == 10)
+    wrong = [new[0], kit.Task(pool_id=TASKS_POOL, input_values={"text": 1}, overlap=1)]
+    failed = client.wait_operation(client.create_tasks_async(wrong), timeout=dt.timedelta(seconds=10))
+    check(
+        "create_tasks_async: FAIL",
+        holds=failed.status == failed.FAIL and failed.details["not_valid_count"] == 1,
+    )
+    bench.report.refuses(
+        "an archived pool",
+        exceptions.IncorrectActionsApiError,
+        lambda: client.create_tasks(
+            [kit.Task(pool_id=ARCHIVED_POOL, input_values={"text": "a"}, overlap=1)], async_mode=False
+        ),
+    )
+    assignments(bench, ids)
+
+
+def assignments(bench: Bench, ids: list[str]) -> None:
+    """Assignments are found by status and time, and paged by id."""
+    check, client = bench.report.check, bench.client
+    for number, task_id in enumerate(ids):
+        status = "ACCEPTED" if number else "SUBMITTED"
+        bench.control("POST", f"tasks/{task_id}", {"status": status})
+    page = client.find_assignments(
+        pool_id=TASKS_POOL, status=["SUBMITTED", "ACCEPTED"], sort=["submitted", "id"], limit=1000
+    )
+    check("find_assignments: of both statuses", holds=[one.tasks[0].id for one in page.items] == ids)
+    first = page.items[0]
+    check("find_assignments: SUBMITTED", holds=first.status == kit.Assignment.SUBMITTED)
+    check("find_assignments: solutions", holds=first.solutions[0].output_values["result"] in ("OK", "BAD"))
+    later = client.find_assignments(pool_id=TASKS_POOL, submitted_gt=first.submitted, sort="submitted")
+    check("find_assignments: submitted_gt", holds=[one.tasks[0].id for one in later.items] == ids[1:])
+    paged = [one.id for one in client.get_assignments(pool_id=TASKS_POOL, status="ACCEPTED", batch_size=1)]
+    check("get_assignments: pages by id", holds=len(paged) == 2 and paged == sorted(paged))
+    one = client.get_assignment(first.id)
+    check("get_assignment", holds=one.id == first.id and one.tasks[0].pool_id == TASKS_POOL)
+
+
 def credentials(bench: Bench) -> None:
     """Both kinds of credential work, and a shared account shows its own."""
     check = bench.report.check
@@ -244,7 +316,7 @@ def main() -> int:
         return 64
     report = Report()
     bench = Bench(sys.argv[1].rstrip("/"), report)
-    for section in (objects, creating, batches, listing, credentials, errors, invalid_fields):
+    for section in (objects, creating, batches, listing, tasks, credentials, errors, invalid_fields):
         try:
             section(bench)
         except Exception:  # noqa: BLE001 # whatever toloka-kit stumbles over is a finding, and the rest still counts

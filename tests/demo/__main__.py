@@ -25,9 +25,9 @@ from rich.console import Console
 from tests.checker import Verdict, check
 from tests.demo.board import Board
 from tests.demo.stage import BROKERS, Stage, feed, set_up
-from tests.demo.texts import items_in, library_items, library_tasks, outcomes_of
+from tests.demo.texts import items_in, library_items, library_tasks
 from tests.kafka import KafkaUnavailableError
-from tests.system.feed import Source
+from tests.system.feed import Source, outcomes_of
 
 PATIENCE_SECONDS: Final = 75.0
 USAGE, UNAVAILABLE, INTERRUPTED = 64, 69, 130

@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from tests.checker.content import object_in
 from tests.system.feed import Source
 
 ITEMS: Final = 10_000
@@ -39,14 +38,6 @@ def library_tasks(count: int = ITEMS) -> Iterator[Source]:
         if number % WRONG_EVERY == WRONG_EVERY - 1:
             task["input_values"]["image"] = "no address"
         yield source._replace(value=json.dumps(task, ensure_ascii=False).encode())
-
-
-def outcomes_of(source: Source) -> int:
-    """How many results a record asks for: a task's overlap, where it will be taken, or one."""
-    record = object_in(source.value or b"") or {}
-    values = record.get("input_values")
-    wrong = not isinstance(values, dict) or "image" in values
-    return 1 if wrong else record.get("overlap") or 1
 
 
 def items_in(path: Path) -> Iterator[Source]:

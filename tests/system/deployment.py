@@ -17,7 +17,7 @@ from tests.checker.reading import progress
 from tests.kafka.fixtures import Cluster
 from tests.kafka.topics import Topics
 from tests.simulator.world import MODERATION_PROJECT
-from tests.system.feed import Source
+from tests.system.feed import Source, outcomes_of
 from tests.system.outcomes import Outcomes
 from tests.system.processes import POLL_SECONDS, Replica, Simulator
 
@@ -65,6 +65,7 @@ class Deployment:
         folder: for logs.
         http: a client for everything.
         settings: the replicas' environment, on top of the defaults of these tests.
+        due: how many outcomes are to come of what was fed.
     """
 
     kafka: Cluster
@@ -77,6 +78,7 @@ class Deployment:
     settings: dict[str, str] = field(default_factory=dict)
     fed: int = 0
     tombstones: int = 0
+    due: int = 0
     replicas: list[Replica] = field(default_factory=list)
     _outcomes: Outcomes | None = None
 
@@ -96,6 +98,11 @@ class Deployment:
             "TOLOKAD_TOLOKA__TOKEN": CANARY,
             **self.settings,
         }
+
+    @property
+    def tasks(self) -> bool:
+        """Whether the tasks API is used."""
+        return self.settings.get("TOLOKAD_TOLOKA__API") == "tasks"
 
     def topic(self, name: str) -> str:
         """The name of one of its topics."""
@@ -135,6 +142,7 @@ class Deployment:
                 )
                 self.fed += 1
                 self.tombstones += source.value is None
+                self.due += outcomes_of(source) if self.tasks else source.value is not None
             await asyncio.gather(*sent)
         finally:
             await producer.stop()
@@ -145,7 +153,7 @@ class Deployment:
         return Subject(
             bootstrap_servers=self.kafka.bootstrap_servers,
             group=self.group,
-            rules=Rules(self.topic("items")),
+            rules=Rules(self.topic("items"), tasks=self.tasks),
             output_topic=self.topic("results"),
             dead_letter_topic=self.topic("dead-letters"),
             ledger_topic=self.topic("ledger"),
@@ -176,7 +184,7 @@ class Deployment:
 
     async def until_done(self) -> None:
         """Wait until every record has an outcome, and its partition is settled to the end."""
-        await self.until_outcomes(self.fed - self.tombstones)
+        await self.until_outcomes(self.due)
 
         async def settled() -> bool:
             return all(part.settled for part in await self.progress())

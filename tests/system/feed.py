@@ -5,6 +5,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from tests.checker.content import object_in
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 # Toloka refuses items whose text holds these: the one is named in the answer, the other is not.
@@ -64,6 +66,28 @@ def without_id(dice: random.Random, _number: int) -> bytes:
     return json.dumps(content, ensure_ascii=dice.random() < 0.5, indent=dice.choice([None, 1])).encode()
 
 
+def task(dice: random.Random, number: int) -> bytes:
+    """A task for one worker or for two; many are like others."""
+    values = {"text": text(dice) if number % 3 else f"same text {dice.randint(0, 9)}", "number": number % 7}
+    members = {"input_values": values, "overlap": dice.choice([1, 1, 2])}
+    return json.dumps(members, ensure_ascii=dice.random() < 0.5, indent=dice.choice([None, 1])).encode()
+
+
+def wrong_task(dice: random.Random, _number: int) -> bytes:
+    """A task that Toloka refuses, by index and field."""
+    return json.dumps({"input_values": {"text": text(dice), "image": "no address"}, "overlap": 1}).encode()
+
+
+def outcomes_of(source: Source) -> int:
+    """How many outcomes a record has with the tasks API: a good task as many as its overlap says."""
+    if source.value is None:
+        return 0
+    record = object_in(source.value) or {}
+    values = record.get("input_values")
+    wrong = not isinstance(values, dict) or "image" in values
+    return 1 if wrong else record.get("overlap") or 1
+
+
 def no_item(dice: random.Random, _number: int) -> bytes:
     """What becomes a dead letter before anything is sent."""
     return dice.choice(NO_ITEMS)
@@ -85,6 +109,7 @@ def tombstone(_dice: random.Random, _number: int) -> None:
 
 Kinds = tuple[tuple[Callable[[random.Random, int], bytes | None], float], ...]
 
+TASKS: Final[Kinds] = ((task, 0.88), (wrong_task, 0.04), (no_item, 0.04), (tombstone, 0.04))
 GOOD: Final[Kinds] = ((with_own_id, 0.5), (with_repeated_id, 0.1), (without_id, 0.4))
 MIXED: Final[Kinds] = (
     (with_own_id, 0.4),

@@ -60,7 +60,7 @@ def trouble(every: int) -> str:
 async def a_moment(deployment: Deployment, dice: random.Random) -> None:
     """Wait until the next blow: by the clock, or by what has been published since."""
     published = await deployment.outcomes()
-    missing = deployment.fed - deployment.tombstones - published
+    missing = deployment.due - published
     if missing == 0 or dice.random() < 0.5:
         await asyncio.sleep(dice.uniform(0, 2))
         return

@@ -15,7 +15,7 @@ from tests.simulator.items import Item
 from tests.simulator.knobs import API_KEY
 from tests.simulator.world import MODERATION_PROJECT
 
-LAST_SECONDS = 70.0
+LAST_SECONDS = 50.0
 POINTS = (
     *("init sent", "init served", "committed served", "offsets served", "fetch served", "connect sent"),
     *("add_offset intent sent", "add_offset intent served", "end intent sent", "end intent served"),
@@ -53,7 +53,7 @@ def plan(rng: Random, count: int) -> list[Planned]:
     return [
         Planned(
             name,
-            rng.uniform(0, LAST_SECONDS) if rng.random() < 0.5 else rng.uniform(0, 25),
+            rng.uniform(0, LAST_SECONDS) if rng.random() < 0.5 else rng.uniform(0, 20),
             rng.choice(POINTS) if rng.random() < 0.5 else "",
             rng.randint(1, 12),
             rng.randrange(400) if rng.random() < 0.3 else None,

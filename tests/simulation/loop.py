@@ -9,7 +9,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any
 
@@ -42,7 +42,7 @@ class Process:
         self._context = Context()
         self._context.run(_process.set, self)
         self.name = name
-        self.ready: deque[asyncio.Handle] = deque()
+        self.ready: deque[_Handle] = deque()
         self.alive = True
         self.frozen = False
         # So many more callbacks, and then this happens instead of the next.
@@ -77,19 +77,35 @@ def current_process() -> Process | None:
     return _process.get()
 
 
-class _Inbox:
-    """Stands in for asyncio's one queue of ready callbacks: sorts them by process."""
+class _Handle(asyncio.TimerHandle):
+    """A callback to be run, or not any more; as little of asyncio's own as its users see."""
 
-    def __init__(self, loop: "VirtualLoop") -> None:
-        self._loop = loop
+    __slots__ = ()
 
-    def append(self, handle: asyncio.Handle) -> None:
-        process: Process | None = handle._context.get(_process)  # type: ignore[attr-defined] # asyncio's own
-        if process is None:
-            process = self._loop.world
-        process.ready.append(handle)
-        if len(process.ready) == 1:
-            self._loop.note(process)
+    def __init__(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: Context
+    ) -> None:
+        self._when = when
+        self._callback = callback
+        self._args = args
+        self._context = context
+        self._cancelled = False
+
+    def cancel(self) -> None:
+        """See `asyncio.Handle.cancel`."""
+        self._cancelled = True
+        self._callback, self._args = _nothing, ()
+
+    def __repr__(self) -> str:
+        return f"{self._callback!r}{self._args!r}"
+
+
+def _nothing() -> None:
+    """What is left of a cancelled callback."""
+
+
+class _ReadyNowhere:
+    """Stands in for asyncio's one queue of ready callbacks, which is not used."""
 
     def clear(self) -> None:
         """Asked for when the loop closes."""
@@ -98,29 +114,28 @@ class _Inbox:
         return 0
 
 
-class _Numbered:
-    """Hashes by order of creation, so that sets are walked alike in every run."""
-
-    number: int
-
-    def __hash__(self) -> int:
-        return self.number
-
-
-class NumberedTask(_Numbered, asyncio.Task[Any]):
-    """A task of this loop."""
+class NumberedTask(asyncio.Task[Any]):
+    """A task that hashes by order of creation, so that sets are walked alike in every run."""
 
     def __init__(self, coro: Coroutine[Any, Any, Any], *, loop: "VirtualLoop", **options: Any) -> None:
         self.number = loop.next_number()
         super().__init__(coro, loop=loop, **options)
 
+    def __hash__(self) -> int:
+        return self.number
 
-class NumberedFuture(_Numbered, asyncio.Future[Any]):
-    """A future of this loop."""
 
-    def __init__(self, *, loop: "VirtualLoop") -> None:
-        self.number = loop.next_number()
-        super().__init__(loop=loop)
+class NumberedFuture(asyncio.Future[Any]):
+    """A future that hashes by the order in which futures are first asked for their hash."""
+
+    number = 0
+
+    def __hash__(self) -> int:
+        if not self.number:
+            loop = self.get_loop()
+            assert isinstance(loop, VirtualLoop)
+            self.number = loop.next_number()
+        return self.number
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -137,11 +152,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._rng = rng
         self._now = 0.0
         self._last_number = 0
-        self._ready = _Inbox(self)
+        self._ready = _ReadyNowhere()
         self._runnable: list[Process] = []
         self._callbacks = 0
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timers: list[tuple[float, int, _Handle]] = []
         self.world = Process(self, "world")
+        self._world_context = Context()
         self.set_task_factory(_new_task)
 
     def process(self, name: str) -> Process:
@@ -165,17 +181,48 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Seconds since the loop was made, virtual ones."""
         return self._now
 
-    def call_at(  # type: ignore[override] # the library's own signature, less exact
+    def call_soon(  # type: ignore[override] # the library's own signature, less exact
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """See `asyncio.loop.call_soon`; in order within a process."""
+        self._check_closed()  # type: ignore[attr-defined] # asyncio's own
+        handle = _Handle(self._now, callback, args, copy_context() if context is None else context)
+        self._append(handle)
+        return handle
+
+    # There are no threads; asyncio itself asks for this one where a generator is left unfinished.
+    call_soon_threadsafe = call_soon  # type: ignore[assignment] # as above
+
+    def call_later(  # type: ignore[override] # as above
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """See `asyncio.loop.call_later`."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override] # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Timers of the same time fire in the order in which they were set."""
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
-        heapq.heappush(self._timers, (when, self.next_number(), timer))
-        return timer
+        handle = _Handle(when, callback, args, copy_context() if context is None else context)
+        self._last_number += 1
+        heapq.heappush(self._timers, (when, self._last_number, handle))
+        return handle
+
+    def world_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
+        """As `world.call_later`, for what is never cancelled."""
+        self._last_number += 1
+        handle = _Handle(self._now + seconds, callback, args, self._world_context)
+        heapq.heappush(self._timers, (handle._when, self._last_number, handle))
 
     def create_future(self) -> "asyncio.Future[Any]":
         """A future of this loop."""
         return NumberedFuture(loop=self)
+
+    def _append(self, handle: _Handle) -> None:
+        process = handle._context.get(_process) or self.world
+        process.ready.append(handle)
+        if len(process.ready) == 1:
+            self.note(process)
 
     def _run_once(self) -> None:
         """Run callbacks of this moment until none is left, then let time pass to the next timer."""
@@ -194,11 +241,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         handle = process.ready.popleft()
         if not process.ready:
             runnable.remove(process)
-        if not handle._cancelled:
-            self._callbacks += 1
-            if self._callbacks > ENDLESS_CALLBACKS:
-                raise LivelockError(f"time stands still at {self._now} s; last: {handle!r}")
-            handle._run()
+        if handle._cancelled:
+            return
+        self._callbacks += 1
+        if self._callbacks > ENDLESS_CALLBACKS:
+            raise LivelockError(f"time stands still at {self._now} s; last: {handle!r}")
+        try:
+            handle._context.run(handle._callback, *handle._args)
+        except Exception as error:  # noqa: BLE001 - as asyncio does
+            self.call_exception_handler({"message": f"an exception in {handle!r}", "exception": error})
 
     def _burns_down(self, process: Process) -> bool:
         assert process.fuse is not None
@@ -210,22 +261,19 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _pass_time(self) -> None:
         timers = self._timers
-        while timers and timers[0][2].cancelled():
+        while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         if not timers:
             raise DeadlockError(f"deadlock at {self._now} s: {self._waiting()}")
         self._callbacks = 0
-        self._now = max(self._now, timers[0][0])
-        while timers and timers[0][0] <= self._now:
+        self._now = now = max(self._now, timers[0][0])
+        while timers and timers[0][0] <= now:
             handle = heapq.heappop(timers)[2]
-            if not handle.cancelled():
-                self._ready.append(handle)
+            if not handle._cancelled:
+                self._append(handle)
 
     def _waiting(self) -> str:
         return ", ".join(sorted(repr(task.get_coro()) for task in asyncio.all_tasks(self)))
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Cancelled timers are dropped when their time comes."""
 
     def _write_to_self(self) -> None:
         """Nobody sleeps in a selector, so nobody is to be woken."""

@@ -5,13 +5,13 @@ import os
 import pickle
 import select
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from tests.simulation.faults import FAULTS
+from tests.simulation.memoised import memoise
 from tests.simulation.running import Verdict, run_seed
 
 LONGEST_SECONDS = 120.0
@@ -50,8 +50,7 @@ def run_many(seeds: Iterable[int], jobs: int, faults: int) -> Iterator[Verdict]:
 
 def warm_up() -> None:
     """Have everything imported and made that is made once."""
-    # httpcore looks for this package on every request; that it is not there is found out once.
-    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type] # the import system's own "not there"
+    memoise()
     run_seed(0, faults=0, items=2)
 
 

@@ -8,7 +8,6 @@ from functools import cache
 from random import Random
 from typing import Any
 
-import httpcore
 import httpx
 
 from daemon.app.assembling import World, assemble
@@ -27,7 +26,7 @@ from daemon.metrics import Metrics
 from daemon.ports import Kafka, Membership
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.scenario import EPOCH_SECONDS, Scenario
-from tests.simulation.wire import Net
+from tests.simulation.wire import Net, SimClient
 
 public_authorities = cache(lambda: tls_context(None))
 
@@ -56,12 +55,7 @@ class SimEndpoint(Endpoint):
 
     def client(self) -> httpx.AsyncClient:
         """See `Endpoint.client`."""
-        client = super().client()
-        transport = client._transport
-        assert isinstance(transport, httpx.AsyncHTTPTransport)
-        # Without an expiry of its own: httpcore reads the machine's clock for that.
-        transport._pool = httpcore.AsyncConnectionPool(max_connections=1, network_backend=self.net)
-        return client
+        return SimClient(self.net)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,10 @@ from tests.simulation.trace import Trace
 from tests.simulation.world import SimWorld
 
 # When the last fault has ended at the latest.
-HEALED_SECONDS = 105.0
+HEALED_SECONDS = 80.0
 LOOK_SECONDS = 1.0
+# How often it is asked whether all has come to rest.
+REST_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ async def _settle(world: SimWorld) -> None:
             left = checker.unsettled(world)
             world.violations += [f"not settled after {patience} s: {each}" for each in left]
             return
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(REST_SECONDS)
         world.restart_who_is_down()
 
 

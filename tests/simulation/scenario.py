@@ -81,8 +81,8 @@ def _settings(rng: Random) -> Settings:
         "TOLOKA__URL": "http://127.0.0.1",
         "TOLOKA__PROJECT_ID": MODERATION_PROJECT,
         "TOLOKA__TOKEN": API_KEY,
-        "SUBMIT__MAX_ITEMS": rng.choice((1, 3, 7, 20)),
-        "SUBMIT__LINGER_SECONDS": rng.choice((0.05, 0.3, 1.0)),
+        "SUBMIT__MAX_ITEMS": rng.choices((1, 3, 7, 20, 50), (1, 4, 6, 6, 3))[0],
+        "SUBMIT__LINGER_SECONDS": rng.choices((0.05, 0.5, 1.5, 4.0), (1, 3, 3, 2))[0],
         "SUBMIT__REQUEST_TIMEOUT_SECONDS": request,
         "SUBMIT__QUARANTINE_SECONDS": request * rng.choice((3, 6, 9)),
         "SUBMIT__MAX_REJECTED_RATIO": 1,
@@ -148,7 +148,7 @@ def _world(*, takes_id: bool) -> World:
 def _work(rng: Random, partitions: int, items: int) -> Iterator[Job]:
     """Bursts and trickles."""
     times = sorted(
-        rng.uniform(0, 45) if rng.random() < 0.7 else rng.choice((1.0, 20.0)) for _ in range(items)
+        rng.uniform(0, 30) if rng.random() < 0.7 else rng.choice((1.0, 15.0)) for _ in range(items)
     )
     for number, at in enumerate(times):
         headers = (("traceparent", f"00-{number:032x}-01".encode()),) if rng.random() < 0.5 else ()

@@ -1,6 +1,7 @@
 """What happened in a run, in order: hashed always, kept for people where somebody asks for it."""
 
 import hashlib
+import marshal
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -22,22 +23,21 @@ class Trace:
     def __init__(self, loop: VirtualLoop, show: Callable[[str], None] | None = None) -> None:
         self._loop = loop
         self._show = show
-        self._hash = hashlib.blake2b(digest_size=8)
+        self._events: list[tuple[float, str, str, str]] = []
         self.counts: Counter[str] = Counter()
 
     def note(self, process: Process | None, what: str, detail: Any = "") -> None:
         """Something happened; `what` is counted."""
         self.counts[what] += 1
         name = "-" if process is None else process.name
-        line = f"{self._loop.time():11.4f} {name:<12} {what} {detail}"
-        self._hash.update(line.encode())
+        self._events.append((self._loop.time(), name, what, str(detail)))
         if self._show is not None:
-            self._show(line)
+            self._show(f"{self._loop.time():11.4f} {name:<12} {what} {detail}")
 
     @property
     def digest(self) -> str:
         """Equal for equal runs."""
-        return self._hash.hexdigest()
+        return hashlib.blake2b(marshal.dumps(self._events, 0), digest_size=8).hexdigest()
 
     def listen_to_logs(self) -> None:
         """Take in what the daemon logs, by the process that logs it."""

@@ -1,22 +1,26 @@
-"""A network for the HTTP client, in virtual time, with the simulated Toloka at its other end.
+"""Toloka's network in virtual time: a client for the daemon's connections, and a simulated Toloka behind it.
 
-It stands in for sockets below httpcore, so that everything above is the daemon's own: its connections,
-its held-back last byte, its reading of answers.
+It stands in for the HTTP client and all below it, in whole parts of messages instead of bytes. What is above
+is the daemon's own: which connection is used, the held-back last byte, what a failure means. A connection can
+end at every stage of a request. The bytes themselves are proved by the tests on real sockets.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode
 
 import httpcore
+import httpx
 
+from daemon.edges.bodies import Upload
 from tests.simulation.loop import Process, VirtualLoop, current_process
 from tests.simulator import Exchange, Request, Response, Toloka
 
-HEAD_END = b"\r\n\r\n"
+# What the real client adds of its own and Toloka looks at.
+OWN_HEADERS = {"accept-encoding": "gzip"}
 
 
 @dataclass(slots=True)
@@ -39,8 +43,8 @@ class Weather:
     close_share: float = 0.0
 
 
-class Net(httpcore.AsyncNetworkBackend):
-    """See `httpcore.AsyncNetworkBackend`.
+class Net:
+    """The way to Toloka.
 
     Args:
         loop: the virtual loop.
@@ -66,76 +70,188 @@ class Net(httpcore.AsyncNetworkBackend):
 
     def hop(self) -> float:
         """Draw how long one message is on its way."""
-        return self.weather.hop_seconds * self.rng.uniform(0.5, 2.0)
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> "ClientEnd":
-        """See `httpcore.AsyncNetworkBackend.connect_tcp`."""
-        del host, port, timeout, local_address, socket_options
-        await asyncio.sleep(self.hop())
-        if self.weather.refusing:
-            raise httpcore.ConnectError("connection refused")
-        return ClientEnd(self)
-
-    async def sleep(self, seconds: float) -> None:
-        """See `httpcore.AsyncNetworkBackend.sleep`."""
-        await asyncio.sleep(seconds)
+        return self.weather.hop_seconds * (0.5 + 1.5 * self.rng.random())
 
 
-class ClientEnd(httpcore.AsyncNetworkStream):
-    """The client's end of a connection."""
+@dataclass(slots=True)
+class SimRequest:
+    """What the daemon does with an `httpx.Request`."""
+
+    method: str
+    path: str
+    query: str
+    headers: dict[str, str]
+    stream: Upload | None = None
+    extensions: dict[str, Callable[[str, Mapping[str, Any]], Awaitable[None]]] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What it is counted as."""
+        if self.method == "POST":
+            return "post"
+        return "list" if self.path.endswith("/items") else "get"
+
+
+class SimClient(httpx.AsyncClient):
+    """What the daemon uses of `httpx.AsyncClient`: one connection, made when it is needed.
+
+    Args:
+        net: the way.
+    """
+
+    def __init__(self, net: Net) -> None:
+        # Without super(): nothing of the real client is there.
+        self._net = net
+        self._end: ClientEnd | None = None
+
+    def build_request(self, method: str, url: Any, **given: Any) -> Any:
+        """See `httpx.AsyncClient.build_request`."""
+        headers = {name.lower(): value for name, value in given["headers"].items()} | OWN_HEADERS
+        return SimRequest(method, url, urlencode(given["params"] or ()), headers)
+
+    async def send(self, request: Any, **_: Any) -> Any:
+        """See `httpx.AsyncClient.send`; with `stream`."""
+        end = self._end
+        if end is None or end.readable:
+            self._leave()
+            end = self._end = await self._connected(request)
+        try:
+            await end.upload(request)
+            return await end.answer()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def _connected(self, request: SimRequest) -> "ClientEnd":
+        trace = request.extensions["trace"]
+        await trace("connection.connect_tcp.started", {})
+        await asyncio.sleep(self._net.hop())
+        if self._net.weather.refusing:
+            raise httpx.ConnectError("connection refused")
+        end = ClientEnd(self._net)
+        await trace("connection.connect_tcp.complete", {"return_value": end})
+        return end
+
+    def _leave(self) -> None:
+        if self._end is not None:
+            self._end.close()
+            self._end = None
+
+    async def aclose(self) -> None:
+        """See `httpx.AsyncClient.aclose`."""
+        self._leave()
+
+
+class ClientEnd:
+    """The client's end of a connection; fits `daemon.edges.connection`'s view of one."""
 
     def __init__(self, net: Net) -> None:
         self._net = net
-        self._server = ServerEnd(net, self, current_process())
-        self._received = bytearray()
-        self._ended = False
-        self._reset = False
-        self._changed = asyncio.Event()
+        self._owner = current_process()
+        self._server = ServerEnd(net, self, self._owner)
+        self._answer: SimAnswer | None = None
+        self._waiting: asyncio.Future[None] | None = None
+        self.ended = False
+        self.reset = False
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """See `httpcore.AsyncNetworkStream.read`."""
-        del timeout
-        while not (self._received or self._ended):
-            self._changed.clear()
-            await self._changed.wait()
-        if self._reset and not self._received:
-            raise httpcore.ReadError("connection reset")
-        data = bytes(self._received[:max_bytes])
-        del self._received[:max_bytes]
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """See `httpcore.AsyncNetworkStream.write`."""
-        del timeout
-        if self._reset:
-            raise httpcore.WriteError("connection reset")
-        self._server.send(bytes(buffer))
-        await asyncio.sleep(0)
-
-    async def aclose(self) -> None:
-        """See `httpcore.AsyncNetworkStream.aclose`."""
-        self._server.hung_up()
+    @property
+    def readable(self) -> bool:
+        """Something has come that nobody has read, be it the connection's end."""
+        return self.ended or self._answer is not None
 
     def get_extra_info(self, info: str) -> Any:
         """Whether there is something to read, which is all that is asked for."""
-        return bool(self._received or self._ended) if info == "is_readable" else None
+        return self.readable if info == "is_readable" else None
 
-    def arrive(self, data: bytes) -> None:
-        """The server's bytes."""
-        self._received += data
-        self._changed.set()
+    async def upload(self, request: SimRequest) -> None:
+        """Send a request; one that breaks off because of an early answer is no failure yet."""
+        if request.stream is None:
+            await self._write(request, b"", last=True)
+            return
+        self._net.passed(self._owner, "post begun")
+        await asyncio.sleep(0)
+        try:
+            async for chunk in request.stream:
+                await self._write(request, chunk, last=request.stream.finished)
+        except httpcore.WriteError:
+            return
+
+    async def _write(self, request: SimRequest, data: bytes, *, last: bool) -> None:
+        if self.reset:
+            raise httpcore.WriteError("connection reset")
+        self._server.send(request, data, last=last)
+        await asyncio.sleep(0)
+
+    async def answer(self) -> "SimAnswer":
+        """The answer, as soon as its head is there."""
+        while self._answer is None:
+            await self.more()
+        answer, self._answer = self._answer, None
+        return answer
+
+    async def more(self) -> None:
+        """Wait for whatever comes next.
+
+        Raises:
+            httpx.ReadError, httpx.RemoteProtocolError: nothing will.
+        """
+        if not self.ended:
+            self._waiting = self._net.loop.create_future()
+            await self._waiting
+        if self.reset and self._answer is None:
+            raise httpx.ReadError("connection reset")
+        if self.ended and self._answer is None:
+            raise httpx.RemoteProtocolError("the server hung up without an answer, or in the middle of it")
+
+    def arrive(self, answer: "SimAnswer") -> None:
+        """An answer, or the part of it that comes before the connection's end."""
+        self._answer = answer
+        self._wake()
 
     def end(self, *, reset: bool) -> None:
         """The server's end of the connection."""
-        self._ended, self._reset = True, reset
-        self._changed.set()
+        self.ended, self.reset = True, reset
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._server.hung_up()
+
+
+@dataclass(slots=True)
+class SimAnswer:
+    """What the daemon does with an `httpx.Response`.
+
+    Attributes:
+        whole: nothing of the body is missing.
+    """
+
+    status_code: int
+    headers: dict[str, str]
+    body: bytes
+    whole: bool
+    end: ClientEnd
+
+    @property
+    def is_error(self) -> bool:
+        """4xx or 5xx."""
+        return self.status_code >= 400
+
+    async def aiter_raw(self) -> AsyncIterator[bytes]:
+        """The body, as far as it comes."""
+        if self.body:
+            yield self.body
+        while not self.whole:
+            await self.end.more()
+
+    async def aclose(self) -> None:
+        """Leave what is still to come."""
+        if not self.whole:
+            self.end.close()
 
 
 class ServerEnd:
@@ -143,66 +259,53 @@ class ServerEnd:
 
     def __init__(self, net: Net, client: ClientEnd, owner: Process | None) -> None:
         self._net = net
+        self._later = net.loop.world_later
         self._client = client
         self._owner = owner
         self._arrives_at = 0.0
-        self._buffer = bytearray()
-        self._head: _Head | None = None
+        self._body = b""
         self._exchange: Exchange | None = None
         self._closed = False
 
     # --- requests
 
-    def send(self, data: bytes) -> None:
-        """Bytes on their way here; they keep their order."""
+    def send(self, request: SimRequest, data: bytes, *, last: bool) -> None:
+        """A part on its way here, the head with the first one; they keep their order."""
         net, now = self._net, self._net.loop.time()
         seconds = net.hop()
-        if data.startswith(b"POST "):
-            net.passed(self._owner, "post begun")
-        if self._is_last(data):
+        if last and request.method == "POST":
             net.passed(self._owner, "post sent")
             seconds, net.weather.hold_next_seconds = seconds + net.weather.hold_next_seconds, 0.0
         self._arrives_at = max(self._arrives_at, now + seconds)
-        net.loop.world.call_later(self._arrives_at - now, self._receive, data)
-
-    def _is_last(self, data: bytes) -> bool:
-        """The held-back last byte of an upload."""
-        return len(data) == 1
+        self._later(self._arrives_at - now, self._receive, request, data, last)
 
     def hung_up(self) -> None:
         """The client has closed: what has not arrived whole is dropped, what has goes on."""
-        self._net.loop.world.call_later(self._net.hop(), self._forget)
+        self._later(self._net.hop(), self._forget)
 
     def _forget(self) -> None:
         self._closed = True
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, request: SimRequest, data: bytes, last: bool) -> None:  # noqa: FBT001 - a timer's argument
         if self._closed:
             return
-        self._buffer += data
-        if self._head is None and HEAD_END in self._buffer:
-            raw, _, rest = bytes(self._buffer).partition(HEAD_END)
-            self._head, self._buffer = _Head.of(raw), bytearray(rest)
-            self._exchange = self._net.toloka.begin(self._head.method, self._head.path)
-        if self._head is None or self._exchange is None:
-            return
-        whole = len(self._buffer) >= self._head.length
-        if whole or (self._exchange.cut_in_request and self._buffer):
-            head, exchange = self._head, self._exchange
-            request = head.request(bytes(self._buffer[: head.length]))
-            del self._buffer[: head.length]
-            self._head = self._exchange = None
-            seconds = exchange.delay_seconds + self._net.rng.uniform(0, self._net.weather.serve_seconds)
-            self._net.loop.world.call_later(seconds, self._finish, head, exchange, request)
+        if self._exchange is None:
+            self._exchange, self._body = self._net.toloka.begin(request.method, request.path), b""
+        self._body += data
+        exchange = self._exchange
+        if last or (exchange.cut_in_request and self._body):
+            self._exchange = None
+            seconds = exchange.delay_seconds + self._net.rng.random() * self._net.weather.serve_seconds
+            whole = Request(request.method, request.path, request.query, request.headers, self._body)
+            self._later(seconds, self._finish, request.kind, exchange, whole)
 
-    def _finish(self, head: "_Head", exchange: Exchange, request: Request) -> None:
+    def _finish(self, kind: str, exchange: Exchange, request: Request) -> None:
         response = exchange.finish(request)
-        self._net.passed(self._owner, f"{head.kind} served")
+        self._net.passed(self._owner, f"{kind} served")
         disruption = response.disruption
         if disruption.commits_after_seconds:
-            due_seconds = disruption.commits_after_seconds + 0.001
-            self._net.loop.world.call_later(due_seconds, self._net.toloka.advance)
-        self._net.loop.world.call_later(disruption.delay_seconds + self._net.hop(), self._answer, response)
+            self._later(disruption.commits_after_seconds + 0.001, self._net.toloka.advance)
+        self._later(disruption.delay_seconds + self._net.hop(), self._answer, response)
 
     # --- answers
 
@@ -213,57 +316,21 @@ class ServerEnd:
         if disruption.cut == "before_answer":
             self._end(reset=disruption.reset)
             return
-        data = _serialized(response)
+        headers = {name.lower(): value for name, value in response.headers.items()}
         if disruption.cut == "in_answer":
-            self._client.arrive(data[: len(data) - max(len(response.body) // 2, 1)])
+            # Without a body it is the head that is cut, which is no answer at all.
+            if response.body:
+                half = response.body[: len(response.body) // 2]
+                self._client.arrive(SimAnswer(response.status, headers, half, whole=False, end=self._client))
             self._end(reset=disruption.reset)
             return
-        self._client.arrive(data)
+        self._client.arrive(SimAnswer(response.status, headers, response.body, whole=True, end=self._client))
         share = self._net.weather.close_share
         if share == 1.0:
             self._end()
         elif share and self._net.rng.random() < share:
-            self._net.loop.world.call_later(self._net.hop(), self._end)
+            self._later(self._net.hop(), self._end)
 
     def _end(self, *, reset: bool = False) -> None:
         self._closed = True
         self._client.end(reset=reset)
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    method: str
-    path: str
-    query: str
-    headers: dict[str, str]
-    length: int
-
-    @classmethod
-    def of(cls, raw: bytes) -> "_Head":
-        first, *lines = raw.decode().split("\r\n")
-        method, target, _ = first.split(" ")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        url = urlsplit(target)
-        return cls(method, url.path, url.query, headers, int(headers.get("content-length", "0")))
-
-    def request(self, body: bytes) -> Request:
-        return Request(self.method, self.path, self.query, self.headers, body)
-
-    @property
-    def kind(self) -> str:
-        if self.method == "POST":
-            return "post"
-        return "list" if self.path.endswith("/items") else "get"
-
-
-def _serialized(response: Response) -> bytes:
-    """The answer as it goes over the wire; one without Content-Length is one chunk."""
-    headers = dict(response.headers)
-    body = response.body
-    if response.chunked:
-        headers["Transfer-Encoding"] = "chunked"
-        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-    else:
-        headers["Content-Length"] = str(len(body))
-    lines = [f"HTTP/1.1 {response.status} Answer", *(f"{name}: {value}" for name, value in headers.items())]
-    return "\r\n".join(lines).encode() + HEAD_END + body

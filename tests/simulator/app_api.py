@@ -9,7 +9,7 @@ from tests.simulator.batches import Batch, Batches
 from tests.simulator.calls import Call, Route, Router, member
 from tests.simulator.creating import Creator
 from tests.simulator.errors import invalid, missing
-from tests.simulator.items import created_text, item_json
+from tests.simulator.items import created_text, item_raw
 from tests.simulator.listing import Listing
 from tests.simulator.messages import Response, empty_response, json_response
 from tests.simulator.query import Reader
@@ -87,13 +87,13 @@ class AppApi:
         knobs = self._state.knobs
         query = Reader(call.query, knobs).query()
         page = Listing(self._state.shelves[project.id], query, knobs, self._state.rng).page()
-        content = [item_json(item, project.app, knobs, late=True) for item in page.items]
+        content = [item_raw(item, project.app, knobs, late=True) for item in page.items]
         return json_response({"content": content, "has_more": page.has_more})
 
     def _create(self, call: Call) -> Response:
         project = self._find_project(call)
         item = self._creator.single(call, project)
-        return json_response(item_json(item, project.app, self._state.knobs, late=False))
+        return json_response(item_raw(item, project.app, self._state.knobs, late=False))
 
     def _bulk(self, call: Call) -> Response:
         ids = self._creator.bulk(call, self._find_project(call))
@@ -105,7 +105,7 @@ class AppApi:
         if item is None or self._is_unseen(item):
             raise missing("Item", call.path["item"])
         knobs = self._state.knobs
-        return json_response(item_json(item, project.app, knobs, late=knobs.late_by_id))
+        return json_response(item_raw(item, project.app, knobs, late=knobs.late_by_id))
 
     def _is_unseen(self, item: Item) -> bool:
         return self._state.knobs.late_by_id and (item.late_created or item.hidden)

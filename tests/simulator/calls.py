@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.simulator.messages import Request, Response
 
+KNOWN_PATHS = 1000
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -114,6 +115,8 @@ class Router:
     def __init__(self, prefix: str, routes: Sequence[Route]) -> None:
         self._prefix = prefix
         self._routes = routes
+        # Paths come again and again; so many at most, for each item has one of its own.
+        self._known: dict[tuple[str, str], tuple[Route, dict[str, str]]] = {}
 
     def owns(self, path: str) -> bool:
         """Return whether the path begins with this router's prefix."""
@@ -125,6 +128,14 @@ class Router:
         Raises:
             ApiError: 404 for an unknown path, 405 for a path that has other methods.
         """
+        if (known := self._known.get((method, path))) is not None:
+            return known
+        if len(self._known) >= KNOWN_PATHS:
+            self._known.clear()
+        found = self._known[method, path] = self._found(method, path)
+        return found
+
+    def _found(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         segments = path.removeprefix(self._prefix).split("/")
         found = [(route, match) for route in self._routes if (match := route.match(segments)) is not None]
         for route, match in found:

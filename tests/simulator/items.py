@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tests.simulator.specs import output_data
 from tests.simulator.times import floor, render
@@ -31,6 +33,7 @@ class Item:
         late_finished: listings show the item as still PROCESSING.
         hidden: listings leave the item out until it is shown again.
         plan: counts the changes of plan; a transition planned under another count is void.
+        written: its JSON as it was last asked for, and what that was made of.
     """
 
     number: int
@@ -55,6 +58,7 @@ class Item:
     hidden: bool = False
     deleted: bool = False
     plan: int = 0
+    written: tuple[tuple[object, ...], msgspec.Raw] | None = field(default=None, repr=False)
 
     @property
     def listed_status(self) -> str:
@@ -65,6 +69,22 @@ class Item:
     def listed_finished_us(self) -> int | None:
         """The end as listings know it."""
         return None if self.late_finished else self.finished_us
+
+
+def item_raw(item: Item, app: App, knobs: Knobs, *, late: bool) -> msgspec.Raw:
+    """Return the item's JSON object, encoded; written anew only where something has changed.
+
+    Args:
+        item: the item.
+        app: the app of its project.
+        knobs: digits and spelling of times, changed input.
+        late: write what listings know, which may be older.
+    """
+    end = (item.listed_status, item.listed_finished_us) if late else (item.status, item.finished_us)
+    made_of = (*end, item.started_us, item.batch_id, item.error, item.label, id(knobs), id(app))
+    if item.written is None or item.written[0] != made_of:
+        item.written = made_of, msgspec.Raw(msgspec.json.encode(item_json(item, app, knobs, late=late)))
+    return item.written[1]
 
 
 def item_json(item: Item, app: App, knobs: Knobs, *, late: bool) -> dict[str, Any]:

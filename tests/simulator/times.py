@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -50,4 +51,9 @@ def parse(text: str) -> int:
 
 def http_date(time_us: int) -> str:
     """Return the time as a Date header."""
-    return format_datetime(EPOCH + timedelta(seconds=time_us // SECOND_US), usegmt=True)
+    return _date(time_us // SECOND_US)
+
+
+@lru_cache(maxsize=16)
+def _date(seconds: int) -> str:
+    return format_datetime(EPOCH + timedelta(seconds=seconds), usegmt=True)

@@ -147,25 +147,29 @@ class SimReader:
         """See `daemon.ports.Reader.read`."""
         if self._dies():
             raise Transient(f"the reader of {self._topic} has died")
-        try:
-            with translated(f"reading {self._topic}"):
-                async with asyncio.timeout(max_wait_seconds):
-                    return await self._read(max_records)
-        except Transient as failure:
-            if not isinstance(failure.__cause__, TimeoutError):
-                raise
-            if self._cluster.loop.time() - self._answered_at > SUSPECT_SECONDS:
-                raise
-            return ()
-
-    async def _read(self, max_records: int) -> Sequence[StoredRecord]:
+        end = self._cluster.loop.time() + max_wait_seconds
         while True:
-            quiet_seconds = self._cluster.loop.time() - self._answered_at
-            if self._changed is None or self._changed.done() or quiet_seconds > SUSPECT_SECONDS:
-                if found := await self._ask(max_records):
-                    return found
-            else:
-                await asyncio.wait({self._changed})
+            if (changed := self._pending()) is not None and not await _within(changed, end):
+                return ()
+            try:
+                with translated(f"reading {self._topic}"):
+                    async with asyncio.timeout_at(end):
+                        found = await self._ask(max_records)
+            except Transient as failure:
+                if not isinstance(failure.__cause__, TimeoutError) or self._suspect:
+                    raise
+                return ()
+            if found:
+                return found
+
+    @property
+    def _suspect(self) -> bool:
+        """The broker has not answered for so long that the reader is taken for broken."""
+        return self._cluster.loop.time() - self._answered_at > SUSPECT_SECONDS
+
+    def _pending(self) -> "asyncio.Future[None] | None":
+        """What is to be waited for before it is worth asking again."""
+        return None if self._changed is None or self._changed.done() or self._suspect else self._changed
 
     async def _ask(self, max_records: int) -> list[StoredRecord]:
         """Fetch once; where there was nothing, the broker will say when that changes."""
@@ -243,6 +247,25 @@ class SimWriter:
             raise Transient(f"a commit of {name} failed")
         if fate in {"unsent", "unanswered"}:
             await asyncio.get_running_loop().create_future()
+
+
+async def _within(changed: "asyncio.Future[None]", end: float) -> bool:
+    """Wait until something has changed; False where that does not happen in time."""
+    loop = changed.get_loop()
+    woken: asyncio.Future[None] = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    timer = loop.call_at(end, wake)
+    changed.add_done_callback(wake)
+    try:
+        await woken
+    finally:
+        timer.cancel()
+        changed.remove_done_callback(wake)
+    return changed.done()
 
 
 def _nothing() -> None:

@@ -91,7 +91,7 @@ class Cluster:
 
     def hop_seconds(self) -> float:
         """Draw how long one message is on its way."""
-        return self.pace.hop * self.rng.uniform(0.5, 2.0)
+        return self.pace.hop * (0.5 + 1.5 * self.rng.random())
 
     # --- being down
 
@@ -118,7 +118,7 @@ class Cluster:
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Do something after so long; while the cluster is down, once it is up again."""
-        self.loop.world.call_later(seconds, self._if_up, action)
+        self.loop.world_later(seconds, self._if_up, action)
 
     def _if_up(self, action: Callable[[], None]) -> None:
         if self.up:
@@ -140,7 +140,7 @@ class Cluster:
         while True:
             packet = _Packet(name, serve, self.loop.create_future(), current_process())
             self.passed(packet.sender, f"{name} sent")
-            self.loop.world.call_later(delay_seconds + self.hop_seconds(), self._arrive, packet)
+            self.loop.world_later(delay_seconds + self.hop_seconds(), self._arrive, packet)
             try:
                 return await packet.answer
             except BusyError:
@@ -177,7 +177,7 @@ class Cluster:
         self._send_back(packet)
 
     def _send_back(self, packet: _Packet) -> None:
-        self.loop.world.call_later(self.hop_seconds(), self._deliver, packet)
+        self.loop.world_later(self.hop_seconds(), self._deliver, packet)
 
     def _deliver(self, packet: _Packet) -> None:
         if packet.answer.done():

@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from daemon.model import Append, Headers
@@ -28,7 +29,6 @@ class Entry:
 
     record: StoredRecord | None
     offset: int
-    producer: str | None
     state: Literal["open", "committed", "aborted", "control"]
 
 
@@ -38,6 +38,10 @@ class Fetched:
 
     records: Sequence[StoredRecord]
     next_offset: int
+
+
+def _offset(entry: Entry) -> int:
+    return entry.offset
 
 
 class PartitionLog:
@@ -53,13 +57,13 @@ class PartitionLog:
         self.start = 0
         self.high_watermark = 0
         self._entries: list[Entry] = []
-        self._open: dict[str, int] = {}
+        self._open: dict[str, list[Entry]] = {}
         self._waiting: list[asyncio.Future[None]] = []
 
     @property
     def last_stable(self) -> int:
         """The first offset that read_committed readers must not pass."""
-        return min(self._open.values(), default=self.high_watermark)
+        return min((entries[0].offset for entries in self._open.values()), default=self.high_watermark)
 
     def first_since(self, time_ms: int) -> int:
         """The first offset whose record is not older; the end where there is none."""
@@ -72,18 +76,17 @@ class PartitionLog:
         record = StoredRecord(
             self.topic, self.partition, self.high_watermark, stamp, item.key, item.value, tuple(item.headers)
         )
+        entry = Entry(record, record.offset, "committed" if producer is None else "open")
         if producer is not None:
-            self._open.setdefault(producer, record.offset)
-        self._put(Entry(record, record.offset, producer, "committed" if producer is None else "open"))
+            self._open.setdefault(producer, []).append(entry)
+        self._put(entry)
         return record.offset
 
     def mark(self, producer: str, *, committed: bool) -> None:
         """End a producer's transaction here."""
-        for entry in self._entries:
-            if entry.producer == producer and entry.state == "open":
-                entry.state = "committed" if committed else "aborted"
-        self._open.pop(producer, None)
-        self._put(Entry(None, self.high_watermark, None, "control"))
+        for entry in self._open.pop(producer, ()):
+            entry.state = "committed" if committed else "aborted"
+        self._put(Entry(None, self.high_watermark, "control"))
 
     def _put(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -102,7 +105,8 @@ class PartitionLog:
             )
         records: list[StoredRecord] = []
         stable = self.last_stable
-        for entry in self._entries[bisect_left(self._entries, offset, key=lambda each: each.offset) :]:
+        begin = len(self._entries) if offset >= stable else bisect_left(self._entries, offset, key=_offset)
+        for entry in islice(self._entries, begin, None):
             if entry.offset >= stable:
                 break
             if entry.record is not None and entry.state == "committed":

@@ -12,6 +12,8 @@ from tests.simulation.broker.groups import Joined
 
 JOIN_SECONDS = 30.0
 CONFIRM_SECONDS = 10.0
+# How soon it is noticed that the membership has died.
+LOOK_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -63,7 +65,7 @@ class SimMembership:
         """See `daemon.ports.Membership.assignments`."""
         while True:
             try:
-                async with asyncio.timeout(1.0):
+                async with asyncio.timeout(LOOK_SECONDS):
                     decision = await self._decisions.get()
             except TimeoutError:
                 if self._dies():
@@ -105,7 +107,7 @@ class SimMembership:
         """Be counted on until the group rebalances."""
         known = True
         while known:
-            await asyncio.sleep(self._session_seconds / 5)
+            await asyncio.sleep(self._session_seconds / 3)
             known = await self._heartbeat()
 
     async def _join(self) -> None:

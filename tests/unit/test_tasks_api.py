@@ -206,6 +206,17 @@ async def test_an_operation_that_takes_long() -> None:
         assert toloka.control.stats()["requests"]["tasks"] == {"202": 1}
 
 
+async def test_an_operation_of_another_type() -> None:
+    """It is none of ours, and tells nothing of our tasks: another attempt is made."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        intent = attempt()
+        await here.submit(tasks("a"), intent)
+        toloka.core.state.operations[intent.attempt].type = "POOL.OPEN"
+        outcome = await here.submit(tasks("a"), intent)
+    assert isinstance(outcome, NotNow)
+    assert (outcome.reason, outcome.over) == ("conflict", True)
+
+
 @pytest.mark.parametrize(("operation", "kind"), [("operation", "drop"), ("operation_log", "truncated")])
 async def test_an_operation_that_cannot_be_asked_for(operation: str, kind: str) -> None:
     """It is there, so the attempt stays in doubt until it can."""

@@ -54,4 +54,7 @@ reference: setup ## Write config/reference.env anew from the settings
 events: setup ## Write config/events.md anew from the code
 	$(BIN)/python -m tests.deploy.events > config/events.md
 
-.PHONY: help setup demo test test-system conformance check format reference events
+dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
+	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
+
+.PHONY: help setup demo test test-system conformance check format reference events dashboard

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KIT := .venv-toloka-kit
+MODELS := .venv-kubernetes
 PIP_FLAGS := --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 
@@ -22,6 +23,11 @@ $(KIT)/.ready: config/requirements/toloka-kit.txt
 	$(KIT)/bin/pip install $(PIP_FLAGS) --require-hashes -r config/requirements/toloka-kit.txt
 	@touch $@
 
+$(MODELS)/.ready: config/requirements/kubernetes.txt
+	$(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/pip install $(PIP_FLAGS) --require-hashes -r config/requirements/kubernetes.txt
+	@touch $@
+
 demo: setup ## Run the main job on an embedded Kafka and a simulated Toloka (ITEMS=file.ndjson, KEEP=1)
 	$(BIN)/python -m tests.demo
 
@@ -31,9 +37,9 @@ test: setup $(KIT)/.ready ## Every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-test-system: setup ## The image and docker-compose.yml in a container engine, the status page in a browser
+test-system: setup $(MODELS)/.ready ## Containers in an engine, manifests by their models, the status page in a browser
 	.ci/system-needs
-	$(BIN)/python -m pytest -p no:cacheprovider tests/containers
+	$(BIN)/python -m pytest -p no:cacheprovider tests/manifests tests/browser tests/containers
 
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract
@@ -54,7 +60,10 @@ reference: setup ## Write config/reference.env anew from the settings
 events: setup ## Write config/events.md anew from the code
 	$(BIN)/python -m tests.deploy.events > config/events.md
 
+rules: setup ## Write the PrometheusRule of deploy/kubernetes anew from deploy/prometheus
+	$(BIN)/python -m tests.deploy.prometheus_rule > deploy/kubernetes/overlays/production/prometheus-rule.yaml
+
 dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
 	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
 
-.PHONY: help setup demo test test-system conformance check format reference events dashboard
+.PHONY: help setup demo test test-system conformance check format reference events rules dashboard

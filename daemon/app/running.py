@@ -20,7 +20,7 @@ from daemon.edges.loop_watch import LoopWatch
 from daemon.errors import StartError
 from daemon.flows.holding import Holds
 from daemon.flows.waiting import unless
-from daemon.logs import configure
+from daemon.logs import Logs, configure
 from daemon.metrics import Metrics
 from daemon.settings import Settings
 
@@ -42,7 +42,7 @@ def main(settings: Settings) -> int:
     """
     with configure(settings.log.level, settings.log.format, sys.stdout, settings.secrets()) as logs:
         try:
-            return asyncio.run(_run(settings, logs.secrets.add))
+            return asyncio.run(_run(settings, logs))
         except StartError as error:
             log.critical("cannot_go_on", problem=str(error))
             raise
@@ -65,7 +65,7 @@ def _start_error(group: BaseExceptionGroup[BaseException]) -> StartError | None:
     return None
 
 
-async def _run(settings: Settings, mask: Callable[[str], None]) -> int:
+async def _run(settings: Settings, logs: Logs) -> int:
     stopping = asyncio.Event()
     _listen(stopping)
     metrics = Metrics()
@@ -73,11 +73,11 @@ async def _run(settings: Settings, mask: Callable[[str], None]) -> int:
     log.info("starting", version=__version__, pid=os.getpid())
     async with AsyncExitStack() as stack:
         watch = await stack.enter_async_context(LoopWatch(metrics.event_loop_lag_seconds))
-        status = Status(settings, holds, stopping)
+        status = Status(settings, holds, stopping, metrics, watch.health, logs.recent.last)
         http = settings.http
         server = HttpServer(http.host, http.port, metrics.registry, watch.health, status.ready, status.report)
         stack.enter_context(server)
-        world = await unless(stopping, open_world(settings, metrics, holds, stack, mask))
+        world = await unless(stopping, open_world(settings, metrics, holds, stack, logs.secrets.add))
         if world is not None:
             flows = assemble(settings, world)
             lag, delays = watches(settings.kafka, world, flows)

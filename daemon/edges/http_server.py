@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from daemon.edges.http_threads import Response, Route, ThreadedServer, json_response
-from daemon.edges.status_page import status_page
+from daemon.edges.status_page import POLICY, status_page
 from daemon.errors import ConfigurationError
 
 POLL_SECONDS: Final = 0.1
@@ -111,7 +111,7 @@ class HttpServer:
 
     def _page(self) -> Response:
         page = status_page(live=self._live().ok, ready=self._ready().ok, status=self._status())
-        return Response(HTTPStatus.OK, "text/html; charset=utf-8", page.encode(errors="replace"))
+        return Response(HTTPStatus.OK, "text/html; charset=utf-8", page.encode(errors="replace"), POLICY)
 
 
 def _health(health: Health) -> Response:

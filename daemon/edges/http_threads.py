@@ -22,7 +22,6 @@ CLOSING_SECONDS: Final = 1.0
 OVERLOADED: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -30,11 +29,12 @@ log = structlog.get_logger(__name__)
 
 
 class Response(NamedTuple):
-    """What one request is answered with."""
+    """What one request is answered with; the policy says what a browser may load for it."""
 
     status: HTTPStatus
     content_type: str
     body: bytes
+    policy: str = "default-src 'none'; frame-ancestors 'none'"
 
 
 # Answers a path; it is given the `Accept` header.
@@ -158,6 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))
+        self.send_header("Content-Security-Policy", response.policy)
         for name, value in SECURITY_HEADERS.items():
             self.send_header(name, value)
         if response.status is HTTPStatus.METHOD_NOT_ALLOWED:

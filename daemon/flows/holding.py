@@ -1,6 +1,7 @@
 """Waiting on purpose, and being seen to wait."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,14 +40,20 @@ class Holds:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._now: dict[int, Hold] = {}
+        self._since: dict[int, float] = {}
         self._last = 0
 
     def __iter__(self) -> Iterator[Hold]:
         return iter(tuple(self._now.values()))
 
+    def since(self) -> list[tuple[Hold, float]]:
+        """What is held, each with the time when it began (seconds since 1970), the oldest first."""
+        return [(hold, self._since.get(number, time.time())) for number, hold in tuple(self._now.items())]
+
     def begin(self, hold: Hold) -> int:
         """Show a hold; returns the number to end it by."""
         self._last += 1
+        self._since[self._last] = time.time()
         self._now[self._last] = hold
         self._metrics.held.labels(hold.flow, hold.reason).inc()
         log.warning("held", flow=hold.flow, reason=hold.reason, detail=hold.detail, partition=hold.partition)
@@ -55,6 +62,7 @@ class Holds:
     def end(self, number: int) -> None:
         """Show a hold no longer."""
         hold = self._now.pop(number)
+        del self._since[number]
         self._metrics.held.labels(hold.flow, hold.reason).dec()
         log.info("released", flow=hold.flow, reason=hold.reason, partition=hold.partition)
 

@@ -8,6 +8,7 @@ from typing import Final, Self, TextIO
 import structlog
 from structlog.typing import Processor
 
+from daemon.logs.recent import Recent
 from daemon.logs.redaction import Secrets
 from daemon.logs.rendering import console_lines, json_lines
 from daemon.logs.repetition import Repetitions
@@ -30,10 +31,12 @@ class Logs:
 
     Attributes:
         secrets: add a rotated credential here before it is used.
+        recent: the last warnings and errors.
     """
 
-    def __init__(self, handler: LineHandler, secrets: Secrets) -> None:
+    def __init__(self, handler: LineHandler, secrets: Secrets, recent: Recent) -> None:
         self.secrets = secrets
+        self.recent = recent
         self._handler = handler
 
     def close(self) -> None:
@@ -74,12 +77,14 @@ def configure(level: str, form: str, stream: TextIO, secrets: Iterable[str] = ()
     terminal = _is_terminal(stream)
     console = form == "console" or (form == "auto" and terminal)
     shared = _shared(Repetitions())
+    recent = Recent(known)
     handler = LineHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                recent,
                 *(console_lines(known, colors=terminal) if console else json_lines(known)),
             ],
         )
@@ -90,7 +95,7 @@ def configure(level: str, form: str, stream: TextIO, secrets: Iterable[str] = ()
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    return Logs(handler, known)
+    return Logs(handler, known, recent)
 
 
 def _shared(repetitions: Repetitions) -> list[Processor]:

@@ -92,15 +92,9 @@ async def test_every_query_finds_its_series(deploy: Deploy, tmp_path: Path) -> N
         await deployment.feed(sources(ITEMS, seed=13))
         await deployment.until_done()
         await eventually(server.recorded, process.output)
-        empty = []
-        for panel in dashboard()["panels"]:
-            for target in panel.get("targets", ()):
-                if not await server.query(filled(target["expr"])):
-                    empty.append(f"{panel['title']}: {target['expr']}")
-        for alert in rules_in("alerts.yml"):
-            await server.query(alert["expr"])
-            for selector in selectors(alert["expr"]):
-                if not await server.query(selector):
-                    empty.append(f"{alert['alert']}: {selector}")
+        panels = [target["expr"] for panel in dashboard()["panels"] for target in panel.get("targets", ())]
+        alerts = [rule["expr"] for rule in rules_in("alerts.yml")]
+        asked = [*map(filled, panels), *(selector for alert in alerts for selector in selectors(alert))]
+        empty = [expression for expression in asked if not await server.query(expression)]
         assert empty == []
         assert await server.query('ALERTS{alertstate="firing"}') == []

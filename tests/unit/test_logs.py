@@ -394,3 +394,32 @@ class TestRepetitions:
             log.error("down", detail=number)
             logging.getLogger("aiokafka").error("cannot reach %s", number)
         assert [line["logger"] for line in lines()] == ["tests.logs", "aiokafka"] * 5
+
+
+def test_the_last_warnings_and_errors_are_remembered(logs: Logs) -> None:
+    """Latest first, a few of them, short, and without a secret; what is merely told is not kept."""
+    log.info("told", detail="x")
+    log.warning("held", flow="submit", partition=3, detail=f"refused {CANARY}", other="left out")
+    for number in range(30):
+        logging.getLogger(f"library-{number}").error("it broke: %s", CANARY)
+    logs.flush()
+    last = logs.recent.last()
+    assert len(last) == 20
+    assert CANARY not in json.dumps(last, ensure_ascii=False)
+    assert {line["event"] for line in last} == {"it broke: ********"}
+    assert list(last[0]) == ["at", "level", "event", "detail"]
+
+
+def test_what_is_remembered_says_where(logs: Logs) -> None:
+    """Flow and partition, and the field that says best what happened."""
+    log.warning("held", flow="submit", partition=3, reason="unauthorized", detail="Toloka said no", other=1)
+    logs.flush()
+    (line,) = logs.recent.last()
+    assert line["at"].endswith("Z")
+    assert {name: line[name] for name in line if name != "at"} == {
+        "level": "warning",
+        "event": "held",
+        "flow": "submit",
+        "partition": 3,
+        "detail": "Toloka said no",
+    }

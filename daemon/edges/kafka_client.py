@@ -73,6 +73,9 @@ def translated(doing: str) -> Iterator[None]:
     except TOO_LARGE as error:
         detail = f"{doing}: a record is larger than its topic's max.message.bytes: raise it"
         raise Held("too_large", detail) from error
+    except kafka_errors.InvalidTimestampError as error:
+        detail = f"{doing}: this machine's clock is too far from the broker's: set it right"
+        raise Held("kafka", detail) from error
     except TimeoutError as error:
         raise Transient(f"{doing}: no answer in time") from error
     # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.

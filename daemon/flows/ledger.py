@@ -9,6 +9,9 @@ from daemon.flows import codec
 from daemon.model import Headers, Record
 
 BY_HEADER = "tolokad-by"
+# When a tombstone was written, by Toloka's clock, in milliseconds: a record's own timestamp must be the
+# machine's, for a broker refuses one that is far ahead of its clock.
+CLOSED_HEADER = "tolokad-closed"
 
 
 class Open(NamedTuple):
@@ -57,7 +60,7 @@ class Ledger:
         table = self._tables.setdefault(record.partition, {})
         if record.value is None:
             table.pop(key, None)
-            self._remember(key, record.timestamp)
+            self._remember(key, _closed_ms(record))
             return None
         codec.check_entry(record.value)
         table[key] = record.value
@@ -128,3 +131,13 @@ class Ledger:
             if due(moment := codec.peek_submitted(packed))
         ]
         return sorted(found)
+
+
+def closed_header(now_ms: int) -> tuple[str, bytes]:
+    """What a tombstone says of the time when it was written."""
+    return CLOSED_HEADER, b"%d" % now_ms
+
+
+def _closed_ms(record: Record) -> int:
+    named = dict(record.headers).get(CLOSED_HEADER) or b""
+    return int(named) if named.isdigit() else record.timestamp

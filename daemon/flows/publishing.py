@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.flows import codec
-from daemon.flows.ledger import Ledger, Open
+from daemon.flows.ledger import Ledger, Open, closed_header
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
 from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
@@ -142,10 +142,10 @@ class Publisher:
         return None
 
     def _tombstone(self, item_id: str, ledger_partition: int, origin: codec.Origin | None) -> Append:
-        headers = (*codec.tombstone_headers(origin), *self._ledger.signature())
         # By Toloka's clock, which is what "finished" is measured by when it is asked how old this is.
-        now_ms = codec.micros(self._clock.now()) // 1000
-        return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers, now_ms)
+        closed = closed_header(codec.micros(self._clock.now()) // 1000)
+        headers = (*codec.tombstone_headers(origin), closed, *self._ledger.signature())
+        return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers)
 
     def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
         """Give the open items of a batch the records with their content, as far as that is known.

@@ -6,7 +6,7 @@ import pytest
 
 from daemon.flows import codec
 from daemon.flows.codec import Origin
-from daemon.flows.ledger import Ledger, Open
+from daemon.flows.ledger import Ledger, Open, closed_header
 from daemon.model import Headers
 from tests.doubles import LEDGER, START, START_MS, FakeRecord, item
 
@@ -197,3 +197,12 @@ def test_a_tombstone_names_the_origin_it_was_opened_for() -> None:
     """The headers are what `audit` and a resolution read."""
     origin = Origin("moderation.items", 4, 5, 6)
     assert codec.tombstone_origin(codec.tombstone_headers(origin)) == ("moderation.items", 4, 5)
+
+
+def test_a_tombstone_is_as_old_as_it_says() -> None:
+    """Its own time counts, by Toloka's clock; the record's timestamp only where it says none."""
+    book = ledger(START_MS)
+    book.note(written("new", None, ms=0, headers=(closed_header(START_MS),)))
+    book.note(written("old", None, headers=(closed_header(START_MS - 1),)))
+    book.note(written("plain", None))
+    assert [book.was_closed(name) for name in ("new", "old", "plain")] == [True, False, True]

@@ -31,7 +31,6 @@ def test_a_result_has_the_key_and_headers_of_its_record_and_two_more() -> None:
     append = result_append(OUTPUT, 10, ENTRY, ITEM)
     assert append.key == b"key"
     assert append.headers == (*HEADERS, ("toloka-item-id", b"id/1"), ("toloka-status", b"COMPLETED"))
-    assert append.timestamp_ms is None
 
 
 @pytest.mark.parametrize(("partitions", "expected"), [(10, 5), (6, 5), (5, 0), (2, 1), (1, 0)])

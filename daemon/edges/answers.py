@@ -37,8 +37,9 @@ class Complaint:
     payload: Mapping[str, Any]
 
     def flaw(self, status: int) -> Flaw:
-        """As the reason why records cannot be submitted."""
-        return Flaw(self.code or f"HTTP_{status}", self.message, self.request_id)
+        """As the reason why records cannot be submitted; a body that says nothing leaves the status."""
+        message = self.message or f"Toloka answered {status}"
+        return Flaw(self.code or f"HTTP_{status}", message, self.request_id)
 
 
 def complaint(answer: Answer) -> Complaint:

@@ -68,7 +68,7 @@ def _refused(answer: Answer, count: int, now: datetime) -> Rejected | TooLarge |
         return Rejected(_culprits(said, flaw, count), flaw)
     if answer.status == _CONTENT_TOO_LARGE:
         said = complaint(answer)
-        return TooLarge(Flaw(said.code or "ENTITY_TOO_LARGE", said.message, said.request_id))
+        return TooLarge(said.flaw(answer.status)._replace(code=said.code or "ENTITY_TOO_LARGE"))
     return refusal(ASKED, answer, now)
 
 

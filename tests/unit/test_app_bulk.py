@@ -158,7 +158,7 @@ def test_a_whole_item_may_be_accused() -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>Bad request</html>", b"[]", b"null", b'{"payload":[]}'])
 def test_a_rejection_that_says_nothing(body: bytes) -> None:
     """A gateway that dislikes an item says 400, too: the batch is to be halved until the item is found."""
-    assert came_to(400, body) == Rejected({}, Flaw("HTTP_400", "", None))
+    assert came_to(400, body) == Rejected({}, Flaw("HTTP_400", "Toloka answered 400", None))
 
 
 def test_words_from_outside_are_cut_and_cleaned() -> None:

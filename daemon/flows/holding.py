@@ -17,6 +17,9 @@ from daemon.model import NotNow
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
+# Toloka's return is noticed within seconds, a try that hangs for its whole time included; a probe every few
+# seconds is no storm.
+LONGEST_PROBE_SECONDS = 5.0
 SHORTEST_WAIT_SECONDS = 0.05
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
@@ -138,7 +141,7 @@ class Gate:
         self._flow = flow
         self._holds = holds
         self._metrics = metrics
-        self._backoff = Backoff(rng)
+        self._backoff = Backoff(rng, longest=LONGEST_PROBE_SECONDS)
         self._hold: tuple[int, NotNow] | None = None
         self._try_at = 0.0
         self._shut_at = 0.0

@@ -41,6 +41,15 @@ test-system: setup $(MODELS)/.ready ## Containers in an engine, manifests by the
 	.ci/system-needs
 	$(BIN)/python -m pytest -p no:cacheprovider tests/manifests tests/browser tests/containers
 
+chaos: setup ## Real processes under seeded blows: SIGKILL, SIGSTOP, broker and network (SEEDS=0-39)
+	$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),0-39)
+
+faults: setup ## Lost answers, late commits, late items, 20,000 items each (ITEMS=20000)
+	$(BIN)/python -m tests.chaos lost-answers late-commits late-items --items $(or $(ITEMS),20000)
+
+outage: setup ## Toloka away in every way at once, for five minutes (SECONDS=300)
+	$(BIN)/python -m tests.chaos outage --seconds $(or $(SECONDS),300)
+
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract
 
@@ -66,4 +75,4 @@ rules: setup ## Write the PrometheusRule of deploy/kubernetes anew from deploy/p
 dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
 	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
 
-.PHONY: help setup demo test test-system conformance check format reference events rules dashboard
+.PHONY: help setup demo test test-system chaos faults outage conformance check format reference events rules dashboard

@@ -1,16 +1,19 @@
 """Real processes: each test has a deployment of its own on the broker that all of them share."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from tests.kafka.fixtures import Cluster, kafka
-from tests.system.deployment import CANARY, Deployment, deployed
+from tests.canary import search, topic_bytes
+from tests.kafka import EmbeddedKafka
+from tests.kafka.fixtures import Cluster, kafka, private_kafka
+from tests.system.deployment import Deployment, deployed
 
-__all__ = ["kafka"]
+__all__ = ["kafka", "private_kafka"]
 
 
 class Deploy(Protocol):
@@ -20,17 +23,39 @@ class Deploy(Protocol):
         """Start a simulator with these flags; `settings` are the replicas' variables less `TOLOKAD_`."""
 
 
+class DeployOn(Protocol):
+    """What the fixture `deploy_on` gives."""
+
+    async def __call__(self, kafka: Cluster, *flags: str, partitions: int = 4, **settings: str) -> Deployment:
+        """As `Deploy`, on this broker."""
+
+
+@pytest.fixture(scope="session")
+def searched_kafka(kafka: Cluster) -> Iterator[Cluster]:
+    """The shared broker; at the end no topic has ever held the token, aborted records included."""
+    yield kafka
+    if isinstance(kafka, EmbeddedKafka):
+        found = search(topic_bytes(kafka.folder))
+        print(f"\nall topics: {found}")
+        assert not found.hits
+
+
 @pytest.fixture
-async def deploy(kafka: Cluster, tmp_path: Path) -> AsyncIterator[Deploy]:
-    """Makes the test's deployment; at the end all its processes are gone, and no log holds the token."""
+async def deploy_on(tmp_path: Path) -> AsyncIterator[DeployOn]:
+    """Makes the test's deployments; at the end all processes are gone, and no file has the token."""
+    numbers = iter(range(100))
     async with AsyncExitStack() as stack:
 
-        async def deploy(*flags: str, partitions: int = 4, **settings: str) -> Deployment:
-            return await deployed(stack, kafka, tmp_path, *flags, partitions=partitions, **settings)
+        async def deploy(kafka: Cluster, *flags: str, partitions: int = 4, **settings: str) -> Deployment:
+            folder = tmp_path / f"deployment-{next(numbers)}"
+            return await deployed(stack, kafka, folder, *flags, partitions=partitions, **settings)
 
         yield deploy
-    assert not _holding_the_token(tmp_path)
+    found = search([tmp_path])
+    assert not found.hits, str(found)
 
 
-def _holding_the_token(folder: Path) -> list[str]:
-    return [log.name for log in folder.glob("*.log") if CANARY.encode() in log.read_bytes()]
+@pytest.fixture
+def deploy(searched_kafka: Cluster, deploy_on: DeployOn) -> Deploy:
+    """Makes deployments on the broker that all tests share."""
+    return partial(deploy_on, searched_kafka)

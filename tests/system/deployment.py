@@ -3,8 +3,8 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from typing import Any, Final
 import httpx
 from aiokafka import AIOKafkaProducer
 
+from tests.canary import CANARY
 from tests.checker import Progress, Rules, Subject, Verdict, check
 from tests.checker.reading import progress
 from tests.kafka.fixtures import Cluster
@@ -22,8 +23,6 @@ from tests.system.outcomes import Outcomes
 from tests.system.processes import POLL_SECONDS, Replica, Simulator
 
 DONE_SECONDS: Final = 90.0
-# Looks like one of Toloka's API keys, and stands nowhere else.
-CANARY: Final = "C4narY" + "x" * 16 + ".never.shown-anywhere"
 # What makes a crash and what follows it short.
 HASTE: Final = {
     "TOLOKAD_KAFKA__SESSION_TIMEOUT_SECONDS": "2",
@@ -125,27 +124,38 @@ class Deployment:
 
     async def feed(self, sources: Iterable[Source]) -> None:
         """Append records to the input topic, one partition after the other."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, linger_ms=5)
+        async with self.feeding() as producer:
+            await self.send(producer, sources)
+
+    @asynccontextmanager
+    async def feeding(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A producer for `send`: whatever happens to the broker, it appends each record once."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka.bootstrap_servers, linger_ms=5, enable_idempotence=True
+        )
         await producer.start()
         try:
-            sent = []
-            for source in sources:
-                partition = self.fed % self.partitions
-                sent.append(
-                    await producer.send(
-                        self.topic("items"),
-                        key=source.key,
-                        value=source.value,
-                        headers=list(source.headers),
-                        partition=partition,
-                    )
-                )
-                self.fed += 1
-                self.tombstones += source.value is None
-                self.due += outcomes_of(source) if self.tasks else source.value is not None
-            await asyncio.gather(*sent)
+            yield producer
         finally:
             await producer.stop()
+
+    async def send(self, producer: AIOKafkaProducer, sources: Iterable[Source]) -> None:
+        """Append records to the input topic, one partition after the other."""
+        sent = []
+        for source in sources:
+            sent.append(
+                await producer.send(
+                    self.topic("items"),
+                    key=source.key,
+                    value=source.value,
+                    headers=list(source.headers),
+                    partition=self.fed % self.partitions,
+                )
+            )
+            self.fed += 1
+            self.tombstones += source.value is None
+            self.due += outcomes_of(source) if self.tasks else source.value is not None
+        await asyncio.gather(*sent)
 
     @property
     def subject(self) -> Subject:
@@ -174,17 +184,17 @@ class Deployment:
             )
         return self._outcomes.count
 
-    async def until_outcomes(self, count: int) -> None:
+    async def until_outcomes(self, count: int, seconds: float = DONE_SECONDS) -> None:
         """Wait until there are so many."""
 
         async def enough() -> bool:
             return await self.outcomes() >= count
 
-        await eventually(enough, lambda: f"{self._seen()} of {count} outcomes: {self.state()}")
+        await eventually(enough, lambda: f"{self._seen()} of {count} outcomes: {self.state()}", seconds)
 
-    async def until_done(self) -> None:
+    async def until_done(self, seconds: float = DONE_SECONDS) -> None:
         """Wait until every record has an outcome, and its partition is settled to the end."""
-        await self.until_outcomes(self.due)
+        await self.until_outcomes(self.due, seconds)
 
         async def settled() -> bool:
             return all(part.settled for part in await self.progress())

@@ -62,6 +62,11 @@ class Process:
         return self._started().pid
 
     @property
+    def code(self) -> int | None:
+        """The exit code, once it has ended."""
+        return self._started().poll()
+
+    @property
     def running(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.poll() is None
@@ -121,12 +126,13 @@ class Simulator(Process):
     """A Toloka that keeps a record of every item it ever created.
 
     Args:
-        folder: for its record and its log.
+        folder: for its record and its log; made where it is missing.
         credential: the `Authorization` header that it accepts.
         flags: as `python -m tests.simulator --help` lists them.
     """
 
     def __init__(self, folder: Path, credential: str, *flags: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.record = folder / "created.ndjson"

@@ -5,9 +5,10 @@ from typing import Final
 
 import httpx
 
+from tests.canary import CANARY
 from tests.kafka.clients import read_topic
 from tests.system.conftest import Deploy
-from tests.system.deployment import CANARY, Deployment, eventually
+from tests.system.deployment import Deployment, eventually
 from tests.system.feed import MARKERS, sources, without_id
 from tests.system.processes import Replica, Scrape
 

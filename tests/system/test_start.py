@@ -13,12 +13,12 @@ from typing import Final
 
 import pytest
 
+from tests.canary import CANARY
 from tests.kafka import free_port
 from tests.kafka.fixtures import Cluster
 from tests.kafka.topics import Topics
 from tests.simulator.serving import spawn
 from tests.simulator.world import MODERATION_PROJECT
-from tests.system.deployment import CANARY
 from tests.system.processes import TOLOKAD, foreign_variables
 from tests.system.wrong_starts import CONFIGURATION, NOTHING, OK, RUNS, UNAVAILABLE
 

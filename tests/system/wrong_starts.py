@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from tests.system.deployment import CANARY
+from tests.canary import CANARY
 
 NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 OK, USAGE, UNAVAILABLE, NOT_PERMITTED, CONFIGURATION = 0, 64, 69, 77, 78

@@ -1,0 +1,1 @@
+"""Real processes under seeded blows: replicas, broker, network and Toloka; a checker has the last word."""

@@ -1,0 +1,77 @@
+"""Short variants of `make chaos`, `make faults` and `make outage`, and that a schedule replays."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.canary import CANARY, search
+from tests.chaos.figures import Figures
+from tests.chaos.late_items import late_items
+from tests.chaos.lost_answers import LATE, LOST, lost_answers
+from tests.chaos.outage import OUTAGES, outage
+from tests.chaos.running import play
+from tests.chaos.schedule import BLOWS, KINDS, scheduled
+from tests.chaos.stage import broker
+from tests.kafka.broker import QUICK_JAVA_OPTIONS
+from tests.system.conftest import Deploy
+
+ITEMS = 1_000
+OUTAGE_SECONDS = 40.0
+pytestmark = pytest.mark.timeout(300)
+
+
+def conclude(*ended: Figures) -> None:
+    """Show the figures and insist that nothing is wrong."""
+    for figures in ended:
+        Console(soft_wrap=True).print(figures.table())
+    assert [problem for figures in ended for problem in figures.problems] == []
+
+
+def test_a_seed_always_means_the_same() -> None:
+    """A failure can be replayed by its seed, and 200 seeds hold every kind of blow."""
+    assert scheduled(17) == scheduled(17)
+    schedules = [scheduled(seed) for seed in range(200)]
+    assert {blow.kind for schedule in schedules for blow in schedule.blows} == set(KINDS)
+    assert max(len(schedule.blows) for schedule in schedules) == BLOWS
+    killed = {schedule.version for schedule in schedules for b in schedule.blows if b.kind == "broker_killed"}
+    assert killed == {"3.9.2"}
+
+
+async def test_a_schedule(tmp_path: Path) -> None:
+    """One seeded schedule of blows on three replicas and their broker: nothing lost, nothing twice."""
+    schedule = scheduled(3)
+    async with broker(version=schedule.version, java_options=QUICK_JAVA_OPTIONS) as kafka:
+        ended = await play(schedule, kafka, tmp_path / "schedule")
+    print(f"{ended.faults}; settled after {ended.settled_seconds:.1f} s; {ended.searched}")
+    assert ended.problems == ()
+
+
+async def test_lost_answers_and_late_commits(deploy: Deploy) -> None:
+    """Every tenth answer lost after the commit, or before a commit 3 s later: none lost, none paid twice."""
+    lost = lost_answers(deploy, "Every tenth bulk answer is lost after the commit", LOST, ITEMS)
+    late = lost_answers(deploy, "Every tenth bulk request is cut, and committed 3 s later", LATE, ITEMS)
+    conclude(*await asyncio.gather(lost, late))
+
+
+async def test_late_items(deploy: Deploy) -> None:
+    """Items visible late, ties of a second, a deleted cursor item: every result exactly once."""
+    conclude(await late_items(deploy, ITEMS, late_seconds=5))
+
+
+async def test_outages(deploy: Deploy) -> None:
+    """Toloka away or throttling for a while: no storm, no restart, no rebalance, soon back at full speed."""
+    ways = (OUTAGES[name] for name in ("black-hole", "throttled"))
+    conclude(*await asyncio.gather(*(outage(deploy, way, OUTAGE_SECONDS) for way in ways)))
+
+
+@pytest.mark.parametrize("before", [0, 1 << 20, (1 << 20) - 9])
+def test_the_canary_is_found(tmp_path: Path, before: int) -> None:
+    """Wherever in a file it stands, also where two reads of it meet."""
+    clean, spoilt = tmp_path / "clean", tmp_path / "spoilt"
+    clean.write_bytes(b"x" * 1000)
+    spoilt.write_bytes(b"x" * before + CANARY.encode() + b"x")
+    found = search([tmp_path])
+    assert (found.files, found.size) == (2, 1000 + before + len(CANARY) + 1)
+    assert found.hits == (str(spoilt),)

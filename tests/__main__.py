@@ -19,7 +19,14 @@ GROUPS = {
         "tests/simulation",
         "tests/deploy",
     ),
-    "on a real Kafka": ("tests/integration", "tests/system", "tests/demo", "tests/checker", "tests/matrix"),
+    "on a real Kafka": (
+        "tests/integration",
+        "tests/system",
+        "tests/chaos",
+        "tests/demo",
+        "tests/checker",
+        "tests/matrix",
+    ),
 }
 COUNTED = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 

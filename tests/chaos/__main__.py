@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.canary import Searched
+from tests.canary import Searched, search, topic_bytes
 from tests.chaos.bystander import Bystander, standing_by
 from tests.chaos.outage import OUTAGES
 from tests.chaos.running import Ended, play
 from tests.chaos.scenarios import SCENARIOS, outages, perform
 from tests.chaos.schedule import scheduled
-from tests.chaos.stage import broker, searched
+from tests.chaos.stage import broker
 from tests.kafka.broker import QUICK_JAVA_OPTIONS
 
 VERSIONS: Final = ("3.9.2", "4.3.1")
@@ -103,19 +103,25 @@ async def run(seeds: Sequence[int], lanes: int, folder: Path) -> int:
     async with asyncio.TaskGroup() as tasks:
         for number, version in enumerate(VERSIONS * lanes):
             chosen = [seed for seed in seeds if scheduled(seed).version == version]
-            if mine := chosen[number // len(VERSIONS) :: lanes]:
-                tasks.create_task(_lane(version, mine, folder / f"{version}-{number}", sums))
+            lane = number // len(VERSIONS)
+            if mine := chosen[lane::lanes]:
+                place = folder / f"{version}-{lane}"
+                tasks.create_task(_lane(version, mine, place, sums, bystander=lane == 0))
     return sums.report(time.monotonic() - began)
 
 
-async def _lane(version: str, seeds: Sequence[int], folder: Path, sums: Sums) -> None:
+async def _lane(version: str, seeds: Sequence[int], folder: Path, sums: Sums, *, bystander: bool) -> None:
     async with broker(version=version, java_options=QUICK_JAVA_OPTIONS) as kafka:
-        async with standing_by(kafka, folder / "bystander") as bystander:
+        async with AsyncExitStack() as stack:
+            standing = None
+            if bystander:
+                standing = await stack.enter_async_context(standing_by(kafka, folder / "bystander"))
             for seed in seeds:
                 sums.add(await play(scheduled(seed), kafka, folder / f"seed-{seed}"))
-        sums.add_bystander(version, bystander)
+        if standing is not None:
+            sums.add_bystander(version, standing)
         # What is still there of all the topics' bytes, aborted records included.
-        sums.searched += searched(folder / "bystander", kafka.kafka)
+        sums.searched += search(topic_bytes(kafka.kafka.folder))
 
 
 @asynccontextmanager
@@ -146,8 +152,9 @@ async def main() -> int:
     parser.add_argument("--ways", nargs="*", choices=OUTAGES, default=[*OUTAGES], help="of the outage")
     parser.add_argument("--keep", type=Path, help="a folder in which logs and records stay")
     given = parser.parse_args()
-    # That brokers come and go is the point; the client's words about it help nobody.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # That brokers and connections come and go is the point; the clients' words about it help nobody.
+    for name in ("aiokafka", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(_folder(given.keep))
         if not given.names:

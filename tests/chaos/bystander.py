@@ -43,6 +43,7 @@ async def standing_by(broker: Broker, folder: Path) -> AsyncIterator[Bystander]:
     settings = {
         "SUBMIT__REQUEST_TIMEOUT_SECONDS": str(REQUEST_SECONDS),
         "SUBMIT__QUARANTINE_SECONDS": str(QUARANTINE_SECONDS),
+        "COLLECT__INTERVAL_SECONDS": "1",
         "LOG__LEVEL": "INFO",
     }
     async with AsyncExitStack() as stack:

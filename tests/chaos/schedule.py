@@ -192,6 +192,7 @@ def scheduled(seed: int) -> Schedule:
         "SUBMIT__QUARANTINE_SECONDS": str(QUARANTINE_SECONDS),
         "COLLECT__PAGE_SIZE": str(dice.choice([5, 50, 1000])),
         "COLLECT__OVERLAP_SECONDS": str(dice.choice([5, 60])),
+        "COLLECT__INTERVAL_SECONDS": "0.5",
         "COLLECT__SWEEP_AFTER_SECONDS": "5",
         "COLLECT__SWEEP_EVERY_SECONDS": "2",
         "SHUTDOWN_SECONDS": str(dice.choice([1, 5])),

@@ -10,6 +10,7 @@ from daemon.app import demands
 from daemon.edges.kafka import KafkaCluster
 from daemon.edges.topics import Topic
 from daemon.errors import ConfigurationError, Held, NotPermittedAtStart, Transient, UnavailableAtStart
+from daemon.flows.following import read_cursor
 from daemon.model import NotNow
 from daemon.settings import KafkaSettings, Settings
 
@@ -105,6 +106,17 @@ async def permissions(cluster: KafkaCluster, kafka: KafkaSettings) -> None:
             pass
 
     await patiently(look, f"Grant Read on the group {kafka.group_id}, and Write on its transactional ids")
+
+
+async def cursor_is_ours(cluster: KafkaCluster, settings: Settings) -> None:
+    """See that the group's topics do not belong to another project: its replicas would share its input.
+
+    Raises:
+        ConfigurationError: naming both projects.
+        NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
+    """
+    topic, project = settings.kafka.cursor_topic, settings.toloka.project_id or settings.toloka.pool_id or ""
+    await patiently(lambda: read_cursor(cluster, topic, project), f"Grant Read on the topic {topic}")
 
 
 def refused(no: NotNow, variable: str, what: str) -> Exception:

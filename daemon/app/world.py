@@ -12,7 +12,13 @@ import structlog
 
 from daemon.app.assembling import World
 from daemon.app.services import open_service
-from daemon.app.starting import insist_supported, patiently, permissions, topics_in_order
+from daemon.app.starting import (
+    cursor_is_ours,
+    insist_supported,
+    patiently,
+    permissions,
+    topics_in_order,
+)
 from daemon.edges import membership
 from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.endpoint import Endpoint
@@ -82,6 +88,7 @@ async def connect_kafka(
     stack.push_async_exit(cluster)
     topics = await topics_in_order(cluster, kafka, create=kafka.create_topics)
     await permissions(cluster, kafka)
+    await cursor_is_ours(cluster, settings)
     return cluster, topics
 
 

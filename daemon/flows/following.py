@@ -184,7 +184,7 @@ async def open_book(
         Transient: Kafka failed.
     """
     cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
-    found, written_ms = await _read_cursor(kafka, cursor_topic, opening.outlets.project)
+    found, written_ms = await read_cursor(kafka, cursor_topic, opening.outlets.project)
     horizon = 0 if found is None else _horizon_ms(found.finished_at, opening.overlap)
     ledger = Ledger(incarnation, horizon)
     ends = await kafka.end_offsets(ledger_topic)
@@ -220,8 +220,13 @@ def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
         raise ConfigurationError(f"the ledger cannot be read: {error}") from error
 
 
-async def _read_cursor(kafka: Kafka, topic: str, project: str) -> tuple[Cursor | None, int]:
-    """The project's cursor, and when it was written in milliseconds; partition 0 holds it."""
+async def read_cursor(kafka: Kafka, topic: str, project: str) -> tuple[Cursor | None, int]:
+    """The project's cursor, and when it was written in milliseconds; partition 0 holds it.
+
+    Raises:
+        ConfigurationError: the topic holds another project's cursor, or a newer release's.
+        Transient: Kafka failed.
+    """
     found, written_ms = None, 0
     end = (await kafka.end_offsets(topic))[0]
     async with kafka.reader(topic, {0: (await kafka.start_offsets(topic))[0]}) as reader:

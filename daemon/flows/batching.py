@@ -72,7 +72,7 @@ class Filling:
         read: Callable[[Record], Item | Flaw],
     ) -> None:
         self._topic = topic
-        self._partition = partition
+        self.partition = partition
         self._read = read
         self._limits = limits
         self._first = first
@@ -107,6 +107,15 @@ class Filling:
         while self._waiting and not self.full:
             self._sort(self._waiting[0])
 
+    def pass_over(self, position: int) -> None:
+        """What lies before this offset and behind the last record is for no reader: ends of transactions.
+
+        A range without items: were it not settled, too, the log's retention would one day leave the committed
+        offset behind, and it would look as if records had been deleted unread.
+        """
+        if self.empty and not self._waiting:
+            self._end = max(self._end, position)
+
     def _sort(self, record: Record) -> None:
         """Put the first waiting record where it belongs, if it still fits."""
         found = None if record.value is None else self._read(record)
@@ -131,7 +140,7 @@ class Filling:
         """The batch as it is; the next one begins with what was waiting."""
         batch = Batch(
             self._topic,
-            self._partition,
+            self.partition,
             self._first,
             self._end,
             tuple(self._items),

@@ -35,11 +35,13 @@ class Source:
         while True:
             await self._room.wait()
             records = await self._reader.read(max(self._filling.room, 1), READ_SECONDS)
+            if self._filling.empty:
+                self._begun_at = asyncio.get_running_loop().time()
             if records:
-                if self._filling.empty:
-                    self._begun_at = asyncio.get_running_loop().time()
                 self._filling.add(records)
-                self._note()
+            else:
+                self._filling.pass_over(self._reader.position(self._filling.partition))
+            self._note()
 
     def _note(self) -> None:
         if not self._filling.empty:

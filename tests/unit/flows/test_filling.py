@@ -24,6 +24,7 @@ class FakeReader:
         self.asked: list[int] = []
         self._put = asyncio.Event()
         self._last = 0
+        self.passed = 0
 
     def put(self, *coming: bytes | Exception | None) -> None:
         """Have these read next."""
@@ -58,7 +59,8 @@ class FakeReader:
 
     def position(self, partition: int) -> int:
         """See `daemon.ports.Reader.position`."""
-        raise NotImplementedError(partition)
+        assert partition == 0
+        return self._last - len(self.coming) + self.passed
 
 
 def read(record: Record) -> Item | Flaw:
@@ -266,3 +268,16 @@ async def test_whoever_leaves_early_leaves_nothing_behind() -> None:
     asked = len(reader.asked)
     await asyncio.sleep(60)
     assert len(reader.asked) == asked
+
+
+@in_virtual_time
+async def test_what_is_for_no_reader_is_settled_too() -> None:
+    """The end of a transaction behind the last record makes a range of its own, once nothing else comes."""
+    reader = FakeReader()
+    reader.put(b"a")
+    async with batches_of(reader) as batches:
+        batch, _ = await waited_for(batches)
+        assert (batch.first, batch.end, len(batch.items)) == (0, 1, 1)
+        reader.passed = 2
+        batch, _ = await waited_for(batches)
+        assert (batch.first, batch.end, batch.items, batch.skipped) == (1, 3, (), 0)

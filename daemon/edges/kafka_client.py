@@ -69,7 +69,8 @@ def translated(doing: str) -> Iterator[None]:
     except FENCED as error:
         raise Fenced(f"{doing}: fenced") from error
     except DENIED as error:
-        raise Held("not_permitted", f"{doing}: Kafka denies it ({type(error).__name__})") from error
+        # The client's words name the topics that are denied.
+        raise Held("not_permitted", f"{doing}: Kafka denies it: {error}") from error
     except TOO_LARGE as error:
         detail = f"{doing}: a record is larger than its topic's max.message.bytes: raise it"
         raise Held("too_large", detail) from error

@@ -25,6 +25,7 @@ HoldReason = Literal[
     "offset_out_of_range",
     "paused",
     "range_gone",
+    "refused",
     "rejected_ratio",
     "throttled",
     "too_large",

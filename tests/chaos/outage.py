@@ -69,8 +69,10 @@ OUTAGES: Final[Mapping[str, Outage]] = {
 }
 
 
-async def outage(deploy: Deploy, outage: Outage, seconds: float) -> Figures:
-    """Two replicas under load; Toloka goes away for so long and comes back."""
+async def outage(
+    deploy: Deploy, outage: Outage, seconds: float, soon_seconds: float = SOON_SECONDS
+) -> Figures:
+    """Two replicas under load; Toloka goes away for so long, comes back, and soon all is as before."""
     figures = Figures(f"Toloka is away for {seconds:.0f} s: {outage.title}")
     async with AsyncExitStack() as stack:
         deployment = await deploy(partitions=4, **SETTINGS)
@@ -92,7 +94,7 @@ async def outage(deploy: Deploy, outage: Outage, seconds: float) -> Figures:
         doubts = await counted(deployment, "tolokad_intents_in_doubt")
         figures.show("batches in doubt", doubts)
         await _come_back(deployment, proxy)
-        await _recovered(deployment, figures, SOON_SECONDS + outage.asked_seconds, in_doubt=doubts > 0)
+        await _recovered(deployment, figures, soon_seconds + outage.asked_seconds, in_doubt=doubts > 0)
         await watch.judge(figures)
         await deployment.until_done()
         await save_pages(deployment)

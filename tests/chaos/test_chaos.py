@@ -19,6 +19,8 @@ from tests.system.conftest import Deploy
 
 ITEMS = 1_000
 OUTAGE_SECONDS = 40.0
+# Ten replicas share two cores here; by itself it is 15 s.
+SOON_SECONDS = 40.0
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -39,6 +41,7 @@ def test_a_seed_always_means_the_same() -> None:
     assert killed == {"3.9.2"}
 
 
+@pytest.mark.fault(4, 11, 25)
 async def test_a_schedule(tmp_path: Path) -> None:
     """One seeded schedule of blows on three replicas and their broker: nothing lost, nothing twice."""
     schedule = scheduled(3)
@@ -48,22 +51,19 @@ async def test_a_schedule(tmp_path: Path) -> None:
     assert ended.problems == ()
 
 
-async def test_lost_answers_and_late_commits(deploy: Deploy) -> None:
-    """Every tenth answer lost after the commit, or before a commit 3 s later: none lost, none paid twice."""
+@pytest.mark.fault(33, 34, 35, 43, 44, 52, 53, 55)
+async def test_the_named_runs(deploy: Deploy) -> None:
+    """Lost answers, late commits, late items, a Toloka away or throttling, each on its own, all at a time.
+
+    None lost, none twice, none paid twice; no storm of requests, no restart, no rebalance.
+    """
     lost = lost_answers(deploy, "Every tenth bulk answer is lost after the commit", LOST, ITEMS)
     late = lost_answers(deploy, "Every tenth bulk request is cut, and committed 3 s later", LATE, ITEMS)
-    conclude(*await asyncio.gather(lost, late))
-
-
-async def test_late_items(deploy: Deploy) -> None:
-    """Items visible late, ties of a second, a deleted cursor item: every result exactly once."""
-    conclude(await late_items(deploy, ITEMS, late_seconds=5))
-
-
-async def test_outages(deploy: Deploy) -> None:
-    """Toloka away or throttling for a while: no storm, no restart, no rebalance, soon back at full speed."""
-    ways = (OUTAGES[name] for name in ("black-hole", "throttled"))
-    conclude(*await asyncio.gather(*(outage(deploy, way, OUTAGE_SECONDS) for way in ways)))
+    items = late_items(deploy, ITEMS, late_seconds=5)
+    away = (
+        outage(deploy, OUTAGES[name], OUTAGE_SECONDS, SOON_SECONDS) for name in ("black-hole", "throttled")
+    )
+    conclude(*await asyncio.gather(lost, late, items, *away))
 
 
 @pytest.mark.parametrize("before", [0, 1 << 20, (1 << 20) - 9])

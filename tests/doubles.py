@@ -212,7 +212,8 @@ class MemoryKafka:
     def put_all(self, appends: Sequence[Append]) -> None:
         """Append what a transaction holds."""
         for append in appends:
-            fields = {"key": append.key, "headers": tuple(append.headers)}
+            at = START_MS if append.timestamp_ms is None else append.timestamp_ms
+            fields = {"key": append.key, "headers": tuple(append.headers), "timestamp": at}
             self.put(append.topic, append.value, append.partition, **fields)
 
     def wake(self) -> None:

@@ -115,7 +115,7 @@ async def cursor_is_ours(cluster: KafkaCluster, settings: Settings) -> None:
         ConfigurationError: naming both projects.
         NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
     """
-    topic, project = settings.kafka.cursor_topic, settings.toloka.project_id or settings.toloka.pool_id or ""
+    topic, project = settings.kafka.cursor_topic, settings.toloka.place
     await patiently(lambda: read_cursor(cluster, topic, project), f"Grant Read on the topic {topic}")
 
 

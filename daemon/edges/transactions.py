@@ -124,7 +124,7 @@ class TransactionalWriter:
         now_ms = time.time_ns() // 1_000_000
         for append in appends:
             fields = {
-                "timestamp": now_ms,
+                "timestamp": append.timestamp_ms if append.timestamp_ms is not None else now_ms,
                 "key": append.key,
                 "value": append.value,
                 "headers": list(append.headers),

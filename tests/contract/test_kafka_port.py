@@ -33,17 +33,18 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 def test_what_is_committed_together_is_read_back_whole(run: Run) -> None:
-    """Keys, values, headers and tombstones come back as written, from every partition."""
+    """Keys, values, headers, tombstones and timestamps come back as written, from every partition."""
 
     async def check(bench: Bench) -> None:
         topic = await bench.topic(2)
         headers = (("a", b"1"), ("a", None), ("b", b""))
-        first = Append(topic, 0, b"key", b"value", headers)
+        first = Append(topic, 0, b"key", b"value", headers, 1_700_000_000_123)
         async with bench.kafka.writer(bench.group()) as writer:
             await writer.transact(Transaction("settle", [first, Append(topic, 1, None, None)]))
         [record] = (await read_all(bench, topic, 0)).records
         assert (record.key, record.value, tuple(record.headers)) == (b"key", b"value", headers)
         assert (record.topic, record.partition, record.offset) == (topic, 0, 0)
+        assert record.timestamp == 1_700_000_000_123
         assert (await read_all(bench, topic, 1)).values == [None]
 
     run(check)

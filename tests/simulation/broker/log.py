@@ -72,8 +72,9 @@ class PartitionLog:
 
     def append(self, item: Append, now_ms: int, producer: str | None = None) -> int:
         """Write a record; without a producer it is committed at once. Returns its offset."""
+        stamp = now_ms if item.timestamp_ms is None else item.timestamp_ms
         record = StoredRecord(
-            self.topic, self.partition, self.high_watermark, now_ms, item.key, item.value, tuple(item.headers)
+            self.topic, self.partition, self.high_watermark, stamp, item.key, item.value, tuple(item.headers)
         )
         entry = Entry(record, record.offset, "committed" if producer is None else "open")
         if producer is not None:

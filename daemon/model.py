@@ -5,7 +5,7 @@ Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -144,6 +144,17 @@ class Intent:
     at: datetime
     once: bool = False
     first: int = field(default=0, compare=False)
+
+
+class Tally(NamedTuple):
+    """How many items one partition's way has submitted in a day (UTC, by Toloka's clock)."""
+
+    day: date
+    items: int
+
+    def more(self, day: date, items: int) -> "Tally":
+        """With so many more on this day; another day begins at nothing."""
+        return Tally(day, (self.items if day == self.day else 0) + items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from daemon.model import (
     Page,
     Record,
     Sight,
+    Tally,
     Transaction,
     UnknownCursor,
 )
@@ -132,6 +133,10 @@ class Membership(Protocol):
 
 class Submissions(Protocol):
     """The side of Toloka that takes items in. One for each partition's way: it has its own connection."""
+
+    def resume(self, tally: Tally) -> None:
+        """Count what the partition's way had submitted before, as far as it was today."""
+        ...
 
     async def ready(self, count: int) -> NotNow | None:
         """Wait for a place under the limits for `count` items and see that Toloka answers at all.

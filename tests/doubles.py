@@ -30,6 +30,7 @@ from daemon.model import (
     Outcome,
     Page,
     Sight,
+    Tally,
     Transaction,
     UnknownCursor,
 )
@@ -355,6 +356,11 @@ class ScriptedSubmissions:
     intents: list[Intent] = field(default_factory=list)
     asked: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     accept: Callable[[Sequence[Item]], Outcome] | None = None
+    resumed: list[Tally] = field(default_factory=list)
+
+    def resume(self, tally: Tally) -> None:
+        """See `daemon.ports.Submissions.resume`."""
+        self.resumed.append(tally)
 
     async def ready(self, count: int) -> NotNow | None:
         """See `daemon.ports.Submissions.ready`."""

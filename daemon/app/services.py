@@ -103,16 +103,17 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
 
     @asynccontextmanager
     async def submissions() -> AsyncIterator[AppSubmissions]:
-        async with Line(endpoint, probe_of(project_id)) as own:
-            yield AppSubmissions(
-                own,
-                project_id,
-                counter.requests,
-                counter.quota,
-                clock,
-                force_new_original=submit.force_new_original,
-                fresh_seconds=counter.fresh_seconds,
-            )
+        with counter.quota.part() as part:
+            async with Line(endpoint, probe_of(project_id)) as own:
+                yield AppSubmissions(
+                    own,
+                    project_id,
+                    counter.requests,
+                    part,
+                    clock,
+                    force_new_original=submit.force_new_original,
+                    fresh_seconds=counter.fresh_seconds,
+                )
 
     return Service(
         submissions,
@@ -162,17 +163,18 @@ async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack
     @asynccontextmanager
     async def submissions() -> AsyncIterator[TasksSubmissions]:
         parameters = Parameters(tasks.allow_defaults, tasks.skip_invalid_items, tasks.open_pool)
-        async with Line(endpoint, pool_probe(pool_id)) as own:
-            yield TasksSubmissions(
-                own,
-                pool_ids,
-                parameters,
-                counter.requests,
-                counter.quota,
-                endpoint.clock,
-                clock,
-                counter.fresh_seconds,
-            )
+        with counter.quota.part() as part:
+            async with Line(endpoint, pool_probe(pool_id)) as own:
+                yield TasksSubmissions(
+                    own,
+                    pool_ids,
+                    parameters,
+                    counter.requests,
+                    part,
+                    endpoint.clock,
+                    clock,
+                    counter.fresh_seconds,
+                )
 
     return Service(
         submissions,

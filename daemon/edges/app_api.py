@@ -7,7 +7,7 @@ from functools import partial
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
 from daemon.edges.app_items import MalformedError, filter_time, page_of, the_item
-from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
 from daemon.edges.project import items_path, probe_of
@@ -26,6 +26,7 @@ from daemon.model import (
     Outcome,
     Page,
     Sight,
+    Tally,
     UnknownCursor,
 )
 from daemon.ports import TolokaClock
@@ -55,7 +56,7 @@ class AppSubmissions:
         line: Line,
         project_id: str,
         requests: RequestLimiter,
-        quota: ItemQuota,
+        quota: ItemQuota | QuotaPart,
         clock: TolokaClock,
         *,
         force_new_original: bool,
@@ -67,6 +68,10 @@ class AppSubmissions:
         self._force_new_original = force_new_original
         self._posting = Posting(line, requests, quota, clock, PROBING, fresh_seconds)
         self._listing = Listing(line, items_path(project_id), requests, "submit", clock, ITEMS)
+
+    def resume(self, tally: Tally) -> None:
+        """See `daemon.ports.Submissions.resume`."""
+        self._posting.resume(tally)
 
     async def ready(self, count: int) -> NotNow | None:
         """See `daemon.ports.Submissions.ready`; leaves the line with an open connection."""

@@ -6,10 +6,13 @@ The limits hold for all replicas together; each is told its share, by its assign
 import asyncio
 import math
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from daemon.metrics import Metrics
+from daemon.model import Tally
 from daemon.ports import TolokaClock
 
 WINDOW_SECONDS = 60.0
@@ -95,11 +98,12 @@ class RequestLimiter:
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """A place under the quotas that was taken, for so many items."""
+    """A place under the quotas that was taken by some part, for so many items."""
 
     count: int
     at: float
     day: date
+    part: int
 
 
 class ItemQuota:
@@ -120,7 +124,8 @@ class ItemQuota:
         self._window: deque[Place] = deque()
         self._in_window = 0
         self._day = date.min
-        self._in_day = 0
+        self._in_day: dict[int, int] = {}
+        self._parts = 0
         self._queue = _Queue(metrics)
 
     def share(self, fraction: float) -> None:
@@ -128,7 +133,24 @@ class ItemQuota:
         self._fraction = fraction
         self._queue.wake()
 
-    async def take(self, count: int, flow: str) -> Place:
+    @contextmanager
+    def part(self) -> Iterator["QuotaPart"]:
+        """One way's part, until the block ends: what it has counted leaves with it."""
+        self._parts += 1
+        number = self._parts
+        try:
+            yield QuotaPart(self, number)
+        finally:
+            self._in_day.pop(number, None)
+            self._queue.wake()
+
+    def resume(self, tally: Tally, part: int = 0) -> None:
+        """Count what a part has submitted before, as far as it was today; never twice."""
+        self._turn(self._clock.now())
+        if tally.day == self._day:
+            self._in_day[part] = max(self._in_day.get(part, 0), tally.items)
+
+    async def take(self, count: int, flow: str, part: int = 0) -> Place:
         """Wait for a place for this many items; when cancelled, none is used up.
 
         More than the whole share fit only where nothing else is counted.
@@ -139,23 +161,23 @@ class ItemQuota:
             async with self._queue.turn:
                 while (wait := self.wait_seconds(count)) > 0:
                     await self._queue.nap(wait)
-                return self._taken(count, loop.time())
+                return self._taken(count, loop.time(), part)
         finally:
             self._queue.count(flow, began)
 
-    def _taken(self, count: int, now: float) -> Place:
-        place = Place(count, now, self._day)
+    def _taken(self, count: int, now: float, part: int) -> Place:
+        place = Place(count, now, self._day, part)
         self._window.append(place)
         self._in_window += count
-        self._in_day += count
+        self._in_day[part] = self._in_day.get(part, 0) + count
         return place
 
     def give_back(self, place: Place) -> None:
         """Toloka has certainly not taken the items of this place: they count no longer."""
         if self._window and self._window[0].at <= place.at:
             self._in_window -= place.count
-        if place.day == self._day:
-            self._in_day -= place.count
+        if place.day == self._day and place.part in self._in_day:
+            self._in_day[place.part] -= place.count
         place.count = 0
 
     def wait_seconds(self, count: int) -> float:
@@ -176,9 +198,38 @@ class ItemQuota:
         return wait
 
     def _day_wait(self, count: int, now: datetime) -> float:
-        if now.date() != self._day:
-            self._day, self._in_day = now.date(), 0
-        if self._in_day <= max(int(self._per_day * self._fraction) - count, 0):
+        self._turn(now)
+        if sum(self._in_day.values()) <= max(int(self._per_day * self._fraction) - count, 0):
             return 0.0
         midnight = datetime.combine(now.date() + _DAY, datetime.min.time(), now.tzinfo)
         return (midnight - now).total_seconds()
+
+    def _turn(self, now: datetime) -> None:
+        """Begin a new day, if it is one."""
+        if now.date() != self._day:
+            self._day = now.date()
+            self._in_day.clear()
+
+
+class QuotaPart:
+    """The quotas as one way uses them; see `ItemQuota`."""
+
+    def __init__(self, quota: ItemQuota, number: int) -> None:
+        self._quota = quota
+        self._number = number
+
+    def resume(self, tally: Tally) -> None:
+        """See `ItemQuota.resume`."""
+        self._quota.resume(tally, self._number)
+
+    async def take(self, count: int, flow: str) -> Place:
+        """See `ItemQuota.take`."""
+        return await self._quota.take(count, flow, self._number)
+
+    def give_back(self, place: Place) -> None:
+        """See `ItemQuota.give_back`."""
+        self._quota.give_back(place)
+
+    def wait_seconds(self, count: int) -> float:
+        """See `ItemQuota.wait_seconds`."""
+        return self._quota.wait_seconds(count)

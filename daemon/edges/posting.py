@@ -3,10 +3,10 @@
 import asyncio
 
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.limits import ItemQuota, Place, RequestLimiter
+from daemon.edges.limits import ItemQuota, Place, QuotaPart, RequestLimiter
 from daemon.edges.sending import Answer, LineError
 from daemon.edges.transport import Line
-from daemon.model import Deadline, NotNow, Outcome, Rejected, TooLarge
+from daemon.model import Deadline, NotNow, Outcome, Rejected, Tally, TooLarge
 from daemon.ports import TolokaClock
 
 # Longer waits for our own limits are shown as a hold, which also hears when it is time to stop.
@@ -30,7 +30,7 @@ class Posting:
         self,
         line: Line,
         requests: RequestLimiter,
-        quota: ItemQuota,
+        quota: ItemQuota | QuotaPart,
         clock: TolokaClock,
         probing: str,
         fresh_seconds: float,
@@ -42,6 +42,10 @@ class Posting:
         self._probing = probing
         self._fresh_seconds = fresh_seconds
         self._place: Place | None = None
+
+    def resume(self, tally: Tally) -> None:
+        """See `daemon.ports.Submissions.resume`."""
+        self._quota.resume(tally)
 
     async def ready(self, count: int) -> NotNow | None:
         """See `daemon.ports.Submissions.ready`; leaves the line with an open connection."""

@@ -11,7 +11,7 @@ from daemon.edges import operations, tasks_bulk
 from daemon.edges.answers import complaint, no_answer
 from daemon.edges.app_items import MalformedError
 from daemon.edges.endpoint import path
-from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows
 from daemon.edges.operations import Log, Operation
 from daemon.edges.pools import API, open_pool
@@ -20,7 +20,7 @@ from daemon.edges.sending import Answer, LineError, NotSent, Unclear
 from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.tasks_items import tasks_page
 from daemon.edges.transport import Line
-from daemon.model import Created, Deadline, InDoubt, Intent, Item, NotNow, Outcome
+from daemon.model import Created, Deadline, InDoubt, Intent, Item, NotNow, Outcome, Tally
 from daemon.ports import Clock, TolokaClock
 
 PROBING = "asking for the pool"
@@ -60,7 +60,7 @@ class TasksSubmissions:
         pools: Sequence[str],
         parameters: Parameters,
         requests: RequestLimiter,
-        quota: ItemQuota,
+        quota: ItemQuota | QuotaPart,
         clock: Clock,
         toloka_clock: TolokaClock,
         fresh_seconds: float,
@@ -80,6 +80,10 @@ class TasksSubmissions:
         self._standing = ""
         self._untold: Counter[str] = Counter()
         self._unopened = False
+
+    def resume(self, tally: Tally) -> None:
+        """See `daemon.ports.Submissions.resume`."""
+        self._posting.resume(tally)
 
     async def ready(self, count: int) -> NotNow | None:
         """See `daemon.ports.Submissions.ready`; a pool that could not be opened comes first."""

@@ -7,12 +7,12 @@ many and which are published. The rest is JSON.
 
 import struct
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 
-from daemon.model import Cursor, Headers, Intent, Item
+from daemon.model import Cursor, Headers, Intent, Item, Tally
 
 VERSION = 1
 # One more than is written, so that a release can be rolled back.
@@ -240,9 +240,19 @@ def mark_key(topic: str, partition: int) -> bytes:
     return MARK_PREFIX + f"{topic}/{partition}".encode()
 
 
-def mark_value(offset: int) -> bytes:
-    """The last settled offset of a partition."""
-    return _json.encode({"v": VERSION, "offset": offset})
+def mark_value(offset: int, tally: Tally | None = None) -> bytes:
+    """The last settled offset of a partition, and how many of its items were submitted that day."""
+    counted = {} if tally is None else {"day": tally.day.isoformat(), "items": tally.items}
+    return _json.encode({"v": VERSION, "offset": offset, **counted})
+
+
+def read_tally(value: bytes) -> Tally | None:
+    """The count in a mark; None where it has none, or none that this release reads."""
+    try:
+        fields = msgspec.json.decode(value)
+        return Tally(date.fromisoformat(fields["day"]), int(fields["items"]))
+    except UNREADABLE:
+        return None
 
 
 def read_mark_key(key: bytes) -> tuple[str, int]:

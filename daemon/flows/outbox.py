@@ -6,7 +6,7 @@ from datetime import datetime
 
 from daemon.flows import codec
 from daemon.flows.outputs import dead_letter_append
-from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Transaction
+from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Tally, Transaction
 from daemon.ports import TolokaClock, Writer
 
 
@@ -53,6 +53,11 @@ class Outbox:
         self._clock = clock
         self._new_attempt = new_attempt
         self._once = once
+        self._tally = Tally(clock.now().date(), 0)
+
+    def resume(self, tally: Tally) -> None:
+        """Go on counting from here what is submitted in a day."""
+        self._tally = tally
 
     async def announce(self, batch: Batch, again: Intent | None = None) -> Intent:
         """Write down that the batch is about to be sent. A successor's start makes this fail: the fence.
@@ -67,7 +72,10 @@ class Outbox:
         now = self._clock.now()
         attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
         intent = Intent(attempt, batch.end, batch.since or now, now, once, batch.first)
-        opened = tuple(self._opened(batch.adopted, batch.end, intent.since))
+        opened: tuple[Append, ...] = ()
+        if batch.adopted:
+            mark = self._mark(batch.first, now, batch)
+            opened = (*self._opened(batch.adopted, batch.end, intent.since), mark)
         await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
         return intent
 
@@ -107,7 +115,7 @@ class Outbox:
             *self._opened(batch.adopted, batch.end, batch.since or now),
             *self._opened(accepted, batch.end, submitted_at or now),
             *self._dead(batch, now),
-            self._mark(batch.end),
+            self._mark(batch.end, now, batch, len(accepted)),
         ]
         metadata = "" if rest is None else codec.intent_metadata(rest)
         await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, metadata)))
@@ -124,9 +132,11 @@ class Outbox:
         topic, partitions = self._place.dead_letter_topic, self._place.dead_letter_partitions
         return (dead_letter_append(topic, partitions, letter, now) for letter in batch.dead_letters)
 
-    def _mark(self, end: int) -> Append:
+    def _mark(self, offset: int, now: datetime, batch: Batch, accepted: int = 0) -> Append:
+        self._tally = self._tally.more(now.date(), accepted + len(batch.adopted))
         key = codec.mark_key(self._place.topic, self._place.partition)
-        return Append(self._place.ledger_topic, self._place.ledger_partition, key, codec.mark_value(end))
+        value = codec.mark_value(offset, self._tally)
+        return Append(self._place.ledger_topic, self._place.ledger_partition, key, value)
 
     def _offset(self, offset: int, metadata: str) -> OffsetCommit:
         return OffsetCommit(self._place.group, self._place.topic, self._place.partition, offset, metadata)

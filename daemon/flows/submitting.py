@@ -18,6 +18,7 @@ from daemon.flows.outbox import Outbox, Place
 from daemon.flows.pieces import Pieces
 from daemon.flows.repeating import Resolution
 from daemon.flows.taking_over import take_over
+from daemon.flows.tallying import last_tally
 from daemon.flows.waiting import pause
 from daemon.flows.watching import SubmitWatch
 from daemon.model import (
@@ -142,6 +143,9 @@ class Submitting:
             writer, place, company.toloka_clock, company.new_attempt, once=self._manner.attempts_once
         )
         beginning = await take_over(company.kafka, place, outbox, self._manner.start_from, company.read)
+        tally = await last_tally(company.kafka, place)
+        outbox.resume(tally)
+        self._api.resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
         if beginning.found and not await self._resume(outbox, *beginning.found, stopping):

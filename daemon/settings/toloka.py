@@ -64,7 +64,7 @@ class TolokaSettings(Section):
     """Items submitted in a minute by all replicas together; Toloka's documented quota."""
 
     items_per_day: Annotated[int, Field(ge=1)] = 2_000_000
-    """Items submitted in 24 hours by all replicas together; Toloka's documented quota."""
+    """Items submitted in a day (UTC) by all replicas together, restarts included; Toloka's own quota."""
 
     ca_file: Annotated[Path | None, AfterValidator(kinds.readable_file), Says("a readable file")] = None
     """A PEM file of further authorities to trust for Toloka; SSL_CERT_FILE and the like are not read."""

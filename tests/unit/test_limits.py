@@ -11,6 +11,7 @@ import pytest
 
 from daemon.edges.limits import ItemQuota, RequestLimiter
 from daemon.metrics import Metrics
+from daemon.model import Tally
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -299,3 +300,40 @@ def test_waiting_is_counted(loop: QuickLoop) -> None:
 
     run(loop, main)
     assert metrics.throttled_seconds.labels("submit")._value.get() == pytest.approx(60.0)
+
+
+# --- parts -------------------------------------------------------------------------------------------------
+
+
+def test_what_was_submitted_before_a_restart_counts(loop: QuickLoop) -> None:
+    """As far as it was today; a way that starts over counts nothing twice."""
+    whole = quota(loop, per_minute=10**6, per_day=100)
+
+    async def main() -> None:
+        with whole.part() as part:
+            part.resume(Tally(NOON.date(), 60))
+            assert part.wait_seconds(40) == 0
+            await part.take(40, "submit")
+            part.resume(Tally(NOON.date(), 100))
+            assert part.wait_seconds(1) == pytest.approx(12 * 3600)
+        with whole.part() as other:
+            other.resume(Tally(NOON.date() - timedelta(days=1), 100))
+            assert other.wait_seconds(100) == 0
+
+    run(loop, main)
+
+
+def test_what_a_way_has_counted_leaves_with_it(loop: QuickLoop) -> None:
+    """The replica that takes its partition over counts it on."""
+    whole = quota(loop, per_minute=10**6, per_day=100)
+
+    async def main() -> None:
+        with whole.part() as stays:
+            await stays.take(30, "submit")
+            with whole.part() as leaves:
+                await leaves.take(60, "submit")
+                assert whole.wait_seconds(20) > 0
+            assert whole.wait_seconds(70) == 0
+            assert whole.wait_seconds(71) > 0
+
+    run(loop, main)

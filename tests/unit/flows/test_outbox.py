@@ -9,7 +9,7 @@ import pytest
 from daemon.errors import Fenced
 from daemon.flows import codec
 from daemon.flows.outbox import Outbox
-from daemon.model import Batch, Committed, DeadLetter, Flaw, Intent
+from daemon.model import Batch, Committed, DeadLetter, Flaw, Intent, Tally
 from tests.doubles import (
     DEAD,
     GROUP,
@@ -80,7 +80,8 @@ async def test_what_was_adopted_goes_to_the_ledger_with_the_next_intent(desk: De
     async with desk.kafka.writer("w") as writer:
         await desk.outbox_on(writer).announce(replace(BATCH, since=since))
     ((_, transaction),) = desk.kafka.transactions
-    (opened,) = transaction.appends
+    opened, mark = transaction.appends
+    assert codec.read_tally(mark.value or b"") == Tally(START.date(), 1)
     entry = codec.unpack_entry(opened.value or b"")
     assert (transaction.kind, opened.key) == ("intent", b"found")
     assert (entry.origin.offset, entry.submitted_at) == (14, since)
@@ -137,7 +138,7 @@ async def test_settling_writes_everything_a_batch_has_come_to_at_once(desk: Desk
     ledger = {append.key: append for append in transaction.appends if append.topic == LEDGER}
     assert {append.partition for append in ledger.values()} == {1}
     mark = ledger.pop(codec.mark_key(INPUT, 3))
-    assert mark.value == codec.mark_value(15)
+    assert mark.value == codec.mark_value(15, Tally(START.date(), 3))
     opened = {key: codec.unpack_entry(append.value or b"") for key, append in ledger.items()}
     assert {key: entry.origin.offset for key, entry in opened.items()} == {b"x": 10, b"y": 12, b"found": 14}
     assert {key: entry.submitted_at for key, entry in opened.items()} == {

@@ -25,12 +25,14 @@ from daemon.model import (
     Accepted,
     Committed,
     Created,
+    Divided,
     Flaw,
     InDoubt,
     Item,
     NotNow,
     Outcome,
     Rejected,
+    Tally,
     TooLarge,
     Transaction,
 )
@@ -213,6 +215,31 @@ async def test_batches_follow_each_other() -> None:
     assert way.posted() == ["abcd", "efgh", "ij"]
     assert way.kinds()[1:] == ["intent", "settle"] * 3
     assert [offset for offset, metadata in way.kafka.commits() if not metadata] == [0, 4, 8, 10]
+
+
+@in_virtual_time
+async def test_the_days_count_goes_on_after_a_restart() -> None:
+    """A successor finds what was submitted today, tells the limits, and counts on."""
+    kafka = kafka_of("a", "b", "!")
+    await ran(Way(kafka))
+    kafka.put(INPUT, body("c"))
+    successor = await ran(Way(kafka))
+    marks = [
+        record.value or b"" for record in kafka.written(LEDGER) if record.key == codec.mark_key(INPUT, 0)
+    ]
+    assert [tally.items for tally in map(codec.read_tally, marks) if tally is not None] == [2, 3]
+    assert successor.api.resumed == [Tally(START.date(), 2)]
+
+
+@in_virtual_time
+async def test_an_answer_item_by_item() -> None:
+    """What was created is open, what is flawed is a dead letter, and the rest goes out again at once."""
+    way = Way(kafka_of("a", "b", "c"))
+    way.api.outcomes.append(Divided({0: "t-a"}, {1: Flaw("VALUE_REQUIRED", "text: missing")}))
+    await ran(way)
+    assert (way.posted(), way.dead()) == (["abc", "c"], [1])
+    assert way.open()[0] == "t-a"
+    assert (sorted(way.open()), way.committed) == ([0, 2], Committed(3, ""))
 
 
 @in_virtual_time

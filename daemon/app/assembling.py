@@ -15,6 +15,7 @@ from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.outbox import Place
+from daemon.flows.pausing import Pausing
 from daemon.flows.publishing import Outlets
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
@@ -70,10 +71,11 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """The flows that the settings enable: each keeps its ways running until its event is set."""
+    """The flows that the settings enable, and what pauses them: each runs until its event is set."""
 
     submit: Sharing | None
     collect: Sharing | None
+    pausing: Pausing
 
     def ours(self) -> frozenset[int]:
         """The input partitions that this replica owns now."""
@@ -83,11 +85,13 @@ class Flows:
 def assemble(settings: Settings, world: World) -> Flows:
     """Build both flows, as far as they are enabled."""
     ours = _Ours(settings, world)
-    submit = _submitting(settings, world, ours) if settings.submit.enabled else None
-    collect = _collecting(settings, world, ours) if settings.collect.enabled else None
+    gates = {name: Gate(name, world.holds, world.rng, world.metrics) for name in ("submit", "collect")}
+    pausing = Pausing(world.kafka, settings.kafka.cursor_topic, gates, world.rng)
+    submit = _submitting(settings, world, ours, gates["submit"]) if settings.submit.enabled else None
+    collect = _collecting(settings, world, ours, gates["collect"]) if settings.collect.enabled else None
     for name, flow in (("submit", submit), ("collect", collect)):
         world.metrics.flow_enabled.labels(name).set(0 if flow is None else 1)
-    return Flows(submit, collect)
+    return Flows(submit, collect, pausing)
 
 
 class _Ours:
@@ -116,9 +120,8 @@ class _Ours:
         self._world.share((self._submitting + self._collecting) / places, items)
 
 
-def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
+def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sharing:
     kafka, submit = settings.kafka, settings.submit
-    gate = Gate("submit", world.holds, world.rng, world.metrics)
     company = Company(
         kafka=world.kafka,
         clock=world.clock,
@@ -170,7 +173,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours) -> Sharing:
     return sharing
 
 
-def _collecting(settings: Settings, world: World, ours: _Ours) -> Sharing:
+def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sharing:
     kafka, collect = settings.kafka, settings.collect
     project = settings.toloka.place
     watch = CollectWatch(world.metrics)
@@ -178,7 +181,7 @@ def _collecting(settings: Settings, world: World, ours: _Ours) -> Sharing:
         kafka=world.kafka,
         api=world.results,
         toloka_clock=world.toloka_clock,
-        gate=Gate("collect", world.holds, world.rng, world.metrics),
+        gate=gate,
         holds=world.holds,
         watch=watch,
         rng=world.rng,

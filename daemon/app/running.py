@@ -83,7 +83,8 @@ async def _run(settings: Settings, logs: Logs) -> int:
             lag, delays = watches(settings.kafka, world, flows)
             status.begin(flows, lag)
             runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
-            await _until_ended([*runs, lag.run, delays.run], stopping, settings.shutdown_seconds)
+            runs += [flows.pausing.run, lag.run, delays.run]
+            await _until_ended(runs, stopping, settings.shutdown_seconds)
     log.info("stopped")
     return 0
 

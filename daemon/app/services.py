@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 
 import structlog
 
@@ -36,6 +37,7 @@ class Service:
 
     Attributes:
         about: what was found at start, for people.
+        item_price: what an item costs, in the account's currency; None where Toloka does not say.
     """
 
     submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
@@ -45,6 +47,7 @@ class Service:
     share: Callable[[float, float], None]
     attempts_once: bool
     about: str
+    item_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
         counter.share,
         attempts_once=False,
         about=f"project {about.id} is {about.status}",
+        item_price=about.item_price,
     )
 
 

@@ -10,7 +10,7 @@ from daemon.app import demands
 from daemon.edges.kafka import KafkaCluster
 from daemon.edges.topics import Topic
 from daemon.errors import ConfigurationError, Held, NotPermittedAtStart, Transient, UnavailableAtStart
-from daemon.flows.following import read_cursor
+from daemon.flows.cursors import read_cursor
 from daemon.model import NotNow
 from daemon.settings import KafkaSettings, Settings
 

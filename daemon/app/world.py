@@ -79,6 +79,20 @@ async def connect_kafka(
         StartError: it is away, refuses us, or its topics do not fit.
     """
     kafka = settings.kafka
+    cluster = await reach_kafka(settings, metrics, stack)
+    topics = await topics_in_order(cluster, kafka, create=kafka.create_topics)
+    await permissions(cluster, kafka)
+    await cursor_is_ours(cluster, settings)
+    return cluster, topics
+
+
+async def reach_kafka(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> KafkaCluster:
+    """A cluster that answers.
+
+    Raises:
+        StartError: it is away, or refuses us.
+    """
+    kafka = settings.kafka
 
     async def connect() -> KafkaCluster:
         return await KafkaCluster(kafka, _client_id(), metrics).__aenter__()
@@ -86,10 +100,7 @@ async def connect_kafka(
     where = f"TOLOKAD_KAFKA__BOOTSTRAP_SERVERS: is {', '.join(kafka.bootstrap_servers)} right, and Kafka up?"
     cluster = await patiently(connect, where)
     stack.push_async_exit(cluster)
-    topics = await topics_in_order(cluster, kafka, create=kafka.create_topics)
-    await permissions(cluster, kafka)
-    await cursor_is_ours(cluster, settings)
-    return cluster, topics
+    return cluster
 
 
 def _client_id() -> str:

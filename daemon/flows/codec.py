@@ -20,6 +20,8 @@ NEWEST_READABLE = VERSION + 1
 MARK_PREFIX = b"offset/"
 # Written once Toloka has given back other content than it was sent: from then on comparing proves nothing.
 ALTERED_KEY = b"altered"
+# Written, as a tombstone that opens nothing, when an operator has set the cursor: open the book anew.
+REOPEN_KEY = b"cursor/set"
 ORIGIN_HEADER = "tolokad-origin"
 FOREIGN = ("", -1, -1)
 
@@ -235,6 +237,11 @@ def tombstone_origin(headers: Headers) -> tuple[str, int, int] | None:
         raise UnreadableError(f"a tombstone's origin is unreadable: {named[:200]!r}") from error
 
 
+def is_note(key: bytes) -> bool:
+    """Whether a ledger record speaks of no item, but of the ledger."""
+    return key.startswith(MARK_PREFIX) or key in {ALTERED_KEY, REOPEN_KEY}
+
+
 def mark_key(topic: str, partition: int) -> bytes:
     """The key of a partition's mark in the ledger."""
     return MARK_PREFIX + f"{topic}/{partition}".encode()
@@ -325,6 +332,11 @@ def cursor_value(cursor: Cursor) -> bytes:
     """The value of the cursor's record."""
     fields = {"v": VERSION, "item_id": cursor.item_id, "finished_at": iso(cursor.finished_at)}
     return _json.encode({**fields, "published": cursor.published})
+
+
+def order_value(at: datetime) -> bytes:
+    """The value of an operator's word in the cursor topic."""
+    return _json.encode({"v": VERSION, "at": iso(at)})
 
 
 def read_cursor(value: bytes) -> Cursor:

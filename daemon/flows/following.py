@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from daemon.errors import ConfigurationError
+from daemon.errors import ConfigurationError, Fenced
 from daemon.flows import codec
+from daemon.flows.cursors import SKEW, first_cursor, read_cursor
 from daemon.flows.ledger import Ledger
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
@@ -21,7 +22,6 @@ READ_RECORDS = 10_000
 READ_SECONDS = 1.0
 # Finished items that wait for their ledger record, at most; what does not fit is found by the sweep.
 WAITING_ITEMS = 20_000
-SKEW = timedelta(seconds=60)
 
 log = structlog.get_logger(__name__)
 
@@ -142,10 +142,16 @@ class Book:
         return self.ledger.find(item_id) is not None or self.ledger.was_closed(item_id)
 
     async def follow(self, reader: Reader, partitions: Collection[int]) -> None:
-        """Read on in the ledger for ever; publish what has waited for its record."""
+        """Read on in the ledger for ever; publish what has waited for its record.
+
+        Raises:
+            Fenced, Held, Transient: the book must be opened anew.
+        """
         while True:
             self.taken_in = {partition: reader.position(partition) for partition in partitions}
             records = await reader.read(READ_RECORDS, READ_SECONDS)
+            if any(record.key == codec.REOPEN_KEY for record in records):
+                raise Fenced("an operator has set the cursor")
             async with self._pen:
                 opened = _noted(self.ledger, records)
             waited = [item for item_id in opened for item in self.waiting.pop(item_id, ())]
@@ -190,7 +196,7 @@ async def open_book(
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
         recent = await _read_ledger(reader, ends, ledger, written_ms - codec.micros_of(SKEW) // 1000)
-        cursor = found or _first_cursor(opening, ledger, clock)
+        cursor = found or first_cursor(opening.start_at, ledger, clock)
         book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
         book.note_overdue(recent)
         if found is None:
@@ -218,42 +224,6 @@ def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
         return [key.decode() for record in records if (key := ledger.note(record)) is not None]
     except codec.UnreadableError as error:
         raise ConfigurationError(f"the ledger cannot be read: {error}") from error
-
-
-async def read_cursor(kafka: Kafka, topic: str, project: str) -> tuple[Cursor | None, int]:
-    """The project's cursor, and when it was written in milliseconds; partition 0 holds it.
-
-    Raises:
-        ConfigurationError: the topic holds another project's cursor, or a newer release's.
-        Transient: Kafka failed.
-    """
-    found, written_ms = None, 0
-    end = (await kafka.end_offsets(topic))[0]
-    async with kafka.reader(topic, {0: (await kafka.start_offsets(topic))[0]}) as reader:
-        while reader.position(0) < end:
-            for record in await reader.read(READ_RECORDS, READ_SECONDS):
-                found = _cursor_in(record.key, record.value, topic, project)
-                written_ms = record.timestamp
-    return found, written_ms
-
-
-def _cursor_in(key: bytes | None, value: bytes | None, topic: str, project: str) -> Cursor | None:
-    if key != project.encode():
-        raise ConfigurationError(
-            f"the topic {topic} holds the cursor of another project, {(key or b'').decode(errors='replace')},"
-            f" and not only that of {project}: give each project its own TOLOKAD_KAFKA__GROUP_ID"
-        )
-    try:
-        return None if value is None else codec.read_cursor(value)
-    except codec.UnreadableError as error:
-        raise ConfigurationError(f"the cursor in {topic} cannot be read: {error}") from error
-
-
-def _first_cursor(opening: Opening, ledger: Ledger, clock: TolokaClock) -> Cursor:
-    """Where to begin; not behind the time when what is open already was submitted."""
-    begin = opening.start_at or clock.now()
-    oldest = ledger.oldest()
-    return Cursor(None, begin if oldest is None else min(begin, oldest - SKEW))
 
 
 def _horizon_ms(looked_until: datetime, overlap: timedelta) -> int:

@@ -6,7 +6,8 @@ from datetime import datetime
 import structlog
 
 from daemon.flows import codec
-from daemon.flows.following import SKEW, Book
+from daemon.flows.cursors import SKEW
+from daemon.flows.following import Book
 from daemon.flows.watching import CollectWatch
 from daemon.model import Finished
 from daemon.ports import Kafka

@@ -21,6 +21,7 @@ LONGEST_WAIT_SECONDS = 30.0
 # seconds is no storm.
 LONGEST_PROBE_SECONDS = 5.0
 SHORTEST_WAIT_SECONDS = 0.05
+PAUSED_LOOK_SECONDS = 0.2
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
 
@@ -146,11 +147,30 @@ class Gate:
         self._try_at = 0.0
         self._shut_at = 0.0
         self._prober: asyncio.Task[Any] | None = None
+        self._paused = False
+        self._pause: int | None = None
+
+    def pause(self, detail: str | None) -> None:
+        """Shut the door until `resume`: for an operator, or, without detail, until it is known if one did."""
+        self.resume()
+        self._paused = True
+        if detail is not None:
+            self._pause = self._holds.begin(Hold(self._flow, "paused", detail))
+
+    def resume(self) -> None:
+        """The operator's word is taken back."""
+        self._paused = False
+        if self._pause is not None:
+            self._holds.end(self._pause)
+            self._pause = None
 
     async def wait(self, until: asyncio.Event) -> None:
         """Return when the door is open, when it is our turn to try it, or when the event is set."""
         loop = asyncio.get_running_loop()
-        while self._hold is not None and not until.is_set():
+        while (self._paused or self._hold is not None) and not until.is_set():
+            if self._paused:
+                await pause(PAUSED_LOOK_SECONDS, until)
+                continue
             started = loop.time()
             if started >= self._try_at and self._take_turn():
                 return

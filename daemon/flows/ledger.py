@@ -51,7 +51,7 @@ class Ledger:
         if key.startswith(codec.MARK_PREFIX):
             self._settled[codec.read_mark_key(key)] = codec.read_mark(record.value)
             return None
-        if (BY_HEADER, self._by) in record.headers:
+        if (BY_HEADER, self._by) in record.headers or key == codec.REOPEN_KEY:
             return None
         if key == codec.ALTERED_KEY:
             # A tombstone takes it back, once Toloka gives back what it is sent.

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.flows import codec
-from daemon.flows.following import SKEW, Book
+from daemon.flows.cursors import SKEW
+from daemon.flows.following import Book
 from daemon.flows.ledger import Open
 from daemon.flows.origins import record_of
 from daemon.flows.watching import CollectWatch

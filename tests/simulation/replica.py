@@ -151,6 +151,7 @@ async def _content() -> None:
 async def _run(settings: Any, world: World, stopping: asyncio.Event) -> None:
     flows = assemble(settings, world)
     async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(flows.pausing.run(stopping))
         for flow in (flows.submit, flows.collect):
             if flow is not None:
                 tasks.create_task(flow.run(stopping))

@@ -11,7 +11,8 @@ import pytest
 
 from daemon.errors import ConfigurationError, Transient
 from daemon.flows import codec, following
-from daemon.flows.following import SKEW, Book, Opening, open_book
+from daemon.flows.cursors import SKEW
+from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item

@@ -10,7 +10,8 @@ import pytest
 
 from daemon.errors import Held
 from daemon.flows import codec
-from daemon.flows.following import SKEW, Book, Opening, open_book
+from daemon.flows.cursors import SKEW
+from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.origins import MISSING_HEADER
 from daemon.flows.sweeping import BY_ID_ITEMS, WORTH_A_LISTING, Overlapping, Sweeping, _grouped, _steps
 from daemon.flows.watching import CollectWatch

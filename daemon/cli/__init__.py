@@ -1,32 +1,23 @@
 """The command line: thin; every command hands its work to a room of its own."""
 
 import argparse
-import asyncio
-import json
 import os
 import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import NoReturn
 
 from daemon import __doc__ as promise
 from daemon import __version__
 from daemon.app import checking, running
+from daemon.cli import looking, steering
+from daemon.cli.answers import Parser, add_json, carried_out, say, settings
 from daemon.errors import StartError
-from daemon.logs import configure
-from daemon.settings import Settings, effective, load
+from daemon.settings import effective
 
-USAGE = 64
 UNHEALTHY = 1
 OPTIMISED = 78
 PROBE_SECONDS = 3.0
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,61 +37,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="tolokad",
         description=promise,
         epilog="Settings come from the environment; config/reference.env lists every variable.",
     )
     parser.set_defaults(command=_run)
-    commands = parser.add_subparsers(title="commands", parser_class=_Parser, metavar="command")
+    commands = parser.add_subparsers(title="commands", parser_class=Parser, metavar="command")
     commands.add_parser("run", help="run both flows until SIGTERM (the default)").set_defaults(command=_run)
     check = commands.add_parser("check", help="say whether the settings, and with --connect the world, fit")
     check.add_argument("--connect", action="store_true", help="ask Kafka and Toloka, too")
-    check.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json(check)
     check.set_defaults(command=_check)
     config = commands.add_parser("config", help="print the effective settings, secrets masked")
-    config.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json(config)
     config.set_defaults(command=_config)
     health = commands.add_parser("healthcheck", help="ask the running daemon whether it lives")
     health.set_defaults(command=_healthcheck)
     version = commands.add_parser("version", help="print the version")
-    version.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json(version)
     version.set_defaults(command=_version)
+    cursor_actions = looking.add_to(commands)
+    steering.add_to(commands, cursor_actions)
     return parser
 
 
-def _settings() -> Settings:
-    return load(os.environ)
-
-
 def _run(_: argparse.Namespace) -> int:
-    return running.main(_settings())
+    return running.main(settings())
 
 
 def _check(options: argparse.Namespace) -> int:
-    # What is found is the answer; what the parts would log on the way is not.
-    with configure("CRITICAL", "console", sys.stderr):
-        report = asyncio.run(checking.check(os.environ, connect=options.connect))
-    if options.json:
-        print(json.dumps(report.as_json()))
-    else:
-        for line in report.lines():
-            print(line)
+    report = carried_out(checking.check(os.environ, connect=options.connect))
+    say(options, report.as_json(), report.lines())
     return report.exit_code
 
 
 def _config(options: argparse.Namespace) -> int:
-    shown = effective(_settings())
-    if options.json:
-        print(json.dumps(shown))
-    else:
-        for name, value in shown.items():
-            print(f"{name}={value}")
+    shown = effective(settings())
+    say(options, shown, (f"{name}={value}" for name, value in shown.items()))
     return 0
 
 
 def _healthcheck(_: argparse.Namespace) -> int:
-    http = _settings().http
+    http = settings().http
     host = "127.0.0.1" if http.host in {"0.0.0.0", ""} else http.host  # noqa: S104 - "all addresses" is reached at this one
     address = f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
     try:
@@ -115,5 +94,5 @@ def _healthcheck(_: argparse.Namespace) -> int:
 
 
 def _version(options: argparse.Namespace) -> int:
-    print(json.dumps({"version": __version__}) if options.json else f"tolokad {__version__}")
+    say(options, {"version": __version__}, [f"tolokad {__version__}"])
     return 0

@@ -1,0 +1,126 @@
+"""`tolokad audit`: is every record up to the committed offset accounted for, exactly once?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from daemon.app.kit.kafka import ending, reached, records
+from daemon.app.kit.progress import Progress
+from daemon.app.kit.toloka import Toloka, toloka_of
+from daemon.edges.kafka import KafkaCluster
+from daemon.errors import ConfigurationError
+from daemon.flows import codec
+from daemon.flows.kit.accounting import Account, Audit
+from daemon.flows.kit.orphans import Contents, Orphan
+from daemon.model import Record
+from daemon.settings import KafkaSettings, Settings
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """What an audit found; `orphans` where Toloka was asked, too."""
+
+    account: Account
+    orphans: Sequence[Orphan] | None
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is wrong."""
+        return self.account.ok and not self.orphans
+
+    def as_json(self) -> Mapping[str, object]:
+        """The answer of `audit --json`."""
+        found = self.account.as_json() | {"ok": self.ok}
+        if self.orphans is None:
+            return found
+        return found | {"orphans": [orphan.as_json() for orphan in self.orphans]}
+
+
+async def audit(settings: Settings, progress: Progress, *, toloka: bool) -> Audited:
+    """Read ledger, results, dead letters and input, in this order, while a daemon may go on working.
+
+    Args:
+        settings: of the daemon.
+        progress: shows how far it has got.
+        toloka: walk through the project's items, too.
+
+    Raises:
+        StartError: Kafka or Toloka is away or refuses; a topic is missing or cannot be read.
+    """
+    async with AsyncExitStack() as stack:
+        asked = await toloka_of(settings, stack) if toloka else None
+        cluster, _ = await stack.enter_async_context(reached(settings))
+        walk = _Walk(cluster, settings.kafka, progress)
+        try:
+            return await walk.audited(asked)
+        except codec.UnreadableError as error:
+            raise ConfigurationError(str(error)) from error
+
+
+class _Walk:
+    def __init__(self, cluster: KafkaCluster, kafka: KafkaSettings, progress: Progress) -> None:
+        self._cluster = cluster
+        self._kafka = kafka
+        self._progress = progress
+
+    async def audited(self, toloka: Toloka | None) -> Audited:
+        cluster, kafka = self._cluster, self._kafka
+        starts = await cluster.start_offsets(kafka.input_topic)
+        committed = await cluster.committed(kafka.group_id, kafka.input_topic, list(starts))
+        settled = {p: max(found.offset, starts[p]) for p, found in committed.items()}
+        audit = Audit(
+            kafka.input_topic,
+            starts,
+            settled,
+            from_first=kafka.start_from == "latest",
+            with_ids=toloka is not None,
+        )
+        await self._read(kafka.ledger_topic, audit.note_ledger)
+        audit.ledger_ends()
+        await self._read(kafka.output_topic, audit.note_result)
+        await self._read(kafka.dead_letter_topic, audit.note_dead_letter)
+        contents = None if toloka is None else Contents(committed, toloka.service.read)
+        await self._read_input(audit, contents)
+        there = await cluster.topics.find(audit.other_topics()) if audit.other_topics() else ()
+        account = audit.conclude(there, await cluster.start_offsets(kafka.input_topic))
+        if toloka is None or contents is None:
+            return Audited(account, None)
+        return Audited(account, await self._orphans(toloka, audit, contents))
+
+    async def _read(self, topic: str, note: Callable[[Record], None]) -> None:
+        ends = await self._cluster.end_offsets(topic)
+        await self._read_until(topic, ends, note)
+
+    async def _read_until(self, topic: str, ends: Mapping[int, int], note: Callable[[Record], None]) -> None:
+        starts = await self._cluster.start_offsets(topic)
+        self._progress.begin(topic, sum(max(end - starts[p], 0) for p, end in ends.items()))
+        async with aclosing(records(self._cluster, topic, starts, ends)) as found:
+            async for some in found:
+                for record in some:
+                    note(record)
+                self._progress.add(len(some))
+
+    async def _read_input(self, audit: Audit, contents: Contents | None) -> None:
+        topic = self._kafka.input_topic
+        ends = await self._cluster.end_offsets(topic)
+        until = audit.until(ends)
+        if contents is None:
+            await self._read_until(topic, until, audit.note_input)
+            return
+
+        def note(record: Record) -> None:
+            audit.note_input(record)
+            contents.note(record)
+
+        far = {p: max(at, min(contents.announced.get(p, 0), ends[p])) for p, at in until.items()}
+        await self._read_until(topic, far, note)
+
+    async def _orphans(self, toloka: Toloka, audit: Audit, contents: Contents) -> Sequence[Orphan]:
+        self._progress.begin("Toloka", 0)
+        async with toloka.service.submissions() as api:
+            created = await api.created(EARLIEST, toloka.until)
+        self._progress.add(len(created))
+        return tuple(contents.orphans(created, audit.accounts_for))

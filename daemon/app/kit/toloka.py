@@ -1,0 +1,41 @@
+"""Toloka for a command: asked once, and what it answered."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+
+from daemon.app.services import Service, open_service
+from daemon.app.world import connect_toloka
+from daemon.metrics import Metrics
+from daemon.ports import Clock, TolokaClock
+from daemon.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Toloka:
+    """The API that the settings name.
+
+    Attributes:
+        service: its parts, as the flows have them.
+        toloka_clock: its clock.
+        clock: this process's.
+        until: the time at Toloka when it was asked.
+    """
+
+    service: Service
+    toloka_clock: TolokaClock
+    clock: Clock
+    until: datetime
+
+
+async def toloka_of(settings: Settings, stack: AsyncExitStack) -> Toloka:
+    """Ask for the project or pool; what is opened is closed with the stack.
+
+    Raises:
+        StartError: it is away, refuses the credential, or does not know the project or pool.
+    """
+    metrics = Metrics()
+    # Nothing is logged, so nothing is to be masked.
+    endpoint = connect_toloka(settings, metrics, lambda _: None)
+    service = await open_service(settings, endpoint, metrics, stack)
+    return Toloka(service, endpoint.toloka_clock, endpoint.clock, endpoint.toloka_clock.now())

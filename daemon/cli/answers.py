@@ -1,0 +1,72 @@
+"""How a command is started and how it answers: an exit code, lines for people, or one JSON document."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NoReturn, TypeVar
+
+from daemon.logs import configure
+from daemon.settings import Settings, load
+
+USAGE = 64
+FOUND_SOMETHING = 1
+
+T = TypeVar("T")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints end with the exit code for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def settings() -> Settings:
+    """The settings that the environment holds.
+
+    Raises:
+        ConfigurationError: naming everything that is wrong with them.
+    """
+    return load(os.environ)
+
+
+def quietly() -> AbstractContextManager[Any]:
+    """What a command finds is its answer; what the parts would log on the way is not."""
+    return configure("CRITICAL", "console", sys.stderr)
+
+
+def carried_out(work: Coroutine[Any, Any, T]) -> T:
+    """Do a command's work to its end."""
+    with quietly():
+        return asyncio.run(work)
+
+
+def say(options: argparse.Namespace, document: object, lines: Iterable[str]) -> None:
+    """Answer with one JSON document, if that was asked for, or else with lines."""
+    if options.json:
+        print(json.dumps(document))
+        return
+    for line in lines:
+        print(line)
+
+
+def remark(text: str) -> None:
+    """Say something that is no part of the answer."""
+    sys.stderr.write(f"tolokad: {text}\n")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Give a command the option `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def examples(*lines: Sequence[str] | str) -> dict[str, Any]:
+    """The end of a command's help: how it is used."""
+    text = "examples:\n" + "\n".join(f"  {line}" for line in lines)
+    return {"epilog": text, "formatter_class": argparse.RawDescriptionHelpFormatter}

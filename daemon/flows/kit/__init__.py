@@ -1,0 +1,1 @@
+"""Pure: what the operator's commands make of the topics' records."""

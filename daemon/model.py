@@ -136,6 +136,7 @@ class Intent:
         at: when this attempt was announced, by Toloka's clock.
         once: Toloka carries this attempt out once at most, however often it is sent.
         first: the batch's first offset: that which the intent is committed at.
+        decided: an operator has decided that what is left of the range is sent again.
     """
 
     attempt: str
@@ -144,6 +145,7 @@ class Intent:
     at: datetime
     once: bool = False
     first: int = field(default=0, compare=False)
+    decided: bool = False
 
 
 class Tally(NamedTuple):

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics
 from daemon.model import Flaw, Item, Record
 from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
-from daemon.settings import Settings
+from daemon.settings import KafkaSettings, Settings
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -148,15 +148,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
     )
 
     def way(partition: int) -> Way:
-        place = Place(
-            kafka.group_id,
-            kafka.input_topic,
-            partition,
-            kafka.ledger_topic,
-            world.partitions[kafka.ledger_topic],
-            kafka.dead_letter_topic,
-            world.partitions[kafka.dead_letter_topic],
-        )
+        place = place_of(kafka, partition, world.partitions)
 
         async def run(stopping: asyncio.Event) -> None:
             async with world.submissions() as api:
@@ -213,6 +205,19 @@ def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
     join = _joining(world, f"{kafka.group_id}.collect", kafka.cursor_topic)
     sharing = Sharing("collect", join, way, ours.collecting, world.holds, world.rng)
     return sharing
+
+
+def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
+    """Where the way of an input partition writes; `partitions` is how many each topic has."""
+    return Place(
+        kafka.group_id,
+        kafka.input_topic,
+        partition,
+        kafka.ledger_topic,
+        partitions[kafka.ledger_topic],
+        kafka.dead_letter_topic,
+        partitions[kafka.dead_letter_topic],
+    )
 
 
 def _outlets(settings: Settings, world: World, project: str) -> Outlets:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from daemon import __doc__ as promise
 from daemon import __version__
 from daemon.app import checking, running
-from daemon.cli import looking, steering
+from daemon.cli import looking, mending, steering
 from daemon.cli.answers import Parser, add_json, carried_out, say, settings
 from daemon.errors import StartError
 from daemon.settings import effective
@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     version.set_defaults(command=_version)
     cursor_actions = looking.add_to(commands)
     steering.add_to(commands, cursor_actions)
+    mending.add_to(commands)
     return parser
 
 

@@ -51,13 +51,14 @@ def _add_ledger(commands: Any) -> None:
         f" first: all of them with --json, else {SHOWN_ITEMS} unless --oldest says how many.",
         **examples("tolokad ledger show --oldest 5", "tolokad ledger show --item FfXPKka0llJLcl4z1QVk"),
     )
-    show.add_argument("--oldest", type=_count, metavar="N", help="show so many")
+    show.add_argument("--oldest", type=count, metavar="N", help="show so many")
     show.add_argument("--item", metavar="ID", help="show this item of Toloka's; exit code 1 if not open")
     add_json(show)
     show.set_defaults(command=_ledger_show)
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number, as an option takes it."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}")
     return int(text)

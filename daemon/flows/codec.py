@@ -291,7 +291,8 @@ def intent_metadata(intent: Intent) -> str:
     """The metadata of a committed offset that announces an attempt; far below Kafka's 4,096 bytes."""
     fields = {"v": VERSION, "attempt": intent.attempt, "end": intent.end}
     times = {"since": iso(intent.since), "at": iso(intent.at)}
-    return _json.encode({**fields, **times, **({"once": True} if intent.once else {})}).decode()
+    flags = {name: True for name in ("once", "decided") if getattr(intent, name)}
+    return _json.encode({**fields, **times, **flags}).decode()
 
 
 def read_intent(metadata: str) -> Intent | None:
@@ -305,15 +306,21 @@ def read_intent(metadata: str) -> Intent | None:
     try:
         fields = msgspec.json.decode(metadata)
         _insist_readable(fields["v"])
-        since, at, once = _time(fields["since"]), _time(fields["at"]), fields.get("once", False) is True
-        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, once)
+        since, at = time(fields["since"]), time(fields["at"])
+        once, decided = (fields.get(name, False) is True for name in ("once", "decided"))
+        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, once, decided=decided)
     except UNREADABLE as error:
         raise UnreadableError(
             f"the committed offset's metadata is not an intent: {metadata[:200]!r}"
         ) from error
 
 
-def _time(value: Any) -> datetime:
+def time(value: Any) -> datetime:
+    """A moment as records hold it: ISO 8601, or seconds since 1970; UTC where it names no zone.
+
+    Raises:
+        ValueError, TypeError, OverflowError: it is none.
+    """
     if isinstance(value, int | float):
         return datetime.fromtimestamp(value, UTC)
     moment = datetime.fromisoformat(value)
@@ -350,6 +357,6 @@ def read_cursor(value: bytes) -> Cursor:
         _insist_readable(fields["v"])
         if not isinstance(fields["item_id"], str | None):
             raise TypeError("its item_id is no text")
-        return Cursor(fields["item_id"], _time(fields["finished_at"]), int(fields.get("published", 0)))
+        return Cursor(fields["item_id"], time(fields["finished_at"]), int(fields.get("published", 0)))
     except UNREADABLE as error:
         raise UnreadableError(f"the cursor is unreadable: {value[:200]!r}") from error

@@ -86,6 +86,11 @@ class Outbox:
         """
         return Intent(self._new_attempt(), end, since, at or self._clock.now())
 
+    async def decide(self, batch: Batch, doubt: Intent) -> None:
+        """Write down an operator's word: what the ledger does not have of a batch in doubt is sent again."""
+        intent = Intent(self._new_attempt(), batch.end, doubt.since, self._clock.now(), decided=True)
+        await self._commit("intent", batch.first, codec.intent_metadata(intent))
+
     async def withdraw(self, offset: int) -> None:
         """Take an intent back whose request was certainly not carried out."""
         await self._commit("intent", offset, "")

@@ -92,7 +92,7 @@ class Resolution:
 
         An attempt before the one that stands may have created a part: it went to the ledger with the intent.
         """
-        if not intent.once:
+        if not (intent.once or intent.decided):
             return batch
         place, offsets = self._place, range(batch.first, batch.end)
         taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ())

@@ -12,7 +12,7 @@ from random import Random
 
 import structlog
 
-from daemon.errors import Held
+from daemon.errors import Fenced, Held
 from daemon.flows import codec
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.outbox import Place
@@ -69,6 +69,7 @@ class Resolver:
         """What of the batch is still to be sent, with the rest adopted; None when the event came first.
 
         Raises:
+            Fenced: somebody else has decided what becomes of it.
             Transient: Kafka failed; the intent stands, and a take-over finds it again.
         """
         shown = ShownHold("submit", self._holds, self._place.partition)
@@ -84,9 +85,31 @@ class Resolver:
                 if resolved is not None:
                     return resolved
                 await pause(backoff.seconds(), until)
+                await self._insist_undecided(intent)
             return None
         finally:
             shown.end()
+
+    async def present(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+        """The batch with everything adopted that Toloka shows now; None when the event came first.
+
+        Raises:
+            Held: `listing_failed`, `content_altered`, `intent_unreadable` or `ledger_unreadable`.
+            Transient: Kafka failed.
+        """
+        return await self._found(batch, intent, until, believable=True)
+
+    async def _insist_undecided(self, intent: Intent) -> None:
+        """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
+
+        Raises:
+            Fenced: another intent stands, or none.
+        """
+        place = self._place
+        committed = await self._kafka.committed(place.group, place.topic, [place.partition])
+        standing = codec.read_intent(committed[place.partition].metadata)
+        if standing is None or standing.attempt != intent.attempt:
+            raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
 
     async def _look(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
         """One look; None where it is too early to say.

@@ -164,6 +164,8 @@ class Submitting:
     async def _resume(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
         batch = await self._resolver.unaccounted(batch, intent)
+        if intent.decided:
+            return await self._deliver(outbox, replace(batch, since=intent.since), stopping)
         resolved = await self._resolve(outbox, batch, intent, stopping)
         return resolved is not None and await self._deliver(outbox, resolved, stopping)
 

@@ -42,7 +42,7 @@ async def take_over(
     await _insist_in_log(kafka, place, committed.offset, intent)
     if intent is None:
         return Beginning(committed.offset)
-    batch = await _range(kafka, place, committed.offset, intent.end, read)
+    batch = await read_range(kafka, place, committed.offset, intent.end, read)
     return Beginning(intent.end, (replace(intent, first=committed.offset), batch))
 
 
@@ -84,9 +84,15 @@ async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent
     )
 
 
-async def _range(
+async def read_range(
     kafka: Kafka, place: Place, first: int, end: int, read: Callable[[Record], Item | Flaw]
 ) -> Batch:
+    """What stands between these offsets, as one batch.
+
+    Raises:
+        Held: `offset_out_of_range`: it is gone.
+        Transient: Kafka cannot say now.
+    """
     filling = Filling(place.topic, place.partition, first, UNLIMITED, read)
     async with kafka.reader(place.topic, {place.partition: first}) as reader:
         while reader.position(place.partition) < end:

@@ -15,7 +15,7 @@ from daemon.flows.outputs import dead_letter_append
 from daemon.model import Append, DeadLetter, Flaw, Headers, Item, Record
 from tests.kafka.topics import Topics
 from tests.simulator.world import MODERATION_PROJECT
-from tests.system.deployment import CANARY
+from tests.unit.test_logs import CANARY
 
 SUBMITTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 # Older records might be deleted for their age.

@@ -11,7 +11,7 @@ from tests.kit.commands import tolokad
 from tests.kit.planting import Plot
 from tests.simulator.serving import spawn
 from tests.simulator.world import MODERATION_PROJECT
-from tests.system.deployment import CANARY
+from tests.unit.test_logs import CANARY
 
 RECORDS = 100_000
 OPEN, DEAD, TOMBSTONES = 50, 100, 30

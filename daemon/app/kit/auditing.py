@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from daemon.app.kit.kafka import ending, reached, records
+from daemon.app.kit.kafka import reached, records
 from daemon.app.kit.progress import Progress
 from daemon.app.kit.toloka import Toloka, toloka_of
 from daemon.edges.kafka import KafkaCluster

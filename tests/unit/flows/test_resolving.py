@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.errors import Held
+from daemon.errors import Fenced, Held
 from daemon.flows import codec
 from daemon.flows.holding import Hold
 from daemon.flows.repeating import Resolution
@@ -60,7 +60,8 @@ class Doubt:
         self.resolver = Resolution(self.kafka, clock, here, PATIENCE, looking, self.metrics, seeded())
 
     async def resolve(self, batch: Batch, intent: Intent = INTENT) -> Batch | None:
-        """Resolve it."""
+        """Resolve it, as its intent stands in Kafka."""
+        self.intend(batch.partition, intent, batch.first)
         return await self.resolver.resolve(batch, intent, _never, self.stopping)
 
     def intend(self, partition: int, intent: Intent | None, offset: int = 0) -> None:
@@ -99,6 +100,22 @@ def left(resolved: Batch | None) -> list[int]:
 def seconds() -> float:
     """Since the attempt was announced."""
     return asyncio.get_running_loop().time()
+
+
+# --- what an operator decides -------------------------------------------------------------------------
+
+
+@in_virtual_time
+@pytest.mark.parametrize("decided", [None, Intent("a-2", 3, START, START, decided=True)])
+async def test_a_decision_meanwhile_ends_the_doubt(decided: Intent | None) -> None:
+    """Who holds hears of it at the next look, and takes the partition over anew."""
+    doubt = Doubt(LISTING_FAILED)
+    resolving = asyncio.create_task(doubt.resolve(batch_of("a")))
+    await asyncio.sleep(60)
+    doubt.intend(1, decided)
+    with pytest.raises(Fenced, match="decided"):
+        await resolving
+    assert not list(doubt.holds)
 
 
 # --- what is there ------------------------------------------------------------------------------------

@@ -1,0 +1,215 @@
+"""`tolokad resolve`: an operator decides what becomes of a batch in doubt, beside the running daemon.
+
+Starting the partition's writer fences the daemon's: what it may still do of the batch fails. It reads its
+committed metadata again from time to time, finds there what was decided, and goes on.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from random import SystemRandom
+
+from daemon.app.assembling import place_of
+from daemon.app.kit.kafka import reached
+from daemon.app.kit.toloka import Toloka, toloka_of
+from daemon.edges.clocks import DateClock, SystemClock
+from daemon.edges.kafka import KafkaCluster
+from daemon.errors import ConfigurationError, Fenced, StartError, UnavailableAtStart
+from daemon.flows import codec
+from daemon.flows.holding import Holds
+from daemon.flows.items import ItemReader
+from daemon.flows.outbox import Outbox, Place
+from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.scanning import scan
+from daemon.flows.spec import InputSpec
+from daemon.flows.taking_over import read_range
+from daemon.metrics import Metrics
+from daemon.model import Batch, Flaw, Intent
+from daemon.ports import Submissions, TolokaClock
+from daemon.settings import Settings
+
+WAYS = ("adopt", "resubmit", "dead-letter")
+CODE = "RESOLVED_BY_OPERATOR"
+# What is said of a batch beforehand does not wait longer for Toloka than this.
+ABOUT_SECONDS = 5.0
+# Intents of other partitions are waited for as long as this, where content may repeat.
+OTHERS_SECONDS = 60.0
+FENCED_TRIES = 5
+
+
+class NothingInDoubtError(Exception):
+    """The partition has no intent that stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A batch in doubt: its intent, and what of it the ledger does not have already."""
+
+    intent: Intent
+    batch: Batch
+    price: Decimal | None
+
+    def cost(self, way: str) -> str:
+        """What a decision may cost, in a sentence."""
+        count = len(self.batch.items)
+        money = "" if self.price is None else f", up to {self.price * count} in the project's currency"
+        where = f"{self.batch.topic}-{self.batch.partition}, offsets {self.batch.first} to {self.batch.end}"
+        consequences = {
+            "adopt": "those that Toloka shows are taken as submitted, and nothing is sent; the daemon goes on"
+            " looking for the others",
+            "resubmit": f"all are sent again: those that Toloka has already are paid for twice{money}",
+            "dead-letter": "all become dead letters: what Toloka has of them is paid for, and its results are"
+            f" not published{money}",
+        }
+        return f"{where}: {count} items in doubt since {codec.iso(self.intent.since)}; {consequences[way]}"
+
+
+class Resolving:
+    """One partition's batch in doubt, looked at and decided; see `opened`."""
+
+    def __init__(
+        self, settings: Settings, cluster: KafkaCluster, place: Place, stack: AsyncExitStack
+    ) -> None:
+        self._settings = settings
+        self._cluster = cluster
+        self._place = place
+        self._stack = stack
+        self._clock: TolokaClock = DateClock(SystemClock())
+        self._toloka: Toloka | None = None
+
+    async def doubt(self, way: str) -> Doubt:
+        """What is in doubt, once a request that may be under way is over.
+
+        Raises:
+            NothingInDoubtError: there is nothing.
+            StartError: the intent cannot be read, or its range is gone; Toloka is away and `way` needs it.
+        """
+        intent, _ = await self._standing()
+        seconds = self._settings.submit.request_timeout_seconds
+        age = (datetime.now(UTC) - intent.at).total_seconds()
+        await asyncio.sleep(min(max(seconds - age, 0), seconds))
+        await self._ask_about(insist=way == "adopt")
+        return await self._look()
+
+    async def _standing(self) -> tuple[Intent, int]:
+        place = self._place
+        found = await self._cluster.committed(place.group, place.topic, [place.partition])
+        committed = found[place.partition]
+        try:
+            intent = codec.read_intent(committed.metadata)
+        except codec.UnreadableError as error:
+            raise ConfigurationError(str(error)) from error
+        if intent is None or intent.decided:
+            raise NothingInDoubtError
+        return intent, committed.offset
+
+    async def _ask_about(self, *, insist: bool) -> None:
+        """Toloka, if it is there: it knows prices, and what an item must look like."""
+        try:
+            async with asyncio.timeout(None if insist else ABOUT_SECONDS):
+                self._toloka = await toloka_of(self._settings, self._stack)
+        except (StartError, TimeoutError):
+            if insist:
+                raise
+            return
+        self._clock = self._toloka.toloka_clock
+
+    async def _look(self) -> Doubt:
+        intent, first = await self._standing()
+        place, service = self._place, None if self._toloka is None else self._toloka.service
+        read = service.read if service else _any_reader(self._settings).read
+        batch = await read_range(self._cluster, place, first, intent.end, read)
+        offsets = range(batch.first, batch.end)
+        taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
+        known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
+        rest = replace(batch.accounted(known), since=intent.since)
+        return Doubt(intent, rest, service.item_price if service else None)
+
+    async def decide(self, way: str) -> int:
+        """Carry a decision out; returns of how many items.
+
+        Raises:
+            NothingInDoubtError: it was decided meanwhile.
+            StartError: Kafka or Toloka is away or refuses.
+        """
+        for _ in range(FENCED_TRIES):
+            try:
+                return await self._decide(way)
+            except Fenced:
+                # The daemon's way has started its writer again in between.
+                continue
+        raise UnavailableAtStart("the daemon takes the partition back each time: try again")
+
+    async def _decide(self, way: str) -> int:
+        async with self._cluster.writer(self._place.transactional_id) as writer:
+            # Read again behind the fence: only now nobody else can change it.
+            doubt = await self._look()
+            outbox = Outbox(writer, self._place, self._clock, lambda: str(uuid.uuid4()))
+            match way:
+                case "dead-letter":
+                    return await self._bury(outbox, doubt)
+                case "resubmit":
+                    await outbox.decide(doubt.batch, doubt.intent)
+                    return len(doubt.batch.items)
+                case _:
+                    return await self._adopt(outbox, doubt)
+
+    async def _bury(self, outbox: Outbox, doubt: Doubt) -> int:
+        flaw = Flaw(CODE, "an operator decided that what was in doubt is not sent again")
+        buried = doubt.batch.without(dict.fromkeys(range(len(doubt.batch.items)), flaw))
+        await outbox.settle(buried, (), None, None)
+        return len(doubt.batch.items)
+
+    async def _adopt(self, outbox: Outbox, doubt: Doubt) -> int:
+        if (toloka := self._toloka) is None:
+            raise UnavailableAtStart("Toloka was not asked")
+        until = asyncio.Event()
+        timer = asyncio.get_running_loop().call_later(OTHERS_SECONDS, until.set)
+        try:
+            async with toloka.service.submissions() as api:
+                found = await self._resolver(api).present(doubt.batch, doubt.intent, until)
+        finally:
+            timer.cancel()
+        if found is None:
+            raise UnavailableAtStart(
+                "other partitions are in doubt, and items without an id of their own may be theirs:"
+                " resolve the lowest partition first"
+            )
+        if found.items:
+            again = replace(doubt.intent, attempt=str(uuid.uuid4()))
+            if found.adopted:
+                await outbox.announce(found, again)
+        else:
+            await outbox.settle(found, (), None, None)
+        return len(found.adopted)
+
+    def _resolver(self, api: Submissions) -> Resolver:
+        submit, metrics = self._settings.submit, Metrics()
+        patience = Patience(
+            timedelta(seconds=submit.request_timeout_seconds), timedelta(seconds=submit.quarantine_seconds)
+        )
+        rng = SystemRandom()
+        return Resolver(self._cluster, api, self._clock, self._place, patience, Holds(metrics), metrics, rng)
+
+
+def _any_reader(settings: Settings) -> ItemReader:
+    """Where nobody says what an item must look like, everything that can be one is."""
+    return ItemReader(InputSpec({}), settings.submit.item_pointer, 2**31)
+
+
+async def opened(settings: Settings, partition: int, stack: AsyncExitStack) -> Resolving:
+    """What decides on a partition; closed with the stack.
+
+    Raises:
+        StartError: Kafka is away or refuses; a topic or the partition is missing.
+    """
+    cluster, topics = await stack.enter_async_context(reached(settings))
+    counts: Mapping[str, int] = {name: topic.partitions for name, topic in topics.items()}
+    if partition >= counts[settings.kafka.input_topic]:
+        last = counts[settings.kafka.input_topic] - 1
+        raise ConfigurationError(f"--partition {partition}: {settings.kafka.input_topic} has 0 to {last}")
+    return Resolving(settings, cluster, place_of(settings.kafka, partition, counts), stack)

@@ -1,0 +1,133 @@
+"""Pure: dead letters as an operator sees them, which of them are meant, and which were sent back already."""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from daemon.flows import codec
+from daemon.flows.kit.outcomes import ATTEMPTS_HEADER, PREFIX, Place, dead_letter_origin
+from daemon.flows.origins import MISSING_HEADER
+from daemon.model import Append, Record
+
+# So many dead letters share one record that says which of them were sent back: a bit each.
+CHUNK = 65_536
+_VERSION = b"\x01"
+
+
+class Letter(NamedTuple):
+    """A dead letter: where it stands, what it answers (None where that is unreadable), and why.
+
+    `attempts` is how often its record was sent back to the input topic.
+    """
+
+    record: Record
+    origin: Place | None
+    code: str
+    message: str
+    failed_at: datetime | None
+    attempts: int
+
+    @property
+    def has_value(self) -> bool:
+        """The record's value was still there when it became a dead letter."""
+        return self.record.value is not None and MISSING_HEADER not in self.record.headers
+
+    def as_json(self) -> Mapping[str, object]:
+        """As `dlq list --json` prints it."""
+        return {
+            "partition": self.record.partition,
+            "offset": self.record.offset,
+            "origin": None if self.origin is None else self.origin.as_json(),
+            "code": self.code,
+            "message": self.message,
+            "failed_at": None if self.failed_at is None else codec.iso(self.failed_at),
+            "attempts": self.attempts,
+        }
+
+    def replayed(self, topic: str) -> Append:
+        """The record as it goes back: as it was, but that it says how often it has."""
+        own = [(name, value) for name, value in self.record.headers if not name.startswith(PREFIX)]
+        attempts = (ATTEMPTS_HEADER, str(self.attempts + 1).encode())
+        partition = self.record.partition if self.origin is None else self.origin.partition
+        return Append(topic, partition, self.record.key, self.record.value, (*own, attempts))
+
+
+def letter_of(record: Record) -> Letter:
+    """A dead letter's own words; what is missing or unreadable is left out."""
+    told = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
+    try:
+        origin: Place | None = dead_letter_origin(record.headers)
+    except ValueError:
+        origin = None
+    try:
+        failed_at: datetime | None = codec.time(told["tolokad-failed-at"])
+    except (KeyError, ValueError):
+        failed_at = None
+    attempts = told.get(ATTEMPTS_HEADER, "")
+    count = int(attempts) if attempts.isascii() and attempts.isdigit() else 0
+    code, message = told.get("tolokad-error-code", ""), told.get("tolokad-error-message", "")
+    return Letter(record, origin, code, message, failed_at, count)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which dead letters are meant; None leaves a question open."""
+
+    code: str | None = None
+    since: datetime | None = None
+    key: str | None = None
+
+    def __contains__(self, letter: Letter) -> bool:
+        if self.code is not None and letter.code != self.code:
+            return False
+        if self.since is not None and (letter.failed_at is None or letter.failed_at < self.since):
+            return False
+        return self.key is None or letter.record.key == self.key.encode()
+
+
+class Replayed:
+    """Which dead letters were sent back already: bitmaps, `CHUNK` offsets each.
+
+    Offsets alone would not do: who replays one code leaves others behind, which another replay may want.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: dict[tuple[int, int], bytearray] = {}
+        self._changed: set[tuple[int, int]] = set()
+
+    def read(self, partition: int, chunk: int, value: bytes | None) -> None:
+        """Take in a bitmap's record.
+
+        Raises:
+            UnreadableError: it is damaged, or of a newer release.
+        """
+        if value is None:
+            self._chunks.pop((partition, chunk), None)
+            return
+        try:
+            bits = zlib.decompress(value[1:]) if value[:1] == _VERSION else b""
+        except zlib.error as error:
+            raise codec.UnreadableError(f"what was replayed is unreadable: {error}") from error
+        if len(bits) != CHUNK // 8:
+            raise codec.UnreadableError("what was replayed is unreadable, or of a newer release")
+        self._chunks[partition, chunk] = bytearray(bits)
+
+    def __contains__(self, record: Record) -> bool:
+        chunk, place = divmod(record.offset, CHUNK)
+        bits = self._chunks.get((record.partition, chunk))
+        return bits is not None and bool(bits[place // 8] >> place % 8 & 1)
+
+    def add(self, record: Record) -> None:
+        """This one is sent back now."""
+        chunk, place = divmod(record.offset, CHUNK)
+        bits = self._chunks.setdefault((record.partition, chunk), bytearray(CHUNK // 8))
+        bits[place // 8] |= 1 << place % 8
+        self._changed.add((record.partition, chunk))
+
+    def changes(self) -> Iterator[tuple[int, int, bytes]]:
+        """Partition, chunk and value of the bitmaps that have changed since this was asked."""
+        for partition, chunk in sorted(self._changed):
+            yield partition, chunk, _VERSION + zlib.compress(bytes(self._chunks[partition, chunk]))
+        self._changed.clear()

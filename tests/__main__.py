@@ -22,6 +22,7 @@ GROUPS = {
     "on a real Kafka": (
         "tests/integration",
         "tests/system",
+        "tests/kit",
         "tests/chaos",
         "tests/demo",
         "tests/checker",

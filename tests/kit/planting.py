@@ -13,9 +13,9 @@ from aiokafka.structs import OffsetAndMetadata
 from daemon.flows import codec
 from daemon.flows.outputs import dead_letter_append
 from daemon.model import Append, DeadLetter, Flaw, Headers, Item, Record
+from tests.canary import CANARY
 from tests.kafka.topics import Topics
 from tests.simulator.world import MODERATION_PROJECT
-from tests.unit.test_logs import CANARY
 
 SUBMITTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 # Older records might be deleted for their age.

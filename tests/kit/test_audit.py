@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.canary import CANARY
 from tests.kafka.fixtures import Cluster
 from tests.kit.commands import tolokad
 from tests.kit.planting import Plot
 from tests.simulator.serving import spawn
 from tests.simulator.world import MODERATION_PROJECT
-from tests.unit.test_logs import CANARY
 
 RECORDS = 100_000
 OPEN, DEAD, TOMBSTONES = 50, 100, 30

@@ -318,11 +318,21 @@ class UnknownCursor:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A bookmark in the stream of finished items; `item_id` is missing before the first one."""
+    """A bookmark in the stream of finished items; `item_id` is missing before the first one.
+
+    What finished before `looked_until` was looked at twice; None where that reaches to the bookmark. Equal
+    bookmarks stand at the same place, however far the second looks have come.
+    """
 
     item_id: str | None
     finished_at: datetime
     published: int = 0
+    looked_until: datetime | None = field(default=None, compare=False)
+
+    @property
+    def second_look_from(self) -> datetime:
+        """Where the next second look begins, less the overlap."""
+        return self.looked_until or self.finished_at
 
 
 # --- what is written to Kafka --------------------------------------------------------------------------

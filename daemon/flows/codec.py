@@ -338,7 +338,8 @@ def _insist_readable(version: object) -> None:
 def cursor_value(cursor: Cursor) -> bytes:
     """The value of the cursor's record."""
     fields = {"v": VERSION, "item_id": cursor.item_id, "finished_at": iso(cursor.finished_at)}
-    return _json.encode({**fields, "published": cursor.published})
+    looked = {} if cursor.looked_until is None else {"looked_until": iso(cursor.looked_until)}
+    return _json.encode({**fields, "published": cursor.published, **looked})
 
 
 def order_value(at: datetime) -> bytes:
@@ -357,6 +358,8 @@ def read_cursor(value: bytes) -> Cursor:
         _insist_readable(fields["v"])
         if not isinstance(fields["item_id"], str | None):
             raise TypeError("its item_id is no text")
-        return Cursor(fields["item_id"], time(fields["finished_at"]), int(fields.get("published", 0)))
+        finished_at, published = time(fields["finished_at"]), int(fields.get("published", 0))
+        looked = fields.get("looked_until")
+        return Cursor(fields["item_id"], finished_at, published, None if looked is None else time(looked))
     except UNREADABLE as error:
         raise UnreadableError(f"the cursor is unreadable: {value[:200]!r}") from error

@@ -153,8 +153,10 @@ class Collecting:
 
     def _second_looks(self, book: Book) -> "_SecondLooks":
         desk, rhythm = self._desk, self._rhythm
+        # From the first page on the cursor tells a successor how far the second looks have come.
+        book.looked_until(book.cursor.second_look_from)
         overlapping = Overlapping(
-            desk.api, self._opening.overlap, rhythm.overlap_every_seconds, book.cursor.finished_at
+            desk.api, self._opening.overlap, rhythm.overlap_every_seconds, book.cursor.second_look_from
         )
         sweeping = Sweeping(
             desk.api,

@@ -93,7 +93,11 @@ class Book:
         self._publisher.point_at(publication, letters)
 
     def looked_until(self, moment: datetime) -> None:
-        """All that finished before has been looked at twice: what was closed long before may be forgotten."""
+        """All that finished before has been looked at twice: what was closed long before may be forgotten.
+
+        A successor learns of it with the next cursor.
+        """
+        self.cursor = replace(self.cursor, looked_until=moment)
         self.ledger.forget_before(_horizon_ms(moment, self._overlap))
 
     def dismiss(self, items: Iterable[Finished]) -> None:
@@ -118,7 +122,8 @@ class Book:
 
     async def _commit(self, publication: Publication, found_by: str, cursor: Cursor | None) -> None:
         if cursor is not None:
-            cursor = replace(cursor, published=self.cursor.published + len(publication.results))
+            published = self.cursor.published + len(publication.results)
+            cursor = replace(cursor, published=published, looked_until=self.cursor.looked_until)
         if not publication.appends and cursor in {None, self.cursor}:
             return
         await self._writer.transact(self._publisher.transaction(publication, cursor))
@@ -191,7 +196,7 @@ async def open_book(
     """
     cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
     found, written_ms = await read_cursor(kafka, cursor_topic, opening.outlets.project)
-    horizon = 0 if found is None else _horizon_ms(found.finished_at, opening.overlap)
+    horizon = 0 if found is None else _horizon_ms(found.second_look_from, opening.overlap)
     ledger = Ledger(incarnation, horizon)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:

@@ -36,7 +36,7 @@ class Overlapping:
         api: where results come from.
         overlap: how far back a look goes.
         every_seconds: how often one is due.
-        looked_until: where the cursor stood when the book was opened.
+        looked_until: what finished before was looked at twice, by a predecessor where there was one.
     """
 
     def __init__(

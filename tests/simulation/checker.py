@@ -16,6 +16,8 @@ from tests.simulator.items import TERMINAL
 
 Origin = tuple[int, int]
 FOREIGN_TEXT = "foreign"
+# Dead letters of what Toloka was paid for.
+CREATED_CODES = frozenset({b"ITEM_VANISHED", b"RESULT_TOO_LARGE"})
 
 
 @dataclass(slots=True)
@@ -205,7 +207,13 @@ def _spending(world: SimWorld, found: Accounts) -> Iterator[str]:
 
 
 def _was_created(letters: Sequence[StoredRecord]) -> bool:
-    return any(dict(letter.headers)["tolokad-error-code"] == b"ITEM_VANISHED" for letter in letters)
+    return any(dict(letter.headers)["tolokad-error-code"] in CREATED_CODES for letter in letters)
+
+
+def oversized(world: SimWorld) -> int:
+    """How many results were too large for their topic."""
+    codes = (dict(record.headers)["tolokad-error-code"] for record in _records(world, DEAD))
+    return sum(1 for code in codes if code == b"RESULT_TOO_LARGE")
 
 
 def _is_foreign(input_data: Mapping[str, Any]) -> bool:

@@ -6,8 +6,10 @@ from functools import partial
 from random import Random
 from typing import Literal
 
+from daemon.flows import codec
+from daemon.model import OffsetCommit
 from tests.simulation.loop import Process
-from tests.simulation.scenario import CURSORS, GROUP, LEDGER, VANISHING
+from tests.simulation.scenario import CURSORS, GROUP, INPUT, LEDGER, VANISHING
 from tests.simulation.world import Replica, SimWorld
 from tests.simulator import Fault, Request
 from tests.simulator.faults import Kind
@@ -22,9 +24,10 @@ POINTS = (
     *("produce settle sent", "produce settle served", "add_offset settle served"),
     *("end settle sent", "end settle served"),
     *("produce results sent", "produce results served", "end results sent", "end results served"),
-    *("post begun", "post sent", "post served", "list served", "get served"),
+    *("post begun", "post half", "post sent", "post served", "list served", "get served"),
     *("join served", "sync served", "heartbeat served"),
 )
+UPLOAD_POINTS = ("end intent served", "post begun", "post half", "post sent")
 Act = Callable[[SimWorld, Random, Replica], None]
 
 
@@ -54,12 +57,16 @@ def plan(rng: Random, count: int) -> list[Planned]:
         Planned(
             name,
             rng.uniform(0, LAST_SECONDS) if rng.random() < 0.5 else rng.uniform(0, 20),
-            rng.choice(POINTS) if rng.random() < 0.5 else "",
+            rng.choice(_points(name)) if name == "freeze_upload" or rng.random() < 0.5 else "",
             rng.randint(1, 12),
             rng.randrange(400) if rng.random() < 0.3 else None,
         )
         for name in rng.choices(names, weights, k=rng.randint(count // 3, count))
     ]
+
+
+def _points(name: str) -> tuple[str, ...]:
+    return UPLOAD_POINTS if name == "freeze_upload" else POINTS
 
 
 class Injector:
@@ -108,7 +115,8 @@ class Injector:
     def _strike(self, fault: Planned, replica: Replica) -> None:
         if self._healed:
             return
-        self._world.trace.note(replica.process, f"fault {fault.name}", fault.point)
+        where = f" at {fault.point}" if fault.point and fault.awaits is None else ""
+        self._world.trace.note(replica.process, f"fault {fault.name}{where}", fault.point)
         FAULTS[fault.name][1](self._world, self._rng, replica)
 
     def heal(self) -> None:
@@ -116,6 +124,7 @@ class Injector:
         world, self._healed = self._world, True
         world.trace.note(None, "healed")
         world.toloka.faults.clear()
+        world.put_offsets_back()
         world.weather.refusing = False
         world.weather.hold_next_seconds = 0.0
         world.injected.fates.clear()
@@ -149,6 +158,11 @@ def _freeze(world: SimWorld, rng: Random, replica: Replica) -> None:
     world.freeze(replica, rng.choice((1.0, session * 0.8, session + 3, 35.0, quarantine + 5)))
 
 
+def _freeze_upload(world: SimWorld, _rng: Random, replica: Replica) -> None:
+    """Longer than anybody waits for its request."""
+    world.freeze(replica, world.scenario.settings.submit.quarantine_seconds + 5)
+
+
 def _terminate(world: SimWorld, rng: Random, replica: Replica) -> None:
     world.terminate(replica, rng.choice((0.2, 5.0)))
 
@@ -176,12 +190,23 @@ def _loading(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 def _commit_fate(world: SimWorld, rng: Random, _replica: Replica) -> None:
     world.injected.fates += rng.choices(
-        ("unsent", "unanswered", "late", "refused", "denied"), k=rng.randint(1, 2)
+        ("unsent", "unanswered", "late", "refused", "denied", "torn"), k=rng.randint(1, 2)
     )
 
 
 def _rebalance(world: SimWorld, rng: Random, _replica: Replica) -> None:
     world.cluster.groups.expel(rng.choice((GROUP, f"{GROUP}.collect")))
+
+
+def _offset_lost(world: SimWorld, rng: Random, _replica: Replica) -> None:
+    """The group's offset expires, and somebody puts it back by hand; until then who takes over must hold."""
+    partition = rng.randrange(world.scenario.partitions[INPUT])
+    mark = codec.mark_key(INPUT, partition)
+    marked = any(r.key == mark for log in world.cluster.topics[LEDGER] for r in log.committed())
+    # Before the first batch is settled nothing shows that there was an offset.
+    if marked and (lost := world.cluster.groups.forget_offset(GROUP, INPUT, partition)) is not None:
+        world.lost_offsets.append(OffsetCommit(GROUP, INPUT, partition, lost.offset, lost.metadata))
+        world.loop.world.call_later(rng.uniform(2, 25), world.put_offsets_back)
 
 
 def _reader_dies(world: SimWorld, rng: Random, _replica: Replica) -> None:
@@ -271,11 +296,11 @@ def _throttled(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 
 def _refused(world: SimWorld, rng: Random, _replica: Replica) -> None:
-    status = rng.choice((401, 403, 404, 409))
+    status = rng.choice((401, 403, 404, 409, 307))
+    kind: Kind = "redirect" if status == 307 else "status"
     operations = rng.choice((("bulk",), ("list",), ("bulk", "list", "item", "project")))
-    world.toloka.faults.add(
-        Fault("status", operations, for_seconds=rng.choice((2.0, 20.0)), status=status, style="json")
-    )
+    seconds = rng.choice((2.0, 20.0))
+    world.toloka.faults.add(Fault(kind, operations, for_seconds=seconds, status=status, style="json"))
 
 
 def _too_large(world: SimWorld, rng: Random, _replica: Replica) -> None:
@@ -350,9 +375,11 @@ FAULTS: dict[str, tuple[float, Act]] = {
     "freeze": (5, _freeze),
     "terminate": (2, _terminate),
     "wall_step": (1, _wall_step),
+    "freeze_upload": (2, _freeze_upload),
     "broker_restart": (2, _broker_restart),
     "coordinator_loading": (1, _loading),
     "commit_fate": (4, _commit_fate),
+    "offset_lost": (0.7, _offset_lost),
     "rebalance": (1.5, _rebalance),
     "reader_dies": (1, _reader_dies),
     "member_dies": (1, _member_dies),

@@ -71,7 +71,7 @@ def _verdict(seed: int, faults: int) -> Verdict:
     try:
         return run_seed(seed, None, faults)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this seed's verdict
-        return Verdict(seed, (f"the simulation itself failed: {error!r}",), Counter(), 0.0, "")
+        return Verdict(seed, (f"the simulation itself failed: {error!r}",), Counter(), Counter(), 0.0, "")
 
 
 def _ended(running: dict[int, _Child]) -> Iterator[Verdict]:
@@ -91,7 +91,7 @@ def _reaped(running: dict[int, _Child], child: _Child, verdict: Verdict | None) 
     os.close(child.pipe)
     os.waitpid(child.pid, 0)
     del running[child.pipe]
-    return verdict or Verdict(child.seed, ("the run died, or took too long",), Counter(), 0.0, "")
+    return verdict or Verdict(child.seed, ("the run died, or took too long",), Counter(), Counter(), 0.0, "")
 
 
 def report(verdicts: Iterable[Verdict]) -> int:

@@ -133,7 +133,7 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
             share=share,
             attempts_once=False,
             partitions=dict(scenario.partitions),
-            max_result_bytes=1 << 20,
+            max_result_bytes=scenario.max_result_bytes,
             input_retention_seconds=None,
             clock=life.clock,
             toloka_clock=toloka_clock,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from tests.simulation import checker
+from tests.simulation import checker, rows
 from tests.simulation.faults import Injector, plan
 from tests.simulation.loop import DeadlockError, LivelockError, VirtualLoop
 from tests.simulation.scenario import Job, scenario
@@ -27,12 +27,14 @@ class Verdict:
     Attributes:
         violations: what broke the promise; empty when it was kept.
         counts: how often each thing happened.
+        fired: how often each row of the fault matrix was fired.
         seconds: virtual ones, until all was at rest.
     """
 
     seed: int
     violations: tuple[str, ...]
     counts: Counter[str]
+    fired: Counter[int]
     seconds: float
     digest: str
 
@@ -51,7 +53,10 @@ def run_seed(
     except (DeadlockError, LivelockError) as error:
         world.violations.append(str(error))
     violations = [*world.violations, *checker.problems(world)]
-    return Verdict(seed, tuple(violations), trace.counts, loop.time(), trace.digest)
+    fired = rows.of_counts(trace.counts) + rows.of_scenario(world.scenario)
+    fired[21] += world.cluster.transactions.expired
+    fired[32] += checker.oversized(world)
+    return Verdict(seed, tuple(violations), trace.counts, fired, loop.time(), trace.digest)
 
 
 def _unexpected(world: SimWorld, context: dict[str, object]) -> None:

@@ -21,6 +21,7 @@ EPOCH_SECONDS = 1_700_000_000.0
 _NO_ITEMS = (b"no json", b"[1]", b'{"text":1}', b"{}", b'{"text":"a","text":"b"}', b"\xff")
 OPAQUE, NAMED = "opaquely-bad", "namedly-bad"
 VANISHING = "vanishing"
+LARGE_LETTERS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Scenario:
     Attributes:
         partitions: of each topic.
         takes_id: the app's input has a field `id`, so that tolokad can tell equal items apart.
+        max_result_bytes: what the output topic takes; where it is little, some results are too large.
         work: records of the input topic, in the order of their times.
     """
 
@@ -49,6 +51,7 @@ class Scenario:
     takes_id: bool
     work: tuple[Job, ...]
     close_share: float
+    max_result_bytes: int
 
 
 def scenario(rng: Random, items: int = 200) -> Scenario:
@@ -70,6 +73,7 @@ def scenario(rng: Random, items: int = 200) -> Scenario:
         takes_id=takes_id,
         work=tuple(_work(rng, partitions[INPUT], items)),
         close_share=rng.choice((0.0, 0.0, 0.05, 1.0)),
+        max_result_bytes=rng.choice((1 << 20, 1 << 20, LARGE_LETTERS)),
     )
 
 
@@ -114,6 +118,7 @@ def _knobs(rng: Random) -> Knobs:
         error_share=rng.choice((0.0, 0.1)),
         cancelled_share=rng.choice((0.0, 0.05)),
         no_money_share=rng.choice((0.0, 0.05)),
+        regress_share=rng.choice((0.0, 0.0, 0.05)),
         return_seconds=5.0,
         ends_carry_finished=rng.choice((True, True, False)),
         created_digits=rng.choice((0, 3)),
@@ -165,7 +170,8 @@ def _value(rng: Random, number: int) -> bytes | None:
         (0.20, lambda: _item(f"repeated {rng.randrange(6)}")),
         (0.03, lambda: _item(f"{VANISHING} {number}")),
         (0.05, lambda: _item(f"with an id {number}", id=f"own-{number % 9}")),
-        (0.60, lambda: _item(f"item {number}", score=number, deep={"b": [1, 2.5], "a": number})),
+        (0.02, lambda: _item(f"large {number}".ljust(LARGE_LETTERS, "."))),
+        (0.58, lambda: _item(f"item {number}", score=number, deep={"b": [1, 2.5], "a": number})),
     )
     shares, makers = zip(*kinds, strict=True)
     maker: Callable[[], bytes | None] = rng.choices(makers, shares)[0]

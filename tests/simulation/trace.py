@@ -3,7 +3,7 @@
 import hashlib
 import marshal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -33,6 +33,10 @@ class Trace:
         self._events.append((self._loop.time(), name, what, str(detail)))
         if self._show is not None:
             self._show(f"{self._loop.time():11.4f} {name:<12} {what} {detail}")
+
+    def count_rows(self, rows: Iterable[int]) -> None:
+        """Rows of the fault matrix have been fired."""
+        self.counts.update(f"row {row}" for row in rows)
 
     @property
     def digest(self) -> str:

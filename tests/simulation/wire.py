@@ -52,6 +52,8 @@ class Net:
         toloka: who answers.
         weather: changed by whoever injects faults.
         passed: is told of each request as it is sent, served and answered: whose, and which.
+
+    `answered` is told what each request was answered.
     """
 
     def __init__(
@@ -67,10 +69,15 @@ class Net:
         self.toloka = toloka
         self.weather = weather
         self.passed = passed
+        self.answered: Callable[[Request, Response], None] = _unnoticed
 
     def hop(self) -> float:
         """Draw how long one message is on its way."""
         return self.weather.hop_seconds * (0.5 + 1.5 * self.rng.random())
+
+
+def _unnoticed(_request: Request, _response: Response) -> None:
+    """Take no notice."""
 
 
 @dataclass(slots=True)
@@ -127,6 +134,7 @@ class SimClient(httpx.AsyncClient):
         await trace("connection.connect_tcp.started", {})
         await asyncio.sleep(self._net.hop())
         if self._net.weather.refusing:
+            self._net.passed(current_process(), "refused connection")
             raise httpx.ConnectError("connection refused")
         end = ClientEnd(self._net)
         await trace("connection.connect_tcp.complete", {"return_value": end})
@@ -180,6 +188,8 @@ class ClientEnd:
         if self.reset:
             raise httpcore.WriteError("connection reset")
         self._server.send(request, data, last=last)
+        if not last:
+            self._net.passed(self._owner, "post half")
         await asyncio.sleep(0)
 
     async def answer(self) -> "SimAnswer":
@@ -288,6 +298,7 @@ class ServerEnd:
 
     def _receive(self, request: SimRequest, data: bytes, last: bool) -> None:  # noqa: FBT001 - a timer's argument
         if self._closed:
+            self._net.passed(self._owner, "sent to a closed connection")
             return
         if self._exchange is None:
             self._exchange, self._body = self._net.toloka.begin(request.method, request.path), b""
@@ -301,6 +312,7 @@ class ServerEnd:
 
     def _finish(self, kind: str, exchange: Exchange, request: Request) -> None:
         response = exchange.finish(request)
+        self._net.answered(request, response)
         self._net.passed(self._owner, f"{kind} served")
         disruption = response.disruption
         if disruption.commits_after_seconds:

@@ -9,13 +9,15 @@ from random import Random
 from daemon.errors import ConfigurationError, StartError
 from daemon.flows.holding import Holds
 from daemon.metrics import Metrics
+from daemon.model import OffsetCommit, Transaction
 from daemon.ports import Membership
+from tests.simulation import rows
 from tests.simulation.broker import Cluster, SimKafka
 from tests.simulation.broker.client import Fate
 from tests.simulation.broker.member import sim_membership
 from tests.simulation.loop import Process, VirtualLoop, current_process
 from tests.simulation.replica import Life, ReplicaClock, Surroundings, live
-from tests.simulation.scenario import EPOCH_SECONDS, Scenario
+from tests.simulation.scenario import EPOCH_SECONDS, LEDGER, RESULTS, Scenario
 from tests.simulation.trace import Trace
 from tests.simulation.wire import Net, Weather
 from tests.simulator import Toloka
@@ -71,11 +73,14 @@ class SimWorld:
         self.watcher: Callable[[Process, str], None] = _look_away
         self.injected = Injected()
         self.violations: list[str] = []
+        self.lost_offsets: list[OffsetCommit] = []
         self.rng = Random(f"{seed} world")
         self.toloka = Toloka(self.wall, Random(f"{seed} toloka"), scenario.knobs, scenario.world)
         self.control = Control(self.toloka)
         self.weather = Weather(close_share=scenario.close_share)
         self.net = Net(loop, Random(f"{seed} net"), self.toloka, self.weather, self.passed)
+        self.net.answered = lambda request, response: trace.count_rows(rows.of_answer(request, response))
+        self.toloka.faults.on_strike = lambda asked, fault: trace.count_rows(rows.of_fault(asked, fault))
         self.cluster = Cluster(
             loop,
             Random(f"{seed} cluster"),
@@ -84,7 +89,8 @@ class SimWorld:
             self.passed,
         )
         for name, partitions in scenario.partitions.items():
-            self.cluster.add_topic(name, partitions)
+            largest = scenario.max_result_bytes if name == RESULTS else 1 << 20
+            self.cluster.add_topic(name, partitions, largest)
         self.metrics = Metrics()
         self.replicas = [
             Replica(f"replica-{at}", ReplicaClock(loop), loop.process(f"replica-{at}"))
@@ -100,6 +106,14 @@ class SimWorld:
         if process is not None and process.alive:
             self.trace.note(process, point)
             self.watcher(process, point)
+
+    def put_offsets_back(self) -> None:
+        """As an operator does, where nobody has committed anything since."""
+        groups = self.cluster.groups
+        for lost in self.lost_offsets:
+            if groups.known_offset(lost.group, lost.topic, lost.partition) is None:
+                groups.settle(lost)
+        self.lost_offsets.clear()
 
     # --- replicas
 
@@ -124,8 +138,10 @@ class SimWorld:
         session_seconds = self.scenario.settings.kafka.session_timeout_seconds
         return sim_membership(self.cluster, client_id, group, topic, session_seconds, self._member_dies)
 
-    def _fate(self, _kind: str) -> Fate:
+    def _fate(self, transaction: Transaction) -> Fate:
         if not self.injected.fates:
+            return "usual"
+        if self.injected.fates[-1] == "torn" and not _may_be_torn(transaction):
             return "usual"
         fate = self.injected.fates.pop()
         self.trace.note(current_process(), f"commit {fate}")
@@ -195,6 +211,12 @@ class SimWorld:
         for replica in self.replicas:
             if replica.life is None and self.loop.time() >= replica.down_until:
                 self.start(replica)
+
+
+def _may_be_torn(transaction: Transaction) -> bool:
+    """Whether the promise survives it: the ledger remembers, other topics do not (faults.md, row 23)."""
+    topics = {append.topic for append in transaction.appends}
+    return transaction.offset is not None and topics == {LEDGER}
 
 
 def _look_away(_process: Process, _point: str) -> None:

@@ -10,7 +10,7 @@ from tests.simulator.times import microseconds
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 Kind = Literal[
     "status",
@@ -126,8 +126,14 @@ class Armed:
         return age_us >= 0 and (fault.for_seconds is None or age_us < microseconds(fault.for_seconds))
 
 
+def _unnoticed(_operation: str, _fault: Fault) -> None:
+    """Take no notice."""
+
+
 class Faults:
     """The faults that are set; the first that fires befalls the request.
+
+    `on_strike` is told of each operation that one befalls.
 
     Args:
         rng: for probabilities.
@@ -138,6 +144,7 @@ class Faults:
         self._armed: list[Armed] = []
         self._unarmed: list[Fault] = []
         self.fired: Counter[str] = Counter()
+        self.on_strike: Callable[[str, Fault], None] = _unnoticed
 
     def add(self, *faults: Fault) -> None:
         """Set more faults; their time runs from the next request on."""
@@ -165,5 +172,6 @@ class Faults:
         for armed in self._armed:
             if armed.fires(operation, now_us, self._rng):
                 self.fired[armed.fault.kind] += 1
+                self.on_strike(operation, armed.fault)
                 return armed.fault
         return None

@@ -23,8 +23,8 @@ SUSPECT_SECONDS = 30.0
 
 # What becomes of a commit. `unsent`: it never arrives. `unanswered`: it does, and the answer gets lost.
 # `late`: it arrives after the client gave up. `refused` and `denied`: the client fails at once, and the
-# commit happened, or not.
-Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied"]
+# commit happened, or not. `torn`: as `refused`, but the offset is lost, as a delayed EndTxn can leave it.
+Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn"]
 
 
 @contextmanager
@@ -49,14 +49,14 @@ class SimKafka:
 
     Args:
         cluster: the cluster.
-        fate: is asked what becomes of each commit, by kind of transaction.
+        fate: is asked what becomes of each commit.
         reader_dies: is asked before each read whether the reader fails.
     """
 
     def __init__(
         self,
         cluster: Cluster,
-        fate: Callable[[str], Fate] = lambda _kind: "usual",
+        fate: Callable[[Transaction], Fate] = lambda _transaction: "usual",
         reader_dies: Callable[[], bool] = lambda: False,
     ) -> None:
         self._cluster = cluster
@@ -201,7 +201,7 @@ class SimReader:
 class SimWriter:
     """See `daemon.ports.Writer`."""
 
-    def __init__(self, cluster: Cluster, name: str, epoch: int, fate: Callable[[str], Fate]) -> None:
+    def __init__(self, cluster: Cluster, name: str, epoch: int, fate: Callable[[Transaction], Fate]) -> None:
         self._cluster = cluster
         self._name = name
         self._epoch = epoch
@@ -233,7 +233,7 @@ class SimWriter:
                 f"add_offset {transaction.kind}", partial(server.add_offset, name, epoch, offset)
             )
         if places or offset is not None:
-            await self._commit(transaction.kind, self._fate(transaction.kind))
+            await self._commit(transaction.kind, self._fate(transaction))
 
     async def _commit(self, kind: str, fate: Fate) -> None:
         name = self._name
@@ -243,7 +243,10 @@ class SimWriter:
         if fate == "late":
             seconds = self._cluster.rng.uniform(COMMIT_SECONDS, COMMIT_SECONDS + 15)
             await self._cluster.call(f"end {kind}", end, delay_seconds=seconds)
-        if fate in {"refused", "denied"}:
+        if fate == "torn":
+            tear = partial(self._cluster.transactions.end, name, self._epoch, torn=True)
+            await self._cluster.call(f"end {kind}", tear)
+        if fate in {"refused", "denied", "torn"}:
             raise Transient(f"a commit of {name} failed")
         if fate in {"unsent", "unanswered"}:
             await asyncio.get_running_loop().create_future()

@@ -80,9 +80,13 @@ class Groups:
             return {}
         return {p: self._offsets.get((group, topic, p), NONE) for p in partitions}
 
-    def forget_offset(self, group: str, topic: str, partition: int) -> None:
-        """Lose a committed offset, as its retention does."""
-        self._offsets.pop((group, topic, partition), None)
+    def known_offset(self, group: str, topic: str, partition: int) -> Committed | None:
+        """What is committed, without asking a coordinator that may be loading."""
+        return self._offsets.get((group, topic, partition))
+
+    def forget_offset(self, group: str, topic: str, partition: int) -> Committed | None:
+        """Lose a committed offset, as its retention does; returns what it was."""
+        return self._offsets.pop((group, topic, partition), None)
 
     # --- members
 

@@ -63,6 +63,8 @@ class Transactions:
         self._now_ms = now_ms
         self._timeout_seconds = timeout_seconds
         self._producers: dict[str, _Producer] = {}
+        # How many transactions were open for too long.
+        self.expired = 0
 
     @property
     def open_ids(self) -> list[str]:
@@ -108,8 +110,10 @@ class Transactions:
         """
         self._begun(name, epoch).offsets.append(offset)
 
-    def end(self, name: str, epoch: int) -> None:
+    def end(self, name: str, epoch: int, *, torn: bool = False) -> None:
         """Commit; answered when it is decided, which is before the markers are written.
+
+        `torn` loses the offsets that should have been committed with it.
 
         Raises:
             BusyError, FencedError
@@ -117,6 +121,8 @@ class Transactions:
         """
         producer = self._known(name, epoch)
         if producer.state == "ongoing":
+            if torn:
+                producer.offsets = []
             self._end(producer, committing=True)
         elif not producer.committing:
             raise FailedError("INVALID_TXN_STATE")
@@ -140,6 +146,7 @@ class Transactions:
 
     def _expire(self, producer: _Producer, number: int) -> None:
         if producer.state == "ongoing" and producer.begun == number:
+            self.expired += 1
             producer.epoch += 1
             self._end(producer, committing=False)
 

@@ -275,6 +275,21 @@ async def test_what_became_visible_late_is_found_by_the_overlap() -> None:
 
 
 @in_virtual_time
+async def test_a_successor_looks_again_from_where_the_second_looks_had_come() -> None:
+    """A collector killed in a backlog leaves no hole between its last second look and its cursor."""
+    ours = Collector("a", "late")
+    far = START + timedelta(seconds=600)
+    ours.kafka.put(CURSORS, codec.cursor_value(Cursor("x", far, 0, START)), key=PROJECT.encode())
+    ours.script(page(ended("a", first=601)))
+    ours.api.spans.append([ended("late", first=10)])
+    await ran(ours, 5)
+    assert ours.api.looks[0] == (START - OVERLAP, far + timedelta(seconds=1))
+    assert ours.results() == ["a", "late"]
+    values = [record.value or b"" for record in ours.kafka.written(CURSORS)]
+    assert codec.read_cursor(values[-1]).looked_until == START
+
+
+@in_virtual_time
 async def test_a_second_look_that_fails_holds_nothing_up() -> None:
     """The tail goes on, and the look comes again when it is due."""
     ours = Collector("a", "late")

@@ -39,7 +39,7 @@ test: setup $(KIT)/.ready ## Every test, on a real Kafka, with branch coverage
 
 test-system: setup $(MODELS)/.ready ## Containers in an engine, manifests by their models, the status page in a browser
 	.ci/system-needs
-	$(BIN)/python -m pytest -p no:cacheprovider tests/manifests tests/browser tests/containers
+	$(BIN)/python -m tests system
 
 chaos: setup ## Real processes under seeded blows: SIGKILL, SIGSTOP, broker and network (SEEDS=0-39)
 	$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),0-39)

@@ -1,5 +1,7 @@
 """Every test, in groups that run side by side: `python -m tests`, which is `make test`.
 
+`python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
+
 The groups are as long as each other on two cores. What each says is shown when it ends, whole, and the last
 line counts them all.
 """
@@ -29,15 +31,20 @@ GROUPS = {
         "tests/matrix",
     ),
 }
+SYSTEM_GROUPS = {
+    "in containers": ("tests/containers",),
+    "manifests, and the status page in a browser": ("tests/manifests", "tests/browser"),
+}
 COUNTED = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 
 
-async def run(name: str, folders: tuple[str, ...]) -> tuple[int, str]:
-    """Run one group under coverage; returns its exit code and what it said."""
+async def run(name: str, folders: tuple[str, ...], *, measured: bool) -> tuple[int, str]:
+    """Run one group, under coverage if it is measured; returns its exit code and what it said."""
     began = time.monotonic()
+    coverage = ("-m", "coverage", "run") if measured else ()
+    faults = (f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",) if measured else ()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "coverage", "run", "-m", "pytest", "-p", "no:cacheprovider"),
-        f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",
+        *(sys.executable, *coverage, "-m", "pytest", "-p", "no:cacheprovider", *faults),
         *folders,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -48,10 +55,13 @@ async def run(name: str, folders: tuple[str, ...]) -> tuple[int, str]:
     return process.returncode or 0, text
 
 
-async def main() -> int:
-    """Run all groups; 0 where all of them passed."""
-    counts.forget()
-    ended = await asyncio.gather(*(run(name, folders) for name, folders in GROUPS.items()))
+async def main(*, system: bool) -> int:
+    """Run all groups of one kind; 0 where all of them passed."""
+    if not system:
+        counts.forget()
+    groups = SYSTEM_GROUPS if system else GROUPS
+    runs = (run(name, folders, measured=not system) for name, folders in groups.items())
+    ended = await asyncio.gather(*runs)
     total = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
     for _, text in ended:
         closing = [line for line in text.splitlines() if line.startswith("=") and COUNTED.search(line)]
@@ -63,4 +73,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(system=sys.argv[1:] == ["system"])))

@@ -1,9 +1,11 @@
 """The demo shows what happened, and says so by its exit code."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import uuid
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.checker import Judge, Rules, Verdict
+from tests.demo import trickle
 from tests.demo.__main__ import sentence
 from tests.demo.board import Snapshot
 from tests.demo.stage import SETTINGS, settings_in
 from tests.demo.texts import items_in, library_items
+from tests.kafka.clients import read_topic
 from tests.kafka.fixtures import Cluster
+from tests.kafka.topics import Topics
 from tests.system.processes import TOLOKAD, Scrape, foreign_variables
 
 PATIENCE_SECONDS = 110
@@ -132,3 +137,23 @@ def test_sentence() -> None:
 def says(verdict: Verdict) -> str:
     """How the sentence begins."""
     return sentence(verdict, 1.0, done=False).partition(":")[0]
+
+
+@pytest.mark.parametrize("url", ["https://toloka.dev", "https://simulator.example", ""])
+def test_made_up_items_go_to_a_simulator_only(url: str) -> None:
+    """At a real Toloka each of them would cost money."""
+    assert trickle.main({"TOLOKA_URL": url, "KAFKA": "127.0.0.1:1"}) == 64
+
+
+async def test_trickle(kafka: Cluster) -> None:
+    """Item after item, until it is told to stop."""
+    topics = Topics(kafka.bootstrap_servers)
+    topic = f"trickle-{uuid.uuid4().hex[:8]}"
+    await topics.create(topic)
+    stopping = asyncio.Event()
+    trickling = asyncio.ensure_future(trickle.trickle(kafka.bootstrap_servers, topic, 1000, stopping))
+    while len(found := await read_topic(kafka.bootstrap_servers, topic)) < 5:
+        assert not trickling.done()
+    stopping.set()
+    assert await trickling >= len(found)
+    assert all(json.loads(record.value)["text"] for record in found)

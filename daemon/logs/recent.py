@@ -32,7 +32,7 @@ class Recent:
 
     def last(self) -> list[Mapping[str, Any]]:
         """The events, latest first: `at`, `level`, `event`, and in `detail` what it says, if anything."""
-        return list(reversed(self._last))
+        return list(self._last)[::-1]
 
     def _short(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         detail = next((event[name] for name in SAYING if event.get(name)), "")

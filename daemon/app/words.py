@@ -20,6 +20,7 @@ WORDS: Final[Mapping[str, str]] = {
     "offset_out_of_range": "The records that come next were deleted, or the topic was made anew.",
     "paused": "Somebody paused it, on purpose.",
     "range_gone": "A batch is in doubt, and its records are no longer in the input topic.",
+    "refused": "Toloka refuses the request itself, not its items.",
     "rejected_ratio": "Too large a share of the records would become dead letters.",
     "throttled": "A limit is reached: Toloka's, or our own.",
     "too_large": "A record is larger than its topic takes.",

@@ -56,6 +56,7 @@ MEANINGS: Final = {
     "membership_unconfirmed": "The group did not say whether it still counts on us; asked again.",
     "not_accepted": "Toloka did not take a batch; `outcome` says what it came to.",
     "operation_exists": "Toloka knows this attempt already: it was carried out before.",
+    "pauses_unread": "It could not be read whether a flow is paused; what was read last holds.",
     "pool_found": "The pool that the settings name is there.",
     "pool_not_opened": "The pool could not be opened; its tasks wait in it.",
     "project_found": "The project that the settings name is there.",
@@ -65,6 +66,7 @@ MEANINGS: Final = {
     "starting_over": "Something failed: the partition, or the collector, begins again from what Kafka says.",
     "stopped": "Drained, and done: the exit code is 0.",
     "taken_over": "A partition is ours, and where it goes on is known.",
+    "tally_incomplete": "Not all of the ledger was read for the count of the day; it goes on without.",
     "toloka_refused": "Toloka refused a request; its code and request id.",
     "waiting_for_start": "Kafka or Toloka does not answer yet; asked again, for 30 s in all.",
 }

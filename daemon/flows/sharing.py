@@ -1,6 +1,7 @@
 """One way for each partition that the group gives us, and none for any other."""
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from daemon.flows.waiting import pause
 from daemon.ports import Membership
 
 CONFIRM_AGAIN_SECONDS = 0.5
+# Fenced so often in so short a time, although the group counts on us: somebody outside it uses our name.
+RIVAL_FENCES = 5
+RIVAL_SECONDS = 60.0
+RIVAL_PAUSE_SECONDS = 20.0
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +61,7 @@ class Sharing:
         self._holds = holds
         self._backoff = Backoff(rng)
         self._running: dict[int, _Running] = {}
+        self._fences: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=RIVAL_FENCES))
         self._membership: Membership | None = None
         self.ours: frozenset[int] = frozenset()
         self.joined = False
@@ -148,8 +154,22 @@ class Sharing:
         """
         while not stopping.is_set():
             if await self._confirmed() and partition in self.ours:
+                await self._beware(partition, stopping)
                 return
             await pause(CONFIRM_AGAIN_SECONDS, stopping)
+
+    async def _beware(self, partition: int, stopping: asyncio.Event) -> None:
+        """Hold for a while where a rival is at work: each of us would fence the other for ever."""
+        now, fences = asyncio.get_running_loop().time(), self._fences[partition]
+        fences.append(now)
+        if len(fences) < RIVAL_FENCES or now - fences[0] > RIVAL_SECONDS:
+            return
+        detail = (
+            f"fenced {RIVAL_FENCES} times in a minute although the group says that partition {partition} is"
+            " ours: another deployment uses our transactional ids. Give each its own TOLOKAD_KAFKA__GROUP_ID"
+        )
+        with self._holds.holding(Hold(self._flow, "kafka", detail, partition)):
+            await pause(RIVAL_PAUSE_SECONDS, stopping)
 
     async def _confirmed(self) -> bool:
         if self._membership is None:

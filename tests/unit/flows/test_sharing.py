@@ -7,7 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 
 from daemon.errors import Held, Transient
-from daemon.flows.sharing import CONFIRM_AGAIN_SECONDS, Sharing, Way
+from daemon.flows.sharing import (
+    CONFIRM_AGAIN_SECONDS,
+    RIVAL_FENCES,
+    RIVAL_PAUSE_SECONDS,
+    RIVAL_SECONDS,
+    Sharing,
+    Way,
+)
 from daemon.ports import Membership
 from tests.doubles import fresh_holds, in_virtual_time, seeded, turns
 
@@ -245,6 +252,31 @@ async def test_a_fenced_way_waits_until_the_group_confirms_its_partition() -> No
         ours.member.confirmations = [False, Transient("busy"), Held("not_permitted", "x"), True]
         await ours.sharing.still_ours(0, asyncio.Event())
         assert asyncio.get_running_loop().time() == 3 * CONFIRM_AGAIN_SECONDS
+
+
+@pytest.mark.fault(15)
+@in_virtual_time
+async def test_who_is_fenced_again_and_again_by_a_stranger_holds() -> None:
+    """Though the group counts on us; a fence now and then holds nothing."""
+    async with group() as ours:
+        await ours.decide(0)
+        ours.member.confirmations = [True] * 20
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for _ in range(8):
+            await ours.sharing.still_ours(0, stop)
+            await asyncio.sleep(RIVAL_SECONDS / 3)
+        assert list(ours.holds) == []
+        for _ in range(RIVAL_FENCES - 1):
+            await ours.sharing.still_ours(0, stop)
+        held = asyncio.ensure_future(ours.sharing.still_ours(0, stop))
+        began = loop.time()
+        await turns()
+        (hold,) = ours.holds
+        assert (hold.flow, hold.reason, hold.partition) == ("submit", "kafka", 0)
+        assert "TOLOKAD_KAFKA__GROUP_ID" in hold.detail
+        await held
+        assert loop.time() - began == RIVAL_PAUSE_SECONDS
+        assert list(ours.holds) == []
 
 
 @in_virtual_time

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from daemon.errors import ConfigurationError, Fenced
+from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows import codec
 from daemon.flows.cursors import SKEW, first_cursor, read_cursor
 from daemon.flows.ledger import Ledger
@@ -20,6 +20,8 @@ from daemon.ports import Kafka, Reader, TolokaClock, Writer
 
 READ_RECORDS = 10_000
 READ_SECONDS = 1.0
+# How often it is asked whether the ledger has been given more partitions.
+PARTITIONS_SECONDS = 30.0
 # Finished items that wait for their ledger record, at most; what does not fit is found by the sweep.
 WAITING_ITEMS = 20_000
 
@@ -152,11 +154,16 @@ class Book:
         Raises:
             Fenced, Held, Transient: the book must be opened anew.
         """
+        loop = asyncio.get_running_loop()
+        look_at = loop.time() + PARTITIONS_SECONDS
         while True:
             self.taken_in = {partition: reader.position(partition) for partition in partitions}
             records = await reader.read(READ_RECORDS, READ_SECONDS)
             if any(record.key == codec.REOPEN_KEY for record in records):
                 raise Fenced("an operator has set the cursor")
+            if loop.time() >= look_at:
+                look_at = loop.time() + PARTITIONS_SECONDS
+                await self._insist_on_all(partitions)
             async with self._pen:
                 opened = _noted(self.ledger, records)
             waited = [item for item_id in opened for item in self.waiting.pop(item_id, ())]
@@ -166,6 +173,11 @@ class Book:
                 self._unsure.clear()
             if waited:
                 await self.publish(waited, "tail")
+
+    async def _insist_on_all(self, partitions: Collection[int]) -> None:
+        """The ledger may be given more partitions: whoever starts later writes to them."""
+        if added := sorted((await self._kafka.end_offsets(self.ledger_topic)).keys() - set(partitions)):
+            raise Transient(f"{self.ledger_topic} has new partitions, {added}: the book is opened anew")
 
     def note_overdue(self, opened: Iterable[str]) -> None:
         """Of these, remember what the cursor had passed long before its record came."""

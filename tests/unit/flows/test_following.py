@@ -12,7 +12,7 @@ import pytest
 from daemon.errors import ConfigurationError, Transient
 from daemon.flows import codec, following
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.following import PARTITIONS_SECONDS, Book, Opening, open_book
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item
@@ -394,3 +394,16 @@ async def test_what_came_while_nobody_collected_is_overdue_as_well() -> None:
     log[:] = [replace(record, timestamp=START_MS + 5_000) for record in log if record is not None]
     async with opened(kafka) as (book, _):
         assert book.overdue == {"late"}
+
+
+@in_virtual_time
+async def test_a_ledger_that_has_been_given_partitions_is_read_anew() -> None:
+    """Within half a minute: who starts later writes to them, and their results would never come."""
+    kafka = MemoryKafka.usual()
+    async with opened(kafka) as (book, reader):
+        following = asyncio.ensure_future(book.follow(reader, (0, 1)))
+        await asyncio.sleep(2 * PARTITIONS_SECONDS)
+        assert not following.done()
+        kafka.logs[LEDGER].append([])
+        with pytest.raises(Transient, match=r"\[2\]"):
+            await following

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from daemon.edges import kafka_client, transactions
+from daemon.edges.offsets import stable_offsets
 from daemon.edges.topics import Topics
 from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import Held, Transient
@@ -19,7 +20,7 @@ from daemon.model import Committed, Record
 from daemon.settings import KafkaSettings
 
 ANSWER_SECONDS = 20.0
-ASK_AGAIN_SECONDS = 0.2
+ASK_AGAIN_SECONDS = 0.05
 FETCH_BYTES = 4 * 1024 * 1024
 # A fetch waits at the broker for this long when there is nothing; new records end the wait.
 FETCH_WAIT_MS = 500
@@ -84,27 +85,26 @@ class KafkaCluster:
 
     async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
         """See `daemon.ports.Kafka.committed`."""
-        places = [TopicPartition(topic, partition) for partition in partitions]
+        found: dict[int, Committed] = {}
         with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                while True:
-                    found = await self._ask_committed(group, places)
-                    # A coordinator that is still loading leaves partitions out: that is not "none".
-                    if all(place in found for place in places):
-                        return {p.partition: Committed(found[p][0], found[p][1] or "") for p in places}
-                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+                # One partition after the other comes to rest; all at once they may never do.
+                while missing := [partition for partition in partitions if partition not in found]:
+                    found.update(await self._ask_committed(group, topic, missing))
+                    if len(found) < len(partitions):
+                        await asyncio.sleep(ASK_AGAIN_SECONDS)
+        return found
 
     async def _ask_committed(
-        self, group: str, places: list[TopicPartition]
-    ) -> Mapping[TopicPartition, tuple[int, str | None]]:
+        self, group: str, topic: str, partitions: Collection[int]
+    ) -> Mapping[int, Committed]:
         try:
-            answer: Mapping[TopicPartition, tuple[int, str | None]]
-            answer = await self._admin.list_consumer_group_offsets(group, partitions=places)
+            return await stable_offsets(self._admin, group, topic, partitions)
         except kafka_errors.KafkaError as error:
+            # A coordinator that is still loading, or elsewhere now: that is not "none".
             if not error.retriable:
                 raise
             return {}
-        return answer
 
     async def start_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""

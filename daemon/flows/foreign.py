@@ -1,5 +1,6 @@
 """Finished items that nobody here asked for: when are they certainly somebody else's?"""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from daemon.model import Finished
 from daemon.ports import Kafka
 
 EVERY_SECONDS = 5.0
+INTENTS_SECONDS = 2.0
 
 log = structlog.get_logger(__name__)
 
@@ -44,10 +46,12 @@ class Foreign:
             return False
         self._due_at = now + EVERY_SECONDS
         try:
-            oldest = await self._oldest_intent()
-        except codec.UnreadableError as error:
-            # Somebody else's metadata may hide an intent: then nothing can be called foreign.
-            log.warning("foreign_unknown", detail=str(error))
+            async with asyncio.timeout(INTENTS_SECONDS):
+                oldest = await self._oldest_intent()
+        except (codec.UnreadableError, TimeoutError) as error:
+            # Somebody else's metadata may hide an intent, or one is just being written by a replica that has
+            # stopped in the middle: then nothing can be called foreign, and the tail is not kept waiting.
+            log.warning("foreign_unknown", detail=str(error) or "no intents in time")
             return False
         suspects = [
             i

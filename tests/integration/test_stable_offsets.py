@@ -1,0 +1,44 @@
+"""What a group has committed is read as it certainly is, on every version of Kafka that is supported."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from daemon.edges.kafka import KafkaCluster
+from daemon.metrics import Metrics
+from daemon.model import Committed, OffsetCommit, Transaction
+from daemon.settings import KafkaSettings
+from tests.contract.kafka_port.broker import BrokerBench
+from tests.kafka import VERSIONS
+from tests.kafka.fixtures import StartKafka
+from tests.kafka.topics import Topics
+
+
+@pytest.mark.fault(22, 27)
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_offset_is_not_told_while_a_transaction_may_still_change_it(
+    private_kafka: StartKafka, version: str
+) -> None:
+    """An open transaction carries an offset: who asks waits for its end; other partitions do not."""
+    servers = (await private_kafka(version=version)).bootstrap_servers
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(
+            KafkaCluster(KafkaSettings(bootstrap_servers=(servers,)), "test", Metrics())
+        )
+        topics = Topics(servers)
+        stack.push_async_callback(topics.delete_all)
+        bench = BrokerBench(servers, cluster, topics, stack)
+        topic, group = await bench.topic(2), bench.group()
+        async with cluster.writer("first") as writer:
+            for partition in (0, 1):
+                commit = OffsetCommit(group, topic, partition, 5, "before")
+                await writer.transact(Transaction("intent", (), commit))
+        await bench.leave_open("second", (), OffsetCommit(group, topic, 0, 7, "after"))
+        assert await cluster.committed(group, topic, [1]) == {1: Committed(5, "before")}
+        asked = asyncio.ensure_future(cluster.committed(group, topic, [0, 1]))
+        await asyncio.wait({asked}, timeout=0.5)
+        assert not asked.done()
+        async with cluster.writer("second"):
+            # Its start has ended the predecessor's transaction, which comes to nothing.
+            assert await asked == {0: Committed(5, "before"), 1: Committed(5, "before")}

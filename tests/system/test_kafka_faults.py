@@ -254,3 +254,22 @@ async def test_a_permission_taken_back_holds(private_kafka: StartKafka, deploy_o
     kafka.allow(results)
     await deployment.until_outcomes(2 * ITEMS)
     await concluded(deployment)
+
+
+@pytest.mark.fault(15, 20)
+async def test_a_stranger_with_our_transactional_id_is_noticed(deploy: Deploy) -> None:
+    """Somebody outside the group fences us again and again: that is held and said, and nothing is lost."""
+    deployment = await deploy(partitions=1)
+    replica = await deployment.started()
+    await feed(deployment, 1)
+    await deployment.until_outcomes(ITEMS)
+    transactional_id = f"{deployment.group}.submit.{deployment.topic('items')}.0"
+
+    async def rival() -> bool:
+        async with started_producer(deployment.kafka.bootstrap_servers, transactional_id=transactional_id):
+            await feed(deployment, deployment.fed, 1)
+        return (await replica.scrape())("tolokad_held", flow="submit", reason="kafka") == 1
+
+    await eventually(rival, lambda: f"never noticed: {deployment.state()}")
+    assert "TOLOKAD_KAFKA__GROUP_ID" in (await replica.get("/readyz")).text
+    await concluded(deployment)

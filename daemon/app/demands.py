@@ -62,15 +62,20 @@ def _wanted(topic: Demanded, partitions: int) -> Wanted:
     return Wanted(topic.name, partitions, {})
 
 
+def problems(topic: Demanded, found: Topic | None) -> tuple[str, ...]:
+    """What is wrong with a topic, each with the way out."""
+    return tuple(_problems(topic, found))
+
+
 def insist(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> None:
     """Refuse topics that are missing or would lose or double something.
 
     Raises:
         ConfigurationError: naming each topic, its variable and the way out.
     """
-    problems = [problem for topic in demands for problem in _problems(topic, found.get(topic.name))]
-    if problems:
-        raise ConfigurationError(*problems)
+    wrong = [problem for topic in demands for problem in _problems(topic, found.get(topic.name))]
+    if wrong:
+        raise ConfigurationError(*wrong)
 
 
 def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from daemon.app.kit import auditing, showing
+from daemon.app.kit import auditing, rehearsing, showing
 from daemon.app.kit.progress import Progress
 from daemon.cli.answers import FOUND_SOMETHING, add_json, carried_out, examples, remark, say, settings
 from daemon.flows.codec import iso
@@ -26,6 +26,17 @@ def add_to(commands: Any) -> Any:
     audit.add_argument("--toloka", action="store_true", help="look for orphans among the project's items")
     add_json(audit)
     audit.set_defaults(command=_audit)
+    dry = commands.add_parser(
+        "dry-run",
+        help="what a run would send and reject, and what it costs",
+        description="Read on from the group's committed offsets and say what a run would do: what would be"
+        " sent, what would become dead letters and why, and what it costs by the project's price. Sends"
+        " nothing, and moves no offset.",
+        **examples("tolokad dry-run --records 10000", "tolokad dry-run --json | jq .reasons"),
+    )
+    dry.add_argument("--records", type=count, metavar="N", help="so many at most")
+    add_json(dry)
+    dry.set_defaults(command=_dry_run)
     _add_ledger(commands)
     cursor = commands.add_parser("cursor", help="show or set how far results are collected")
     actions = cursor.add_subparsers(title="actions", metavar="action", required=True)
@@ -108,6 +119,23 @@ def _ledger_show(options: argparse.Namespace) -> int:
         [*lines, f"and {rest} more"] if rest else lines,
     )
     return 0
+
+
+def _dry_run(options: argparse.Namespace) -> int:
+    with Progress() as progress:
+        found = carried_out(rehearsing.rehearse(settings(), options.records, progress))
+    say(options, found.as_json(), _dry_run_lines(found))
+    return 0
+
+
+def _dry_run_lines(found: rehearsing.Rehearsal) -> Iterable[str]:
+    shown = {"records": found.records, "to be sent": found.items, "skipped": found.skipped}
+    for name, number in {**shown, "dead letters": len(found.rejected), "in doubt": found.in_doubt}.items():
+        yield f"{name:<14}{number:>12}"
+    for code, number in found.reasons.items():
+        yield f"  {code:<24}{number:>2}"
+    cost = "not known: Toloka does not name a price" if found.cost is None else f"{found.cost}"
+    yield f"{'cost':<14}{cost:>12}"
 
 
 def _cursor_show(options: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from daemon.edges import kafka_client, transactions
 from daemon.edges.offsets import stable_offsets
+from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics
 from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import Held, Transient
@@ -49,6 +50,7 @@ class KafkaCluster:
         )
         self._admin = AIOKafkaAdminClient(**connection)
         self.topics = Topics(self._admin)
+        self.rights = Rights(self._admin)
 
     async def __aenter__(self) -> Self:
         """Connect.

@@ -21,11 +21,12 @@ DEFAULT_MESSAGE_BYTES = 1_048_588
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic that is there: its number of partitions and its settings, as Kafka spells them."""
+    """A topic that is there: how often it is divided and copied, and its settings, as Kafka spells them."""
 
     name: str
     partitions: int
     configs: Mapping[str, str]
+    replicas: int = 1
 
     @property
     def max_message_bytes(self) -> int:
@@ -64,9 +65,12 @@ class Topics:
         with kafka_client.translated(f"asking for the topics {', '.join(names)}"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 described = await self._admin.describe_topics(list(names))
-                found = {topic["topic"]: len(topic["partitions"]) for topic in described if _there(topic)}
+                found = {topic["topic"]: topic["partitions"] for topic in described if _there(topic)}
                 configs = await self._configs(list(found))
-        return {name: Topic(name, count, configs.get(name, {})) for name, count in found.items()}
+        return {
+            name: Topic(name, len(parts), configs.get(name, {}), min(len(part["replicas"]) for part in parts))
+            for name, parts in found.items()
+        }
 
     async def _configs(self, names: list[str]) -> Mapping[str, Mapping[str, str]]:
         if not names:

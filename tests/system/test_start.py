@@ -132,9 +132,9 @@ def test_check_that_fails(bench: Bench) -> None:
     assert ended.returncode == CONFIGURATION, ended.stdout + ended.stderr
     report = json.loads(ended.stdout)
     assert not report["ok"]
-    assert [each["name"] for each in report["checks"] if not each["ok"]] == ["toloka"]
+    assert [each["name"] for each in report["checks"] if not each["ok"]] == ["project"]
     assert any("TOLOKAD_TOLOKA__PROJECT_ID" in each["message"] for each in report["checks"])
-    assert "✗ toloka" in bench.run(("check", "--connect"), given).stdout
+    assert "✗ project" in bench.run(("check", "--connect"), given).stdout
 
 
 def test_config(bench: Bench) -> None:

@@ -1,0 +1,126 @@
+"""`tolokad dry-run`: everything but the request: what would be sent, what could not be, and what it costs."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from daemon.app.kit.kafka import reached, records
+from daemon.app.kit.progress import Progress
+from daemon.app.kit.toloka import toloka_of
+from daemon.edges.kafka import KafkaCluster
+from daemon.errors import ConfigurationError
+from daemon.flows import codec
+from daemon.flows.kit.outcomes import Place, place_of
+from daemon.model import Flaw, Item, Record
+from daemon.settings import KafkaSettings, Settings
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What a run would do with the records that are there now.
+
+    Attributes:
+        items: would be sent.
+        skipped: tombstones.
+        rejected: would become dead letters, each with its reason; what Toloka itself refuses nobody knows.
+        in_doubt: records of batches that were announced already, which are left out.
+        item_price: None where Toloka does not say.
+    """
+
+    item_price: Decimal | None
+    items: int = 0
+    skipped: int = 0
+    rejected: list[tuple[Place, Flaw]] = field(default_factory=list)
+    in_doubt: int = 0
+
+    @property
+    def records(self) -> int:
+        """How many were read."""
+        return self.items + self.skipped + len(self.rejected)
+
+    @property
+    def cost(self) -> Decimal | None:
+        """Of all items together."""
+        return None if self.item_price is None else self.item_price * self.items
+
+    @property
+    def reasons(self) -> Mapping[str, int]:
+        """How many records would be rejected, by code."""
+        return dict(Counter(flaw.code for _, flaw in self.rejected).most_common())
+
+    def as_json(self) -> Mapping[str, object]:
+        """As `dry-run --json` prints it."""
+        return {
+            "records": self.records,
+            "items": self.items,
+            "skipped": self.skipped,
+            "dead_letters": len(self.rejected),
+            "in_doubt": self.in_doubt,
+            "item_price": None if self.item_price is None else float(self.item_price),
+            "cost": None if self.cost is None else float(self.cost),
+            "reasons": self.reasons,
+            "rejected": [
+                {**place.as_json(), "code": flaw.code, "message": flaw.message}
+                for place, flaw in self.rejected
+            ],
+        }
+
+    def note(self, record: Record, read: Callable[[Record], Item | Flaw]) -> None:
+        """What becomes of a record."""
+        if record.value is None:
+            self.skipped += 1
+        elif isinstance(found := read(record), Flaw):
+            self.rejected.append((place_of(record), found))
+        else:
+            self.items += 1
+
+
+async def rehearse(settings: Settings, limit: int | None, progress: Progress) -> Rehearsal:
+    """Read on from the committed offsets; nothing is written, and no offset moves.
+
+    Args:
+        settings: of the daemon.
+        limit: so many records at most; None for all that are there.
+        progress: shows how far it has got.
+
+    Raises:
+        StartError: Kafka or Toloka is away or refuses; a topic is missing.
+    """
+    async with AsyncExitStack() as stack:
+        service = (await toloka_of(settings, stack)).service
+        cluster, _ = await stack.enter_async_context(reached(settings))
+        rehearsal = Rehearsal(service.item_price)
+        ends = await cluster.end_offsets(settings.kafka.input_topic)
+        begins = await _begins(cluster, settings.kafka, ends, rehearsal)
+        left = sum(max(end - begins[p], 0) for p, end in ends.items()) if limit is None else limit
+        progress.begin(settings.kafka.input_topic, left)
+        async with aclosing(records(cluster, settings.kafka.input_topic, begins, ends)) as found:
+            async for some in found:
+                for record in some[: max(left - rehearsal.records, 0)]:
+                    rehearsal.note(record, service.read)
+                progress.add(len(some))
+                if rehearsal.records >= left:
+                    break
+    return rehearsal
+
+
+async def _begins(
+    cluster: KafkaCluster, kafka: KafkaSettings, ends: Mapping[int, int], rehearsal: Rehearsal
+) -> Mapping[int, int]:
+    """Where a run would go on in each partition, behind what is in doubt."""
+    starts = await cluster.start_offsets(kafka.input_topic)
+    first = starts if kafka.start_from == "earliest" else ends
+    committed = await cluster.committed(kafka.group_id, kafka.input_topic, list(ends))
+    begins = {}
+    for p, found in committed.items():
+        try:
+            intent = codec.read_intent(found.metadata)
+        except codec.UnreadableError as error:
+            raise ConfigurationError(str(error)) from error
+        begins[p] = first[p] if found.offset < 0 else max(found.offset, starts[p])
+        if intent is not None:
+            rehearsal.in_doubt += intent.end - found.offset
+            begins[p] = intent.end
+    return begins

@@ -50,6 +50,12 @@ faults: setup ## Lost answers, late commits, late items, 20,000 items each (ITEM
 outage: setup ## Toloka away in every way at once, for five minutes (SECONDS=300)
 	$(BIN)/python -m tests.chaos outage --seconds $(or $(SECONDS),300)
 
+SEEDS ?= 0-1999
+JOBS ?= 2
+soak: setup ## Run many seeds of the simulation, kills at every step, all mutants from scratch (SEEDS=a-b, JOBS=2)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kills 0-2999 --jobs $(JOBS) --progress --count-as soak
+	$(BIN)/python -m tests.mutants --from-scratch --seeds 1000 --jobs $(JOBS)
+
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract
 
@@ -75,4 +81,4 @@ rules: setup ## Write the PrometheusRule of deploy/kubernetes anew from deploy/p
 dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
 	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
 
-.PHONY: help setup demo test test-system chaos faults outage conformance check format reference events rules dashboard
+.PHONY: help setup demo test soak test-system chaos faults outage conformance check format reference events rules dashboard

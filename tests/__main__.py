@@ -11,10 +11,13 @@ import re
 import sys
 import time
 
-from tests.matrix import counts
-
+# The simulation and its mutants go first. They are not measured: it would double their time, and what they
+# run the units run as well.
+FIRST = "simulation, units, properties, contracts"
+SEEDS = ("-m", "tests.simulation", "--seeds", "0-499", "--kills", "0-2999/150", "--jobs", "1")
+SIMULATIONS = ((*SEEDS, "--count-as=simulation"), ("-m", "tests.mutants"))
 GROUPS = {
-    "units, properties, contracts, simulation": (
+    FIRST: (
         "tests/unit",
         "tests/property",
         "tests/contract",
@@ -39,15 +42,19 @@ COUNTED = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 
 
 async def run(name: str, folders: tuple[str, ...], *, measured: bool) -> tuple[int, str]:
-    """Run one group, under coverage if it is measured; returns its exit code and what it said."""
-    began = time.monotonic()
+    """Run one group, under coverage if it is measured; returns its exit code and what its tests said."""
+    codes = [(await ran(" ".join(each[1:]), each))[0] for each in SIMULATIONS if name == FIRST]
     coverage = ("-m", "coverage", "run") if measured else ()
     faults = (f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",) if measured else ()
+    code, text = await ran(name, (*coverage, "-m", "pytest", "-p", "no:cacheprovider", *faults, *folders))
+    return max([code, *codes]), text
+
+
+async def ran(name: str, arguments: tuple[str, ...]) -> tuple[int, str]:
+    """Run Python to its end, and show what it said; returns its exit code as well."""
+    began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *coverage, "-m", "pytest", "-p", "no:cacheprovider", *faults),
-        *folders,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
+        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     said, _ = await process.communicate()
     text = said.decode(errors="replace")
@@ -57,8 +64,6 @@ async def run(name: str, folders: tuple[str, ...], *, measured: bool) -> tuple[i
 
 async def main(*, system: bool) -> int:
     """Run all groups of one kind; 0 where all of them passed."""
-    if not system:
-        counts.forget()
     groups = SYSTEM_GROUPS if system else GROUPS
     runs = (run(name, folders, measured=not system) for name, folders in groups.items())
     ended = await asyncio.gather(*runs)

@@ -1,7 +1,7 @@
 """Finished items that nobody here asked for: when are they certainly somebody else's?"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import structlog
@@ -9,6 +9,7 @@ import structlog
 from daemon.flows import codec
 from daemon.flows.cursors import SKEW
 from daemon.flows.following import Book
+from daemon.flows.scanning import scan
 from daemon.flows.watching import CollectWatch
 from daemon.model import Finished
 from daemon.ports import Kafka
@@ -72,6 +73,10 @@ class Foreign:
         suspects, self._pending = self._pending[0], None
         found = [item for i in suspects for item in book.waiting.pop(i, ())]
         foreign: list[Finished] = [item for item in found if not book.knows(item.item_id)]
+        if self._publish and (again := await self._published_before(book, foreign)):
+            log.warning("items_changed_after_their_end", items=sorted(again))
+            book.dismiss(item for item in foreign if item.item_id in again)
+            foreign = [item for item in foreign if item.item_id not in again]
         if foreign:
             self._watch.foreign(len(foreign))
             log.info("foreign_items", items=len(foreign), published=self._publish)
@@ -79,6 +84,18 @@ class Foreign:
             await book.publish_foreign(foreign)
         book.dismiss(foreign)
         return True
+
+    async def _published_before(self, book: Book, items: Sequence[Finished]) -> Collection[str]:
+        """Those that ended once more, so long after their first end that the book has forgotten it.
+
+        Only what was created before all that the book remembers can be among them: for that, and only
+        before it would be published, the ledger is read again.
+        """
+        old = [item.item_id for item in items if not book.ledger.remembers(item.created_at)]
+        if not old:
+            return ()
+        taken = await scan(self._kafka, book.ledger_topic, self._topic, 0, range(0), old)
+        return taken.elsewhere
 
     async def _oldest_intent(self) -> datetime | None:
         partitions = await self._kafka.end_offsets(self._topic)

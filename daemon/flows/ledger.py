@@ -82,6 +82,10 @@ class Ledger:
         """This item's result is published, since the horizon."""
         return item_id.encode() in self._closed
 
+    def remembers(self, created_at: datetime) -> bool:
+        """Whether an item that was created then cannot have been closed and forgotten."""
+        return codec.micros(created_at) // 1000 >= self._horizon_ms
+
     def forget_before(self, horizon_ms: int) -> None:
         """Nothing that finished earlier will be looked at again."""
         self._horizon_ms = max(self._horizon_ms, horizon_ms)

@@ -47,6 +47,7 @@ MEANINGS: Final = {
     "http_request_failed": "A page could not be made; the visitor was told so, without details.",
     "intent_resolved": "A batch in doubt has been settled: adopted, sent again, or some of both.",
     "internal_error": "A defect: the program ends with 70.",
+    "items_changed_after_their_end": "Items ended once more, long after their results.",
     "items_ended": "Open items came to an end without a result: they became dead letters with this code.",
     "lag_unknown": "Kafka did not say how far behind the partitions are; asked again soon.",
     "listing_by_windows": "A listing did not get on page by page: it goes on by windows of time.",

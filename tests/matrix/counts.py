@@ -33,9 +33,3 @@ def read() -> dict[str, Counter[int]]:
         path.stem: Counter({int(row): count for row, count in json.loads(path.read_text()).items()})
         for path in found
     }
-
-
-def forget() -> None:
-    """Forget all that was counted, before everything is run anew."""
-    for path in FOLDER.glob("*.json"):
-        path.unlink()

@@ -1,46 +1,27 @@
-"""Plants each mutant in turn and prints how many seeds it took to be found."""
+"""Plants each mutant in turn and prints how many seeds it took to be found.
+
+Each begins with the seed that found it last (hints.json), so that a run of all of them is short;
+`--from-scratch` begins with seed 0, and `--write` keeps what it found.
+"""
 
 import argparse
+import importlib
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS
+from tests.mutants.hunting import Hunt, hunt
 from tests.mutants.planting import Mutant
 
 DEFAULT_SEEDS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Hunt:
-    """What came of looking for a mutant: after how many seeds it was found, if it was, and by what sign."""
-
-    mutant: Mutant
-    seeds: int | None
-    sign: str
-
-
-def hunts(mutants: Sequence[Mutant], seeds: int) -> Iterator[Hunt]:
-    """Look for each mutant in the first so many seeds, less those that are broken anyway."""
-    known = ",".join(_broken("", seeds, ""))
-    for mutant in mutants:
-        broken = _broken(mutant.name, seeds, known)
-        found = next(iter(broken.items()), None)
-        yield Hunt(mutant, int(found[0]) + 1 if found else None, found[1] if found else "")
-
-
-def _broken(name: str, seeds: int, known: str) -> dict[str, str]:
-    command = [sys.executable, "-m", "tests.mutants.planted", name, f"0-{seeds - 1}", known]
-    ran = subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**os.environ, "PYTHONHASHSEED": "0"}
-    )
-    if ran.returncode:
-        raise RuntimeError(f"{name}: {ran.stderr[-2000:]}")
-    broken: dict[str, str] = json.loads(ran.stdout)["broken"]
-    return broken
+HINTS = Path(__file__).with_name("hints.json")
+# Imported once, before the hunters are forked; nothing of the project may be among them.
+LIBRARIES = ("httpx", "msgspec", "pydantic_settings", "prometheus_client", "structlog", "xxhash", "certifi")
 
 
 def main() -> int:
@@ -48,16 +29,45 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("names", nargs="*", help="these only")
     parser.add_argument("--seeds", type=int, default=DEFAULT_SEEDS, help="look in so many")
+    parser.add_argument("--from-scratch", action="store_true", help="without hints")
+    parser.add_argument("--write", action="store_true", help="keep what was found as hints")
+    parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
     options = parser.parse_args()
+    hints: dict[str, int] = json.loads(HINTS.read_text())
     chosen = [mutant for mutant in MUTANTS if not options.names or mutant.name in options.names]
-    survived = 0
-    for hunt in hunts(chosen, options.seeds):
-        survived += hunt.seeds is None
-        seeds = "not found" if hunt.seeds is None else f"{hunt.seeds:9}"
-        print(f"{seeds}  {hunt.mutant.name:42} {hunt.sign[:100]}", flush=True)
-    print(f"{len(chosen) - survived} of {len(chosen)} mutants found within {options.seeds} seeds")
-    return 1 if survived else 0
+    found = _hunted(chosen, options.seeds, {} if options.from_scratch else hints, options.jobs)
+    if options.write:
+        hints |= {each.mutant.name: each.seed for each in found if each.seed is not None}
+        HINTS.write_text(json.dumps(hints, indent=1, sort_keys=True) + "\n")
+    caught = sum(each.found for each in found)
+    print(f"{caught} of {len(chosen)} mutants found within {options.seeds} seeds")
+    return 0 if caught == len(chosen) else 1
+
+
+def _hunted(mutants: Sequence[Mutant], seeds: int, hints: Mapping[str, int], jobs: int) -> list[Hunt]:
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    found = []
+    with get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
+        for each in pool.imap(partial(_hunt, seeds=seeds, hints=hints), mutants, chunksize=1):
+            found.append(each)
+            needed = "by test" if each.mutant.found_by and each.found else "not found"
+            if each.seed is not None:
+                # With a hint, so many as were run when the hint was found.
+                needed = f"{each.seed + 1} seeds"
+            print(f"{needed:>10}  {each.mutant.name:42} {each.sign}", flush=True)
+    return found
+
+
+def _hunt(mutant: Mutant, seeds: int, hints: Mapping[str, int]) -> Hunt:
+    hint = hints.get(mutant.name)
+    first = [] if hint is None else [hint]
+    return hunt(mutant, [*first, *(seed for seed in range(seeds) if seed != hint)])
 
 
 if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        # As the simulation itself does.
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "tests.mutants", *sys.argv[1:]])  # noqa: S606 - itself
     sys.exit(main())

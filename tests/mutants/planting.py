@@ -18,6 +18,7 @@ class Mutant:
         module: whose source is changed.
         old: text that stands there exactly once.
         new: what replaces it.
+        found_by: the test that finds it, where seeds of the simulation would have to be very many.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Mutant:
     module: str
     old: str
     new: str
+    found_by: str = ""
 
     def applied(self, source: str) -> str:
         """The changed source.

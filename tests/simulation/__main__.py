@@ -1,19 +1,23 @@
 """Run seeds: `--seed N [--trace]` replays one exactly, `--seeds A-B [--jobs J]` runs many and sums up.
 
-Every seed runs in a process of its own, forked from one that has done nothing but import: whatever a run
-leaves behind ends with it, and every run starts from the same state.
+`--kills A-B` kills the only replica of a small run at each of these steps, one run for each. Every run has a
+process of its own, forked from one that has done nothing but import: whatever it leaves behind ends with it,
+and every run starts from the same state.
 """
 
 import argparse
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
-from tests.simulation.many import report, run_many, warm_up
-from tests.simulation.running import run_seed
+from tests.matrix import counts
+from tests.simulation.faults import FAULTS
+from tests.simulation.many import Sums, run_many, summed, warm_up
+from tests.simulation.running import Run, run_once
 
-DEFAULT_FAULTS = 12
+KILLED_ITEMS = 12
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -21,25 +25,54 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="run this one seed")
     parser.add_argument("--trace", action="store_true", help="show everything that happens")
-    parser.add_argument("--seeds", default="0-49", help="run these, first-last")
+    parser.add_argument("--faults", type=int, default=Run.faults, help="at most so many for a seed")
+    parser.add_argument("--items", type=int, default=Run.items, help="input records")
+    parser.add_argument("--replicas", type=int, default=Run.replicas, help="of the daemon")
+    parser.add_argument("--kill-at", type=int, help="kill the first replica at this step")
+    parser.add_argument("--seeds", default="", help="run these, first-last")
+    parser.add_argument("--kills", default="", help="kill at these steps, first-last or first-last/every")
     parser.add_argument("--jobs", type=int, default=2, help="so many at a time")
-    parser.add_argument("--faults", type=int, default=DEFAULT_FAULTS, help="at most so many for a seed")
-    parser.add_argument("--mutant", default="", help="break the daemon in this way first (tests.mutants)")
+    parser.add_argument("--progress", action="store_true", help="say how far it is, twice a minute")
+    parser.add_argument("--count-as", default="", help="write the rows that were fired under this name")
     options = parser.parse_args(arguments)
     if options.seed is not None:
-        return _one(options.seed, options.faults, trace=options.trace)
-    first, _, last = options.seeds.partition("-")
-    return report(run_many(range(int(first), int(last or first) + 1), options.jobs, options.faults))
+        run = Run(options.seed, options.faults, options.items, options.replicas, options.kill_at)
+        return _one(run, trace=options.trace)
+    kills = [
+        Run(step % KILLED_ITEMS, faults=0, items=KILLED_ITEMS, replicas=1, kill_at=step)
+        for step in _span(options.kills)
+    ]
+    runs = chain((Run(seed, options.faults, options.items) for seed in _span(options.seeds)), kills)
+    sums = summed(run_many(runs, options.jobs), progress=options.progress)
+    _show_counts(sums)
+    if options.count_as:
+        counts.write(options.count_as, sums.fired)
+    return 1 if sums.broken else 0
 
 
-def _one(seed: int, faults: int, *, trace: bool) -> int:
+def _span(text: str) -> Iterator[int]:
+    """The numbers of `first-last/every`; none of nothing."""
+    if text:
+        ends, _, every = text.partition("/")
+        first, _, last = ends.partition("-")
+        yield from range(int(first), int(last or first) + 1, int(every or 1))
+
+
+def _show_counts(sums: Sums) -> None:
+    print("how often each fault struck:")
+    for name in FAULTS:
+        times = sum(count for what, count in sums.counts.items() if what.split(" at ")[0] == f"fault {name}")
+        print(f"  {times:6} {name}")
+
+
+def _one(run: Run, *, trace: bool) -> int:
     warm_up()
     gc.disable()
-    verdict = run_seed(seed, print if trace else None, faults)
+    verdict = run_once(run, print if trace else None)
     for violation in verdict.violations:
         print(f"VIOLATION {violation}")
     outcome = "broken" if verdict.violations else "kept"
-    print(f"seed {seed}: {outcome} after {verdict.seconds:.0f} virtual seconds, trace {verdict.digest}")
+    print(f"seed {run.seed}: {outcome} after {verdict.seconds:.0f} virtual seconds, trace {verdict.digest}")
     sys.stdout.flush()
     # Nothing of the run is cleaned up: a killed replica's code must not run again.
     os._exit(1 if verdict.violations else 0)

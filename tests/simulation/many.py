@@ -10,33 +10,33 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tests.simulation.faults import FAULTS
 from tests.simulation.memoised import memoise
-from tests.simulation.running import Verdict, run_seed
+from tests.simulation.running import Run, Verdict, run_once
 
 LONGEST_SECONDS = 120.0
+PROGRESS_SECONDS = 30.0
 
 
 @dataclass(slots=True)
 class _Child:
-    seed: int
+    run: Run
     pid: int
     pipe: int
     began: float
     data: bytearray = field(default_factory=bytearray)
 
 
-def run_many(seeds: Iterable[int], jobs: int, faults: int) -> Iterator[Verdict]:
-    """Run seeds and yield their verdicts as they come."""
-    left, running = iter(seeds), dict[int, _Child]()
+def run_many(runs: Iterable[Run], jobs: int) -> Iterator[Verdict]:
+    """Yield verdicts as they come."""
+    left, running = iter(runs), dict[int, _Child]()
     warm_up()
     gc.collect()
     gc.freeze()
     gc.disable()
     try:
         while True:
-            while len(running) < jobs and (seed := next(left, None)) is not None:
-                child = _fork(seed, faults)
+            while len(running) < jobs and (run := next(left, None)) is not None:
+                child = _fork(run)
                 running[child.pipe] = child
             if not running:
                 return
@@ -51,27 +51,27 @@ def run_many(seeds: Iterable[int], jobs: int, faults: int) -> Iterator[Verdict]:
 def warm_up() -> None:
     """Have everything imported and made that is made once."""
     memoise()
-    run_seed(0, faults=0, items=2)
+    run_once(Run(0, faults=0, items=2))
 
 
-def _fork(seed: int, faults: int) -> _Child:
+def _fork(run: Run) -> _Child:
     receiving, sending = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(receiving)
         with os.fdopen(sending, "wb") as pipe:
-            pipe.write(pickle.dumps(_verdict(seed, faults)))
+            pipe.write(pickle.dumps(_verdict(run)))
         # Nothing of the run is cleaned up: a killed replica's code must not run again.
         os._exit(0)
     os.close(sending)
-    return _Child(seed, pid, receiving, time.monotonic())
+    return _Child(run, pid, receiving, time.monotonic())
 
 
-def _verdict(seed: int, faults: int) -> Verdict:
+def _verdict(run: Run) -> Verdict:
     try:
-        return run_seed(seed, None, faults)
+        return run_once(run)
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this seed's verdict
-        return Verdict(seed, (f"the simulation itself failed: {error!r}",), Counter(), Counter(), 0.0, "")
+        return Verdict(run, (f"the simulation itself failed: {error!r}",), Counter(), Counter(), 0.0, "")
 
 
 def _ended(running: dict[int, _Child]) -> Iterator[Verdict]:
@@ -91,28 +91,45 @@ def _reaped(running: dict[int, _Child], child: _Child, verdict: Verdict | None) 
     os.close(child.pipe)
     os.waitpid(child.pid, 0)
     del running[child.pipe]
-    return verdict or Verdict(child.seed, ("the run died, or took too long",), Counter(), Counter(), 0.0, "")
+    return verdict or Verdict(child.run, ("the run died, or took too long",), Counter(), Counter(), 0.0, "")
 
 
-def report(verdicts: Iterable[Verdict]) -> int:
-    """Print failures as they come, then the sums; returns the exit code."""
-    began, runs, broken, counts, virtual = time.monotonic(), 0, 0, Counter[str](), 0.0
-    for verdict in verdicts:
-        runs += 1
-        counts.update(verdict.counts)
-        virtual += verdict.seconds
+@dataclass(slots=True)
+class Sums:
+    """What many runs came to, and how fast."""
+
+    runs: int = 0
+    broken: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    fired: Counter[int] = field(default_factory=Counter)
+    virtual_seconds: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+
+    def add(self, verdict: Verdict) -> None:
+        """Count one; a broken one is printed, with the command that replays it."""
+        self.runs += 1
+        self.counts.update(verdict.counts)
+        self.fired.update(verdict.fired)
+        self.virtual_seconds += verdict.seconds
         if verdict.violations:
-            broken += 1
-            print(
-                f"seed {verdict.seed}: replay with python -m tests.simulation --seed {verdict.seed} --trace"
-            )
+            self.broken += 1
+            print(f"seed {verdict.run.seed}: replay with {verdict.run.command}")
             for violation in verdict.violations[:5]:
                 print(f"    {violation[:400]}", flush=True)
-    seconds = time.monotonic() - began
-    print(
-        f"{runs} seeds, {broken} broken, {runs / seconds * 60:.0f} a minute, {virtual / 3600:.1f} h simulated"
-    )
-    print("how often each fault struck:")
-    for name in FAULTS:
-        print(f"  {counts[f'fault {name}']:6} {name}")
-    return 1 if broken else 0
+
+    def __str__(self) -> str:
+        minute = self.runs / (time.monotonic() - self.began) * 60
+        hours = self.virtual_seconds / 3600
+        return f"{self.runs} seeds, {self.broken} broken, {minute:.0f} a minute, {hours:.1f} h simulated"
+
+
+def summed(verdicts: Iterable[Verdict], *, progress: bool) -> Sums:
+    """Print failures as they come, with `progress` a line now and then, and the sums."""
+    sums, shown = Sums(), time.monotonic()
+    for verdict in verdicts:
+        sums.add(verdict)
+        if progress and time.monotonic() - shown > PROGRESS_SECONDS:
+            shown = time.monotonic()
+            print(sums, flush=True)
+    print(sums)
+    return sums

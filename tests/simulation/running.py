@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from random import Random
 
 from tests.simulation import checker, rows
@@ -18,11 +18,43 @@ HEALED_SECONDS = 80.0
 LOOK_SECONDS = 1.0
 # How often it is asked whether all has come to rest.
 REST_SECONDS = 3.0
+# How long a replica is away that is killed at a certain step.
+DOWN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is run; it decides everything.
+
+    Attributes:
+        seed: of all that is drawn.
+        faults: at most so many.
+        items: input records.
+        replicas: of the daemon.
+        kill_at: the first replica is killed in place of its so-many-th step, where a step is what it does
+            between two awaits; None for never.
+    """
+
+    seed: int
+    faults: int = 12
+    items: int = 200
+    replicas: int = 3
+    kill_at: int | None = None
+
+    @property
+    def command(self) -> str:
+        """Replays it."""
+        changed = [
+            f"--{field.name.replace('_', '-')} {value}"
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return " ".join(("python -m tests.simulation", *changed, "--trace"))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a seed came to.
+    """What a run came to.
 
     Attributes:
         violations: what broke the promise; empty when it was kept.
@@ -31,7 +63,7 @@ class Verdict:
         seconds: virtual ones, until all was at rest.
     """
 
-    seed: int
+    run: Run
     violations: tuple[str, ...]
     counts: Counter[str]
     fired: Counter[int]
@@ -39,38 +71,40 @@ class Verdict:
     digest: str
 
 
-def run_seed(
-    seed: int, show: Callable[[str], None] | None = None, faults: int = 12, items: int = 200
-) -> Verdict:
-    """Run one seed: so many input records, and at most so many faults."""
+def run_once(run: Run, show: Callable[[str], None] | None = None) -> Verdict:
+    """Run to the end; `show` is given each line of the trace."""
+    seed = run.seed
     loop = VirtualLoop(Random(f"{seed} loop"))
     trace = Trace(loop, show)
     trace.listen_to_logs()
-    world = SimWorld(str(seed), scenario(Random(f"{seed} scenario"), items), loop, trace)
+    world = SimWorld(str(seed), scenario(Random(f"{seed} scenario"), run.items), loop, trace, run.replicas)
     loop.set_exception_handler(lambda _loop, context: _unexpected(world, context))
     try:
-        loop.run_until_complete(_story(world, seed, faults))
+        loop.run_until_complete(_story(world, run))
     except (DeadlockError, LivelockError) as error:
         world.violations.append(str(error))
     violations = [*world.violations, *checker.problems(world)]
     fired = rows.of_counts(trace.counts) + rows.of_scenario(world.scenario)
     fired[21] += world.cluster.transactions.expired
     fired[32] += checker.oversized(world)
-    return Verdict(seed, tuple(violations), trace.counts, fired, loop.time(), trace.digest)
+    return Verdict(run, tuple(violations), trace.counts, fired, loop.time(), trace.digest)
 
 
 def _unexpected(world: SimWorld, context: dict[str, object]) -> None:
     world.violations.append(f"{context.get('message')}: {context.get('exception')!r}")
 
 
-async def _story(world: SimWorld, seed: int, faults: int) -> None:
-    rng = Random(f"{seed} faults")
+async def _story(world: SimWorld, run: Run) -> None:
+    rng = Random(f"{run.seed} faults")
     injector = Injector(world, rng)
-    injector.begin(plan(rng, faults))
+    injector.begin(plan(rng, run.faults))
     world.restart_who_is_down()
+    if run.kill_at is not None:
+        first = world.replicas[0]
+        first.process.fuse = (run.kill_at, lambda: world.kill(first, DOWN_SECONDS))
     for job in world.scenario.work:
         world.loop.world.call_later(job.at, _produce, world, job)
-    await _watch(world, HEALED_SECONDS if faults else world.scenario.work[-1].at + 1)
+    await _watch(world, HEALED_SECONDS if run.faults else world.scenario.work[-1].at + 1)
     injector.heal()
     healed_at = world.wall()
     await _settle(world)

@@ -111,8 +111,8 @@ COLLECTING = (
         "own-ledger-records-undo",
         "the collector's own records, read back late, undo what it knows",
         "daemon.flows.ledger",
-        "        if (BY_HEADER, self._by) in record.headers:\n",
-        "        if False:\n",
+        "(BY_HEADER, self._by) in record.headers or key",
+        "key",
     ),
     Mutant(
         "cursor-beyond-its-page",
@@ -121,6 +121,55 @@ COLLECTING = (
         'results = await book.publish(items, "tail", cursor)',
         'results = await book.publish(items, "tail", replace(cursor, item_id=None,'
         " finished_at=max(cursor.finished_at, self._desk.toloka_clock.now())))",
+    ),
+    Mutant(
+        "cursor-outside-the-transaction",
+        "the cursor moves in a transaction of its own, before the results are written",
+        FOLLOW,
+        _TRANSACT,
+        """\
+        whole = self._publisher.transaction(publication, cursor)
+        first = [append for append in whole.appends if append.topic == self._opening_cursors]
+        for part in (first, [append for append in whole.appends if append not in first]):
+            await self._writer.transact(replace(whole, appends=part))
+""".replace("self._opening_cursors", '"tolokad.cursors"'),
+    ),
+    Mutant(
+        "lost-cursor-insisted-on",
+        "a cursor that Toloka no longer knows is asked for again for ever",
+        "daemon.flows.collecting",
+        "                case UnknownCursor():\n                    await self._go_on_by_time(book)\n",
+        "                case UnknownCursor():\n                    pass\n",
+    ),
+    Mutant(
+        "same-page-for-ever",
+        "a page that leads nowhere is asked for again for ever",
+        "daemon.flows.collecting",
+        "            if stuck >= PATIENCE_PAGES:",
+        "            if False:",
+    ),
+    Mutant(
+        "second-looks-forgotten",
+        "a successor begins its second looks at the cursor, whatever its predecessor had not looked at twice",
+        "daemon.model",
+        "return self.looked_until or self.finished_at",
+        "return self.finished_at",
+        found_by="tests/unit/flows/test_collecting.py::"
+        "test_a_successor_looks_again_from_where_the_second_looks_had_come",
+    ),
+    Mutant(
+        "ended-again-is-foreign",
+        "an item that ends once more long after its result is published once more",
+        FOREIGN,
+        "if self._publish and (again :=",
+        "if False and (again :=",
+    ),
+    Mutant(
+        "open-status-is-an-end",
+        "an item that waits for money is published as if it had ended",
+        PUBLISH,
+        "TERMINAL = frozenset(RESULT_STATUSES) - {OTHER}",
+        'TERMINAL = frozenset({*RESULT_STATUSES, "NO_MONEY"}) - {OTHER}',
     ),
     Mutant(
         "vanished-at-first-sight",

@@ -15,8 +15,8 @@ SUBMITTING = (
         "offset-before-post",
         "the offset moves on before the batch is sent: a crash loses it",
         OUTBOX,
-        'self._commit("intent", batch.first, ',
-        'self._commit("intent", batch.end, ',
+        'self._commit("intent", batch.first, codec.intent_metadata(intent), opened)',
+        'self._commit("intent", batch.end, codec.intent_metadata(intent), opened)',
     ),
     Mutant(
         "intent-without-its-note",
@@ -159,6 +159,35 @@ SUBMITTING = (
         RESOLVE,
         "return rest.adopting(_paired(rest.items, free))",
         "return rest",
+    ),
+    Mutant(
+        "intent-reused",
+        "what is sent again goes under the old intent: no quarantine is counted for it",
+        OUTBOX,
+        '        await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)\n',
+        "        if batch.since is None:\n    "
+        '        await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)\n',
+    ),
+    Mutant(
+        "mark-forgotten",
+        "a lost offset is taken for a new group: everything is paid for again",
+        "daemon.flows.taking_over",
+        "    if known.marked:\n",
+        "    if False:\n",
+    ),
+    Mutant(
+        "loading-taken-for-none",
+        "a coordinator that is loading is taken for one that knows of no offset",
+        "tests.simulation.broker.client",
+        "if all(partition in found for partition in partitions):\n                        return found",
+        "if True:\n                        return {p: found.get(p, Committed(-1, '')) for p in partitions}",
+    ),
+    Mutant(
+        "found-in-the-ledger-and-sent-again",
+        "a torn settlement is not recognised: what the ledger has is adopted or sent again",
+        RESOLVE,
+        "known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}",
+        "known = set[int]()",
     ),
     Mutant(
         "ways-never-end",

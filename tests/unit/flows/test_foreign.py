@@ -242,3 +242,16 @@ async def test_a_foreign_item_is_counted_once() -> None:
             await ours.see("x")
             await ours.judge()
         assert ours.counted == 1
+
+
+@in_virtual_time
+async def test_what_ends_again_long_after_its_result_is_not_foreign() -> None:
+    """The book has forgotten it; the ledger has not, and it is not published twice."""
+    async with office() as ours:
+        ours.settled("x")
+        await turns()
+        await ours.book.publish([finished("x", BODY)], "tail")
+        ours.book.looked_until(START + timedelta(hours=1))
+        await ours.see("x")
+        await ours.judge()
+        assert (len(ours.results()), ours.counted, ours.book.waiting) == (1, 0, {})

@@ -1,0 +1,62 @@
+"""Looks for one mutant: seeds of the simulation until one is broken, or the test that finds it."""
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.mutants.planting import Mutant, plant
+
+SIGN_LETTERS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Hunt:
+    """What came of looking for a mutant.
+
+    Attributes:
+        mutant: whom.
+        seed: the first broken one; None where none was.
+        tried: how many seeds were run.
+        sign: how it showed; empty where it did not.
+    """
+
+    mutant: Mutant
+    seed: int | None
+    tried: int
+    sign: str
+
+    @property
+    def found(self) -> bool:
+        """Whether it showed."""
+        return bool(self.sign)
+
+
+def hunt(mutant: Mutant, seeds: Sequence[int]) -> Hunt:
+    """Look for a mutant in these seeds; in a process of its own, for it changes what is imported."""
+    if mutant.found_by:
+        return _by_test(mutant)
+    plant(mutant)
+    # Only now, for the simulation imports what is to be changed.
+    many = importlib.import_module("tests.simulation.many")
+    running = importlib.import_module("tests.simulation.running")
+    verdicts = many.run_many(map(running.Run, seeds), jobs=1)
+    for tried, verdict in enumerate(verdicts, 1):
+        if verdict.violations:
+            verdicts.close()
+            return Hunt(mutant, verdict.run.seed, tried, verdict.violations[0][:SIGN_LETTERS])
+    return Hunt(mutant, None, len(seeds), "")
+
+
+def _by_test(mutant: Mutant) -> Hunt:
+    options = ("-q", "-x", "-p", "tests.mutants.planted", "-p", "no:cacheprovider")
+    ran = subprocess.run(
+        (sys.executable, "-m", "pytest", *options, mutant.found_by),
+        check=False,
+        capture_output=True,
+        env={**os.environ, "TOLOKAD_MUTANT": mutant.name},
+    )
+    failed = ran.returncode == 1
+    return Hunt(mutant, None, 0, f"fails {mutant.found_by.rpartition('::')[2]}" if failed else "")

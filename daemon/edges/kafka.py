@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 from daemon.edges import kafka_client, transactions
 from daemon.edges.offsets import stable_offsets
 from daemon.edges.rights import Rights
-from daemon.edges.topics import Topics
+from daemon.edges.topics import Topics, describe
 from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import Held, Transient
 from daemon.metrics import Metrics
@@ -144,10 +144,10 @@ class KafkaCluster:
 
     async def _partitions(self, topic: str) -> set[int]:
         # Asking for a topic's metadata by name, every time: partitions may have been added.
-        found = await self._admin.describe_topics([topic])
-        partitions = {p["partition"] for p in found[0]["partitions"]}
+        (found,) = await describe(self._admin, [topic])
+        partitions = {p["partition"] for p in found["partitions"]}
         if not partitions:
-            raise Transient(f"the topic {topic} is not there (error code {found[0]['error_code']})")
+            raise Transient(f"the topic {topic} is not there (error code {found['error_code']})")
         return partitions
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.protocol.metadata import MetadataRequest
 
 from daemon.edges import kafka_client
 from daemon.errors import Transient
@@ -64,7 +65,7 @@ class Topics:
         """
         with kafka_client.translated(f"asking for the topics {', '.join(names)}"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                described = await self._admin.describe_topics(list(names))
+                described = await describe(self._admin, names)
                 found = {topic["topic"]: topic["partitions"] for topic in described if _there(topic)}
                 configs = await self._configs(list(found))
         return {
@@ -106,6 +107,18 @@ class Topics:
                     await asyncio.sleep(ASK_AGAIN_SECONDS)
         except TimeoutError as error:
             raise Transient(f"the topics {', '.join(sorted(names))} were made, and are not shown") from error
+
+
+async def describe(admin: AIOKafkaAdminClient, names: Collection[str]) -> Collection[Mapping[str, Any]]:
+    """What the cluster shows of these topics.
+
+    The client's own question would have a broker with `auto.create.topics.enable` make what is missing, with
+    its defaults: a ledger that forgets.
+    """
+    question = MetadataRequest(list(names), allow_auto_topic_creation=False)
+    answer = await admin._send_request(question)  # noqa: SLF001 - its own questions cannot say it
+    described: Collection[Mapping[str, Any]] = answer.to_object()["topics"]
+    return described
 
 
 def _there(topic: Mapping[str, Any]) -> bool:

@@ -54,7 +54,7 @@ class TolokaSettings(Section):
     account_id: TolokaId = None
     """Act in this account (`X-Act-Under-Account-ID`) instead of the credential's own."""
 
-    requests_per_second: Annotated[float, Field(gt=0, le=10_000)] = 100
+    requests_per_second: Annotated[float, Field(gt=0, le=1_000_000)] = 100
     """Requests of both flows and all replicas together; a third of what Toloka allows a client.
 
     Each replica takes its share by its assigned partitions.

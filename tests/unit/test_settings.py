@@ -102,6 +102,7 @@ GIVEN: list[tuple[str, str, Any]] = [
     ("TOLOKA__AUTH_SCHEME", "apikey", "ApiKey"),
     ("TOLOKA__ACCOUNT_ID", "abc-123_X", "abc-123_X"),
     ("TOLOKA__REQUESTS_PER_SECOND", "0.5", 0.5),
+    ("TOLOKA__REQUESTS_PER_SECOND", "1000000", 1_000_000),
     ("TOLOKA__ITEMS_PER_MINUTE", "1", 1),
     ("SUBMIT__ENABLED", "false", False),
     ("SUBMIT__MAX_ITEMS", "10000", 10_000),

@@ -29,6 +29,7 @@ class Source:
         self._room = asyncio.Event()
         self._room.set()
         self._begun_at = 0.0
+        self._next: Batch | None = None
 
     async def fill(self) -> None:
         """Read for ever, as long as there is room."""
@@ -50,12 +51,26 @@ class Source:
             self._full.set()
             self._room.clear()
 
+    def due(self) -> Batch | None:
+        """The batch that `next` would give out without waiting, and will; None where it would wait."""
+        if self._next is None and self._arrived.is_set() and (self._full.is_set() or self._lingering() <= 0):
+            self._next = self._cut()
+        return self._next
+
     async def next(self) -> Batch:
         """Wait for the next batch."""
-        await self._arrived.wait()
-        left = self._begun_at + self._linger_seconds - asyncio.get_running_loop().time()
-        if left > 0:
-            await pause(left, self._full)
+        if self._next is None:
+            await self._arrived.wait()
+            if (left := self._lingering()) > 0:
+                await pause(left, self._full)
+        batch, self._next = self._next or self._cut(), None
+        return batch
+
+    def _lingering(self) -> float:
+        """For how many seconds yet the batch may wait for more."""
+        return self._begun_at + self._linger_seconds - asyncio.get_running_loop().time()
+
+    def _cut(self) -> Batch:
         batch = self._filling.take()
         self._arrived.clear()
         self._full.clear()

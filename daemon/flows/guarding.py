@@ -31,11 +31,9 @@ class RejectionGuard:
         Raises:
             Held: `rejected_ratio`.
         """
-        dead, items = _counts(batch)
-        total = self._items + items
-        share = (self._dead + dead) / max(total, 1)
-        if not dead or self._max_ratio >= 1 or total < self._window_items or share <= self._max_ratio:
+        if self.allows(batch):
             return
+        share, total = self._share(batch)
         last = batch.dead_letters[-1].flaw
         raise Held(
             "rejected_ratio",
@@ -43,6 +41,18 @@ class RejectionGuard:
             f" TOLOKAD_SUBMIT__MAX_REJECTED_RATIO={self._max_ratio:g};"
             f" the last one for {last.code}: {last.message}",
         )
+
+    def allows(self, *batches: Batch) -> bool:
+        """Whether the share is still believed with these batches, the last of which is asked for."""
+        if not batches[-1].dead_letters or self._max_ratio >= 1:
+            return True
+        share, total = self._share(*batches)
+        return total < self._window_items or share <= self._max_ratio
+
+    def _share(self, *batches: Batch) -> tuple[float, int]:
+        counts = [_counts(batch) for batch in batches]
+        total = self._items + sum(items for _, items in counts)
+        return (self._dead + sum(dead for dead, _ in counts)) / max(total, 1), total
 
     def count(self, batch: Batch) -> None:
         """A batch was settled."""

@@ -164,6 +164,11 @@ class Gate:
             self._holds.end(self._pause)
             self._pause = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether everybody may go through."""
+        return self._hold is None
+
     async def wait(self, until: asyncio.Event) -> None:
         """Return when the door is open, when it is our turn to try it, or when the event is set."""
         loop = asyncio.get_running_loop()

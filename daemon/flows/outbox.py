@@ -69,15 +69,19 @@ class Outbox:
             batch: what is sent.
             again: the intent whose attempt is sent once more; None for a new attempt.
         """
-        now = self._clock.now()
-        attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
-        intent = Intent(attempt, batch.end, batch.since or now, now, once, batch.first)
+        intent = self.intent(batch, again)
         opened: tuple[Append, ...] = ()
         if batch.adopted:
-            mark = self._mark(batch.first, now, batch)
+            mark = self._mark(batch.first, self._clock.now(), batch)
             opened = (*self._opened(batch.adopted, batch.end, intent.since), mark)
         await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
         return intent
+
+    def intent(self, batch: Batch, again: Intent | None = None) -> Intent:
+        """What would announce the batch now; nothing is written. See `announce`."""
+        now = self._clock.now()
+        attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
+        return Intent(attempt, batch.end, batch.since or now, now, once, batch.first)
 
     def rest(self, end: int, since: datetime, at: datetime | None) -> Intent:
         """The intent that still stands for what lies behind a settled piece of a range in doubt.
@@ -103,15 +107,18 @@ class Outbox:
         await self._writer.transact(Transaction(kind, appends, self._offset(offset, metadata)))
 
     async def settle(
-        self, batch: Batch, ids: Iterable[str], submitted_at: datetime | None, rest: Intent | None
+        self, batch: Batch, ids: Iterable[str], submitted_at: datetime | None, then: Intent | None
     ) -> None:
         """Everything the batch has come to, at once: open items, dead letters, the partition's offset.
+
+        The metadata of that offset announces what is sent next, or is empty.
 
         Args:
             batch: what is settled.
             ids: of its items, in their order.
             submitted_at: when these were announced.
-            rest: the intent that still stands for what comes behind this piece, where it has been in doubt.
+            then: the intent that stands from now on: of the batch that follows, or of what comes behind this
+                piece, where it has been in doubt.
         """
         now = self._clock.now()
         accepted = list(zip(batch.items, ids, strict=True))
@@ -122,7 +129,7 @@ class Outbox:
             *self._dead(batch, now),
             self._mark(batch.end, now, batch, len(accepted)),
         ]
-        metadata = "" if rest is None else codec.intent_metadata(rest)
+        metadata = "" if then is None else codec.intent_metadata(then)
         await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, metadata)))
 
     def _opened(

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import NamedTuple
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from daemon.errors import Fenced, Held, Transient
+from daemon.flows.announcing import Announcer, Attempt, Following
 from daemon.flows.batching import Allowance, BatchLimits, Filling
 from daemon.flows.filling import Source, filled
 from daemon.flows.guarding import RejectionGuard
@@ -24,7 +24,6 @@ from daemon.flows.watching import SubmitWatch
 from daemon.model import (
     Accepted,
     Batch,
-    Deadline,
     Divided,
     Flaw,
     InDoubt,
@@ -72,14 +71,6 @@ class Company:
     new_attempt: Callable[[], str]
 
 
-class Attempt(NamedTuple):
-    """What is left to be sent of a batch, the intent that was written, and when its request must be over."""
-
-    batch: Batch
-    intent: Intent
-    deadline: Deadline
-
-
 class Submitting:
     """The way of one partition, from take-over until it is told to stop.
 
@@ -108,6 +99,9 @@ class Submitting:
         self._manner = manner
         self._still_ours = still_ours
         self._allowance = Allowance(manner.limits)
+        self._announcer = Announcer(
+            api, company.gate, company.guard, company.watch, company.clock, manner.request_seconds
+        )
         self._shown = ShownHold("submit", company.holds, place.partition)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -154,20 +148,23 @@ class Submitting:
         async with company.kafka.reader(place.topic, {place.partition: beginning.offset}) as reader:
             source = Source(reader, filling, self._manner.linger_seconds)
             async with filled(source, stopping) as batches:
+                following = Following(source.due, stopping)
                 async for batch in batches:
                     company.watch.consumed(batch)
-                    if not await self._deliver(outbox, batch, stopping):
+                    if not await self._deliver(outbox, batch, stopping, following):
                         return
                     backoff.reset()
                     self._shown.end()
+                if (unsent := following.take()) is not None:
+                    await self._announcer.step_back(outbox, unsent.batch)
 
     async def _resume(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
-        batch = await self._resolver.unaccounted(batch, intent)
-        if intent.decided:
-            return await self._deliver(outbox, replace(batch, since=intent.since), stopping)
-        resolved = await self._resolve(outbox, batch, intent, stopping)
-        return resolved is not None and await self._deliver(outbox, resolved, stopping)
+        batch = replace(await self._resolver.unaccounted(batch, intent), since=intent.since)
+        resolved = batch if intent.decided else await self._resolve(outbox, batch, intent, stopping)
+        if resolved is None:
+            return False
+        return await self._deliver(outbox, resolved, stopping, Following(lambda: None, stopping))
 
     async def _resolve(
         self, outbox: Outbox, batch: Batch, intent: Intent, stopping: asyncio.Event
@@ -175,7 +172,8 @@ class Submitting:
         """What is still to be sent of a batch in doubt; None when stopped first."""
 
         async def again(whole: Batch) -> Outcome | None:
-            if (attempt := await self._announce(outbox, whole, stopping, intent)) is None:
+            attempt = await self._announcer.announce(outbox, whole, stopping, intent)
+            if attempt is None:
                 return None
             outcome = await self._post(attempt)
             if isinstance(outcome, NotNow):
@@ -185,24 +183,29 @@ class Submitting:
         doubtful = replace(batch, since=intent.since)
         return await self._resolver.resolve(doubtful, intent, again, stopping)
 
-    async def _deliver(self, outbox: Outbox, whole: Batch, stopping: asyncio.Event) -> bool:
-        """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first."""
+    async def _deliver(
+        self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, following: Following
+    ) -> bool:
+        """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first.
+
+        Under a backlog its settlement announces the batch that follows.
+        """
         pieces = Pieces(whole)
         while (batch := pieces.next()) is not None:
-            self._all.guard.insist(batch)
             if not batch.items:
-                await self._settle(outbox, batch, Accepted(()), None, pieces)
+                self._all.guard.insist(batch)
+                await self._settle(outbox, batch, Accepted(()), None, pieces, following)
                 continue
-            if (attempt := await self._announce(outbox, batch, stopping)) is None:
+            if (attempt := await self._announcer.begin(outbox, batch, following, stopping)) is None:
                 return False
             batch = attempt.batch
             match await self._post(attempt):
                 case Accepted() as accepted:
-                    await self._settle(outbox, batch, accepted, attempt.intent, pieces)
+                    await self._settle(outbox, batch, accepted, attempt.intent, pieces, following)
                 case Divided(ids, culprits):
                     pieces.again(replace(batch.divided(ids, culprits), since=attempt.intent.since))
                 case Rejected(culprits) if culprits:
-                    await self._step_back(outbox, batch)
+                    await self._announcer.step_back(outbox, batch)
                     pieces.again(batch.without(culprits))
                 case Rejected(flaw=flaw):
                     pieces.refused(batch, flaw)
@@ -216,31 +219,9 @@ class Submitting:
                     pieces.again(resolved)
                 case NotNow() as no:
                     self._all.gate.shut(no)
-                    await self._step_back(outbox, batch)
+                    await self._announcer.step_back(outbox, batch)
                     pieces.again(batch)
         return True
-
-    async def _announce(
-        self, outbox: Outbox, batch: Batch, stopping: asyncio.Event, again: Intent | None = None
-    ) -> Attempt | None:
-        """Wait until Toloka may be asked, then write an intent, or this one again; None if stopped first."""
-        clock, seconds = self._all.clock, self._manner.request_seconds
-        while True:
-            await self._all.gate.wait(stopping)
-            if stopping.is_set():
-                return None
-            if (no := await self._api.ready(len(batch.items))) is not None:
-                self._all.gate.shut(no)
-                continue
-            self._all.gate.reached()
-            deadline = Deadline(clock.elapsed(), clock.wall(), seconds)
-            intent = await outbox.announce(batch, again)
-            self._all.watch.recorded(batch)
-            batch = batch.recorded()
-            if deadline.left(clock.elapsed(), clock.wall()) >= seconds / 2:
-                return Attempt(batch, intent, deadline)
-            # It took long to write and leaves too little of the attempt's time: write another.
-            await self._step_back(outbox, batch)
 
     async def _post(self, attempt: Attempt) -> Outcome:
         batch = attempt.batch
@@ -259,22 +240,25 @@ class Submitting:
         return outcome
 
     async def _settle(
-        self, outbox: Outbox, batch: Batch, accepted: Accepted, intent: Intent | None, pieces: Pieces
+        self,
+        outbox: Outbox,
+        batch: Batch,
+        accepted: Accepted,
+        intent: Intent | None,
+        pieces: Pieces,
+        following: Following,
     ) -> None:
-        # What was adopted of a range in doubt is in no ledger until its own piece is settled.
-        rest = None
-        if batch.since is not None and batch.end < pieces.end:
-            rest = outbox.rest(pieces.end, batch.since, intent.at if intent else None)
-        await outbox.settle(batch, accepted.ids, intent.at if intent else None, rest)
+        at = intent.at if intent else None
+        then = ahead = None
+        if batch.end == pieces.end:
+            ahead = await self._announcer.ahead(outbox, batch, following.due())
+            then = ahead.intent if ahead else None
+        elif batch.since is not None:
+            # What was adopted of a range in doubt is in no ledger until its own piece is settled.
+            then = outbox.rest(pieces.end, batch.since, at)
+        await outbox.settle(batch, accepted.ids, at, then)
+        following.announced(ahead)
         pieces.settled(batch)
         self._allowance.accepted(batch)
         self._all.guard.count(batch)
         self._all.watch.settled(batch)
-
-    async def _step_back(self, outbox: Outbox, batch: Batch) -> None:
-        """Take back the intent of a first attempt that certainly came to nothing.
-
-        A range that has been in doubt keeps its intent: a successor must look for what it may have created.
-        """
-        if batch.since is None:
-            await outbox.withdraw(batch.first)

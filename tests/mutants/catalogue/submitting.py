@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 SUBMIT = "daemon.flows.submitting"
+ANNOUNCE = "daemon.flows.announcing"
 OUTBOX = "daemon.flows.outbox"
 RESOLVE = "daemon.flows.resolving"
 
@@ -49,7 +50,7 @@ SUBMITTING = (
     Mutant(
         "intent-taken-back-in-doubt",
         "a later definite no takes back the intent of a range that has been in doubt",
-        SUBMIT,
+        ANNOUNCE,
         "        if batch.since is None:\n            await outbox.withdraw(",
         "        if True:\n            await outbox.withdraw(",
     ),
@@ -66,6 +67,13 @@ SUBMITTING = (
         OUTBOX,
         "batch.end, batch.since or now, now, once, batch.first)",
         "batch.end, batch.since or now, batch.since or now, once, batch.first)",
+    ),
+    Mutant(
+        "settled-ahead-of-its-intent",
+        "the batch that follows is sent unannounced: a crash in between sends it twice",
+        OUTBOX,
+        'metadata = "" if then is None else codec.intent_metadata(then)',
+        'metadata = ""',
     ),
     Mutant(
         "dead-letters-forgotten",

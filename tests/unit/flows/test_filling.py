@@ -281,3 +281,25 @@ async def test_what_is_for_no_reader_is_settled_too() -> None:
         reader.passed = 2
         batch, _ = await waited_for(batches)
         assert (batch.first, batch.end, batch.items, batch.skipped) == (1, 3, (), 0)
+
+
+@in_virtual_time
+async def test_a_batch_that_is_due_is_told_ahead_and_stays_the_next() -> None:
+    """Full or lingered; asked again, it is the same one; a failure behind it does not hide it."""
+    reader = FakeReader()
+    reader.put(*[b"{}"] * 4)
+    source = Source(reader, Filling(INPUT, 0, 0, BatchLimits(3, 10_000), read), LINGER_SECONDS)
+    assert source.due() is None
+    async with filled(source, asyncio.Event()) as batches:
+        await turns()
+        full = source.due()
+        assert full is not None
+        assert (full.end, source.due() is full, await anext(batches) is full) == (3, True, True)
+        await turns()
+        assert source.due() is None
+        await asyncio.sleep(LINGER_SECONDS)
+        lingered = source.due()
+        reader.put(Transient("gone"))
+        await asyncio.sleep(60)
+        assert await anext(batches) is lingered
+        await batches.aclose()  # type: ignore[attr-defined]  # a generator: what a flow leaves to Python

@@ -87,3 +87,11 @@ def test_batches_without_items_take_no_memory() -> None:
     for _ in range(2000):
         guard.count(batch(0, 0, skipped=5))
     assert len(guard._window) <= 1000
+
+
+def test_a_batch_is_judged_along_with_the_one_before_it() -> None:
+    """What is about to be counted counts already: neither alone says enough."""
+    guard = RejectionGuard(0.5, 100)
+    assert guard.allows(batch(60, 0))
+    assert guard.allows(batch(60, 0), batch(0, 60))
+    assert not guard.allows(batch(60, 0), batch(60, 0))

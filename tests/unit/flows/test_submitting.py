@@ -210,11 +210,110 @@ async def test_a_batch_is_announced_sent_and_settled() -> None:
 
 @in_virtual_time
 async def test_batches_follow_each_other() -> None:
-    """Each is settled before the next is announced."""
+    """Under a backlog the transaction that settles one announces the next; the last leaves nothing behind."""
     way = await ran(Way(kafka_of(*"abcdefghij")))
     assert way.posted() == ["abcd", "efgh", "ij"]
-    assert way.kinds()[1:] == ["intent", "settle"] * 3
-    assert [offset for offset, metadata in way.kafka.commits() if not metadata] == [0, 4, 8, 10]
+    assert way.kinds()[1:] == ["intent", "settle", "settle", "intent", "settle"]
+    assert [offset for offset, _ in way.kafka.commits()] == [0, 0, 4, 8, 8, 10]
+    announced = [codec.read_intent(metadata) for _, metadata in way.kafka.commits() if metadata]
+    assert announced == way.api.intents
+    assert way.committed == Committed(10, "")
+
+
+@in_virtual_time
+async def test_a_batch_that_must_wait_is_not_announced_along() -> None:
+    """Its predecessor is settled at once; it is announced once Toloka can be asked."""
+    way = Way(kafka_of(*"abcdefgh"))
+    way.api.readies = deque([None, AWAY, AWAY])
+    async with running(way, 0.1):
+        assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+        await asyncio.sleep(5)
+    assert (way.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
+
+
+@in_virtual_time
+async def test_a_settlement_does_not_wait_until_the_next_batch_may_be_sent() -> None:
+    """A place under the limits that is not free now is waited for after the settlement."""
+    way = Way(kafka_of(*"abcdefgh"))
+    usual, asked = way.api.ready, 0
+
+    async def ready(count: int) -> NotNow | None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await asyncio.sleep(3)
+        return await usual(count)
+
+    way.api.ready = ready  # type: ignore[method-assign]  # on purpose
+    async with running(way):
+        assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+        await asyncio.sleep(5)
+    assert (way.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
+
+
+@in_virtual_time
+async def test_a_batch_behind_a_shut_door_is_not_announced_along() -> None:
+    """Another way was told to wait while this one's request was under way."""
+    way = Way(kafka_of(*"abcdefgh"))
+
+    usual = way.api.submit
+
+    async def submit(*args: object) -> Outcome:
+        outcome = await usual(*args)  # type: ignore[arg-type]  # handed on
+        await asyncio.sleep(0.01)
+        way.gate.shut(NotNow("throttled", "429", 1000))
+        return outcome
+
+    way.api.submit = submit  # type: ignore[method-assign,assignment]  # on purpose
+    await ran(way)
+    assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+
+
+@in_virtual_time
+async def test_a_drain_takes_back_what_was_announced_along_and_not_sent() -> None:
+    """Whoever takes over starts with that batch, and is in no doubt."""
+    way = Way(kafka_of(*"abcdefgh"))
+
+    def stop_meanwhile(transaction: Transaction) -> None:
+        if transaction.kind == "settle":
+            way.stopping.set()
+
+    way.kafka.spoil = stop_meanwhile
+    await ran(way)
+    announced = codec.read_intent(way.kafka.commits()[2][1])
+    assert announced is not None
+    assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+
+
+@in_virtual_time
+async def test_a_batch_that_was_announced_along_long_ago_is_announced_anew() -> None:
+    """The settlement took long: the request must be over soon after its intent."""
+    way = Way(kafka_of(*"abcdefgh"))
+
+    def delay(transaction: Transaction) -> None:
+        if transaction.kind == "settle" and transaction.offset and transaction.offset.offset == 4:
+            way.time.moved += 11.0
+
+    way.kafka.spoil = delay
+    await ran(way)
+    assert way.posted() == ["abcd", "efgh"]
+    assert way.kinds()[2:] == ["settle", "intent", "intent", "settle"]
+    assert way.api.intents[1].at >= START + timedelta(seconds=11)
+
+
+@in_virtual_time
+async def test_a_successor_resolves_what_was_announced_along() -> None:
+    """It is an intent like any other."""
+    first = Way(kafka_of(*"abcdefgh"))
+    first.script(first.accept, first.lost)
+    await ran(first, 10)
+    assert (first.posted(), first.committed.offset) == (["abcd", "efgh"], 4)
+    second = Way(first.kafka)
+    second.created = [*first.created, *(created(f"t-{name}", body(name)) for name in "efgh")]
+    second.api.listing = deque([list(second.created)])
+    await ran(second)
+    assert (second.posted(), second.committed) == ([], Committed(8, ""))
+    assert sorted(second.open()) == list(range(8))
 
 
 @in_virtual_time

@@ -21,9 +21,10 @@ from tests.chaos.bystander import Bystander, standing_by
 from tests.chaos.outage import OUTAGES
 from tests.chaos.running import Ended, play
 from tests.chaos.scenarios import SCENARIOS, outages, perform
-from tests.chaos.schedule import scheduled
+from tests.chaos.schedule import rows_fired, scheduled
 from tests.chaos.stage import broker
 from tests.kafka.broker import QUICK_JAVA_OPTIONS
+from tests.matrix import counts
 
 VERSIONS: Final = ("3.9.2", "4.3.1")
 FLAT_MEBIBYTES: Final = 20.0
@@ -94,6 +95,7 @@ class Sums:
         )
         for problem in self.problems:
             print(f"FAILED: {problem}")
+        counts.write("chaos", rows_fired(self.faults))
         return 1 if self.failed or self.problems else 0
 
 

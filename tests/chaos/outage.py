@@ -21,6 +21,8 @@ SOON_SECONDS: Final = 15.0
 # What is sent for each replica in a second of waiting, at the most.
 STORM_REQUESTS: Final = 1.0
 SHARE: Final = 400
+# Many deployments start at the same time.
+PATIENCE_SECONDS: Final = 240.0
 BLACK_HOLE: Final = Toxics(hang=True)
 ITEMS: Final[Kinds] = GOOD
 APART: Final[Kinds] = ((without_id, 1.0),)
@@ -81,7 +83,7 @@ async def outage(
         for _ in range(REPLICAS):
             await deployment.started()
         await deployment.feed(sources(SHARE, seed=40, kinds=ITEMS))
-        await deployment.until_outcomes(SHARE // 2)
+        await deployment.until_outcomes(SHARE // 2, seconds=PATIENCE_SECONDS)
         watch = await _Watch.begun(deployment)
         await _go_away(deployment, proxy, outage)
         await deployment.feed(sources(SHARE, seed=41, kinds=APART))
@@ -96,7 +98,7 @@ async def outage(
         await _come_back(deployment, proxy)
         await _recovered(deployment, figures, soon_seconds + outage.asked_seconds, in_doubt=doubts > 0)
         await watch.judge(figures)
-        await deployment.until_done()
+        await deployment.until_done(PATIENCE_SECONDS)
         await save_pages(deployment)
         verdict = await deployment.conclusion()
         figures.judge(verdict, searched(deployment.folder, deployment.kafka))

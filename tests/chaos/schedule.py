@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -142,6 +143,37 @@ FAULTS: Final[Sequence[Mapping[str, Any]]] = (
 )
 
 
+# Which rows of the fault matrix a blow, or an answer of Toloka's, fires; what could be several is left out.
+ROWS: Final[Mapping[str, int]] = {
+    "replica_stopped": 9,
+    "replica_frozen": 11,
+    "replica_frozen_for_long": 11,
+    "broker_killed": 16,
+    "broker_restarted": 16,
+    "coordinator_held": 18,
+    "heartbeat_held": 19,
+    "commit_held": 22,
+    "kafka_cut": 28,
+    "toloka_cut": 33,
+    "toloka_torn": 34,
+    "toloka_black_hole": 34,
+    "toloka_reset": 36,
+    "answer: drop": 34,
+    "answer: late_commit": 34,
+    "answer: truncated": 46,
+    "answer: wrong_type": 46,
+    "answer: missing_id": 47,
+    "answer: extra_id": 47,
+    "answer: repeated_id": 47,
+    "answer: duplicate_keys": 48,
+    "answer: gigantic": 49,
+    "answer: bomb": 49,
+    "answer: redirect": 50,
+    "answer: empty_page": 56,
+    "answer: same_page": 57,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Blow:
     """At so many seconds a thing of this kind happens, to this replica where it is one's, for so long."""
@@ -222,6 +254,15 @@ def _blows(dice: random.Random, version: str) -> tuple[Blow, ...]:
             key=lambda blow: blow.at,
         )
     )
+
+
+def rows_fired(faults: Mapping[str, int]) -> Counter[int]:
+    """How often each row of the fault matrix was fired, as far as a kind of fault is one row's."""
+    fired: Counter[int] = Counter()
+    for kind, count in faults.items():
+        if kind in ROWS:
+            fired[ROWS[kind]] += count
+    return fired
 
 
 def _flag(name: str, value: object) -> tuple[str, str]:

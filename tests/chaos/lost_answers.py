@@ -54,7 +54,8 @@ async def lost_answers(deploy: Deploy, title: str, fault: Mapping[str, Any], ite
     figures.show("answers lost", fired)
     figures.show("doubts ended", shown(resolved))
     figures.insist(fired >= items / BATCH_ITEMS / 12, f"only {fired} answers were lost")
-    figures.insist(resolved["adopted"] == fired, f"{fired} answers lost, but {shown(resolved)}")
+    # More, where Kafka was late as well.
+    figures.insist(resolved["adopted"] >= fired, f"{fired} answers lost, but {shown(resolved)}")
     await save_pages(deployment)
     verdict = await deployment.conclusion()
     figures.judge(verdict, searched(deployment.folder, deployment.kafka))

@@ -46,7 +46,9 @@ class Ended:
     doubts: Counter[str] = field(default_factory=Counter)
 
 
-async def play(schedule: Schedule, broker: Broker, folder: Path, items: int = ITEMS) -> Ended:
+async def play(
+    schedule: Schedule, broker: Broker, folder: Path, settled_seconds: float = SETTLED_SECONDS
+) -> Ended:
     """Play a schedule on a broker, with topics, a group and a Toloka of its own."""
     async with AsyncExitStack() as stack:
         stage = await staged(stack, broker, folder, *MARKERS, *schedule.flags, settings=schedule.settings)
@@ -55,13 +57,13 @@ async def play(schedule: Schedule, broker: Broker, folder: Path, items: int = IT
         await deployment.control("PUT", "faults", json=list(schedule.faults))
         blows = Blows(stage)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_feed(stage, schedule, items))
+            tasks.create_task(_feed(stage, schedule))
             for blow in schedule.blows:
                 tasks.create_task(_strike(blows, blow))
         faults = blows.struck + Counter(_named((await stats(deployment))["faults"]))
         await deployment.control("PUT", "faults", json=[])
         async with blows.reviving():
-            verdict, seconds, problems = await _healed(stage)
+            verdict, seconds, problems = await _healed(stage, settled_seconds)
         await save_pages(deployment)
         codes = [await replica.stopped() for replica in deployment.replicas if replica.running]
         problems += [*blows.failures, *([f"drained with {codes}"] if any(codes) else ())]
@@ -71,12 +73,12 @@ async def play(schedule: Schedule, broker: Broker, folder: Path, items: int = IT
     )
 
 
-async def _feed(stage: Stage, schedule: Schedule, items: int) -> None:
+async def _feed(stage: Stage, schedule: Schedule) -> None:
     """A share at a time, so that there is something to strike all the while."""
-    records = list(sources(items, schedule.seed, APART if schedule.told_apart else MIXED))
-    size = -(-items // SHARES)
+    records = list(sources(ITEMS, schedule.seed, APART if schedule.told_apart else MIXED))
+    size = ITEMS // SHARES
     async with stage.deployment.feeding() as producer:
-        for start in range(0, items, size):
+        for start in range(0, ITEMS, size):
             await stage.deployment.send(producer, records[start : start + size])
             await asyncio.sleep(SECONDS / SHARES)
 
@@ -86,12 +88,12 @@ async def _strike(blows: Blows, blow: Blow) -> None:
     await blows.strike(blow)
 
 
-async def _healed(stage: Stage) -> tuple[Verdict | None, float, list[str]]:
+async def _healed(stage: Stage, settled_seconds: float) -> tuple[Verdict | None, float, list[str]]:
     """Wait for the end of everything; returns the verdict, how long it took, and what is wrong."""
     began, deployment = time.monotonic(), stage.deployment
     try:
-        async with asyncio.timeout(SETTLED_SECONDS):
-            await deployment.until_done()
+        async with asyncio.timeout(settled_seconds):
+            await deployment.until_done(settled_seconds)
     except (TimeoutError, AssertionError):
         seconds = time.monotonic() - began
         verdict = await deployment.verdict()

@@ -19,7 +19,7 @@ from typing import Final
 from tests.canary import Searched, search, topic_bytes
 from tests.chaos.bystander import Bystander, standing_by
 from tests.chaos.outage import OUTAGES
-from tests.chaos.running import Ended, play
+from tests.chaos.running import SETTLED_SECONDS, Ended, play
 from tests.chaos.scenarios import SCENARIOS, outages, perform
 from tests.chaos.schedule import rows_fired, scheduled
 from tests.chaos.stage import broker
@@ -99,7 +99,7 @@ class Sums:
         return 1 if self.failed or self.problems else 0
 
 
-async def run(seeds: Sequence[int], lanes: int, folder: Path) -> int:
+async def run(seeds: Sequence[int], lanes: int, patience: float, folder: Path) -> int:
     """Play the seeds, each lane one after the other on a broker of its own."""
     began, sums = time.monotonic(), Sums()
     async with asyncio.TaskGroup() as tasks:
@@ -108,18 +108,20 @@ async def run(seeds: Sequence[int], lanes: int, folder: Path) -> int:
             lane = number // len(VERSIONS)
             if mine := chosen[lane::lanes]:
                 place = folder / f"{version}-{lane}"
-                tasks.create_task(_lane(version, mine, place, sums, bystander=lane == 0))
+                tasks.create_task(_lane(version, mine, patience, place, sums, bystander=lane == 0))
     return sums.report(time.monotonic() - began)
 
 
-async def _lane(version: str, seeds: Sequence[int], folder: Path, sums: Sums, *, bystander: bool) -> None:
+async def _lane(
+    version: str, seeds: Sequence[int], patience: float, folder: Path, sums: Sums, *, bystander: bool
+) -> None:
     async with broker(version=version, java_options=QUICK_JAVA_OPTIONS) as kafka:
         async with AsyncExitStack() as stack:
             standing = None
             if bystander:
                 standing = await stack.enter_async_context(standing_by(kafka, folder / "bystander"))
             for seed in seeds:
-                sums.add(await play(scheduled(seed), kafka, folder / f"seed-{seed}"))
+                sums.add(await play(scheduled(seed), kafka, folder / f"seed-{seed}", patience))
         if standing is not None:
             sums.add_bystander(version, standing)
         # What is still there of all the topics' bytes, aborted records included.
@@ -149,6 +151,8 @@ async def main() -> int:
     parser.add_argument("names", nargs="*", choices=[*names, []], help="by default the seeded schedules")
     parser.add_argument("--seeds", type=_seeds, default=_seeds("0-39"), help="such as 17, or 0-39 (default)")
     parser.add_argument("--lanes", type=int, default=2, help="brokers of each version (default: 2)")
+    patience = "seconds from healing until all is settled, at most; more on a busy machine (default: 68)"
+    parser.add_argument("--patience", type=float, default=SETTLED_SECONDS, help=patience)
     parser.add_argument("--items", type=int, default=20_000, help="of the named runs (default: 20000)")
     parser.add_argument("--seconds", type=float, default=300, help="of the outage (default: 300)")
     parser.add_argument("--ways", nargs="*", choices=OUTAGES, default=[*OUTAGES], help="of the outage")
@@ -160,7 +164,7 @@ async def main() -> int:
     async with AsyncExitStack() as stack:
         folder = await stack.enter_async_context(_folder(given.keep))
         if not given.names:
-            return await run(given.seeds, given.lanes, folder)
+            return await run(given.seeds, given.lanes, given.patience, folder)
         named = [name for name in given.names if name != "outage"]
         code = await perform(named, given.items, folder) if named else 0
         if "outage" in given.names:

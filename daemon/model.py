@@ -260,12 +260,13 @@ Outcome = Accepted | Divided | Rejected | TooLarge | InDoubt | NotNow
 
 
 class Created(NamedTuple):
-    """An item that Toloka has, as a listing by creation time shows it."""
+    """An item that Toloka has, as a listing by creation time shows it; `wanted` as in `Item`."""
 
     item_id: str
     created_at: datetime
     content_hash: int
     status: str
+    wanted: int = 1
 
 
 class Finished(NamedTuple):

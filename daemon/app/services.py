@@ -171,7 +171,7 @@ async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack
             async with Line(endpoint, pool_probe(pool_id)) as own:
                 yield TasksSubmissions(
                     own,
-                    pool_ids,
+                    {each.id: each.dynamic for each in pools},
                     parameters,
                     counter.requests,
                     part,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import structlog
@@ -20,7 +20,7 @@ from daemon.edges.sending import Answer, LineError, NotSent, Unclear
 from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.tasks_items import tasks_page
 from daemon.edges.transport import Line
-from daemon.model import Created, Deadline, InDoubt, Intent, Item, NotNow, Outcome, Tally
+from daemon.model import Created, Deadline, Finished, InDoubt, Intent, Item, NotNow, Outcome, Tally
 from daemon.ports import Clock, TolokaClock
 
 PROBING = "asking for the pool"
@@ -45,7 +45,7 @@ class TasksSubmissions:
 
     Args:
         line: a connection of its own, whose probe is `daemon.edges.pools.probe_of`.
-        pools: where tasks go.
+        pools: where tasks go, and whether it is Toloka that decides how many results they need.
         parameters: of every request.
         requests: shared by everything that asks Toloka.
         quota: shared by everything that submits.
@@ -57,7 +57,7 @@ class TasksSubmissions:
     def __init__(
         self,
         line: Line,
-        pools: Sequence[str],
+        pools: Mapping[str, bool],
         parameters: Parameters,
         requests: RequestLimiter,
         quota: ItemQuota | QuotaPart,
@@ -201,8 +201,13 @@ class TasksSubmissions:
     async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         return [
-            Created(item.item_id, item.created_at, item.content_hash, item.status)
-            for listing in self._listings
+            Created(item.item_id, item.created_at, item.content_hash, item.status, _wanted(item, dynamic))
+            for listing, dynamic in zip(self._listings, self._pools.values(), strict=True)
             async for items in listing.created(since, until)
             for item in items
         ]
+
+
+def _wanted(task: Finished, dynamic: bool) -> int:  # noqa: FBT001 - its pool's
+    """How many results of a task are awaited; see `daemon.model.Item`."""
+    return int(task.raw) if task.raw.isdigit() and not dynamic else 0

@@ -20,7 +20,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def task_of(raw: bytes) -> tuple[Finished, Mapping[str, Any]]:
-    """A task, which has no result by itself, and its members.
+    """A task, which has no result by itself: its raw says its overlap, "0" if infinite; and its members.
 
     Raises:
         MalformedError: it is not JSON, has a key twice, or lacks something that every task has.
@@ -28,7 +28,9 @@ def task_of(raw: bytes) -> tuple[Finished, Mapping[str, Any]]:
     try:
         task = content.parse(raw)
         created = time_of(task["created"])
-        found = Finished(_text(task["id"]), "NEW", created, None, _hash(task["input_values"]), b"")
+        overlap = 0 if task.get("infinite_overlap") is True else task.get("overlap")
+        content_hash = _hash(task["input_values"])
+        found = Finished(_text(task["id"]), "NEW", created, None, content_hash, str(overlap).encode())
     except KeyError as error:
         raise MalformedError(f"a task without {error}") from None
     except ValueError as error:

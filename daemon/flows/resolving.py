@@ -7,7 +7,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import structlog
@@ -27,6 +27,9 @@ SKEW = timedelta(seconds=60)
 # A settling transaction of another way may end this long after its request did: what is not committed by
 # then the broker has aborted (the transaction timeout).
 SETTLING = timedelta(seconds=30)
+# Toloka may show times in whole seconds.
+COARSE = timedelta(seconds=1)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
 OTHERS_LOOK_SECONDS = 0.5
@@ -199,14 +202,19 @@ def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch
     known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
     rest = batch.accounted(known)
     used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
-    free = sorted(c for c in candidates if c.item_id not in used)
+    # What was there before this range was first attempted is more likely another's, who looks for it, too.
+    first = EARLIEST if batch.since is None else batch.since - COARSE
+    free = sorted(
+        (c for c in candidates if c.item_id not in used),
+        key=lambda c: (c.created_at < first, c.created_at, c.item_id),
+    )
     return rest.adopting(_paired(rest.items, free))
 
 
 def _paired(items: Sequence[Item], free: Sequence[Created]) -> Mapping[int, str]:
-    """Item index to id, equal content in any order; each id once."""
-    by_content: dict[int, list[str]] = defaultdict(list)
+    """Item index to id, each id once; equal content, of which as many results are awaited, in any order."""
+    by_content: dict[tuple[int, int], list[str]] = defaultdict(list)
     for created in reversed(free):
-        by_content[created.content_hash].append(created.item_id)
-    pairs = ((index, by_content.get(item.content_hash)) for index, item in enumerate(items))
+        by_content[created.content_hash, created.wanted].append(created.item_id)
+    pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
     return {index: ids.pop() for index, ids in pairs if ids}

@@ -68,6 +68,13 @@ def missing(world: SimWorld) -> list[Origin]:
 
 def unsettled(world: SimWorld) -> Iterator[str]:
     """What is still under way, the cheap questions first; nothing once all has come to rest."""
+    yield from unsettled_batches(world)
+    if late := missing(world):
+        yield f"{len(late)} inputs without an end: {late[:5]}"
+
+
+def unsettled_batches(world: SimWorld) -> Iterator[str]:
+    """What of the input is not settled, and what is open."""
     for partition, log in enumerate(world.cluster.topics[INPUT]):
         committed = world.cluster.groups.committed(GROUP, INPUT, [partition]).get(partition)
         if committed is None:
@@ -78,8 +85,6 @@ def unsettled(world: SimWorld) -> Iterator[str]:
         yield f"open transactions: {world.cluster.transactions.open_ids}"
     if still := _open_items(world):
         yield f"{len(still)} items are open in the ledger: {sorted(still)[:5]}"
-    if late := missing(world):
-        yield f"{len(late)} inputs without an end: {late[:5]}"
 
 
 def _open_items(world: SimWorld) -> Mapping[bytes, bytes]:
@@ -95,7 +100,7 @@ def _open_items(world: SimWorld) -> Mapping[bytes, bytes]:
     return still
 
 
-def _settled_seconds(world: SimWorld) -> dict[str, float]:
+def settled_seconds(world: SimWorld) -> dict[str, float]:
     """When the first ledger record of each item was written."""
     seconds: dict[str, float] = {}
     for log in world.cluster.topics[LEDGER]:
@@ -111,7 +116,7 @@ def slow_results(world: SimWorld, healed_at: float, patience_seconds: float) -> 
     Ends without a time, and what was archived, only a sweep can find.
     """
     ends = {item.id: item for item in world.toloka.record}
-    settled = _settled_seconds(world)
+    settled = settled_seconds(world)
     for log in world.cluster.topics[RESULTS]:
         for record in log.committed():
             value = msgspec.json.decode(record.value or b"")
@@ -136,7 +141,7 @@ def problems(world: SimWorld) -> Iterator[str]:
             yield from _letter_problems(found.inputs.get(origin), record)
     yield from _spending(world, found)
     yield from _foreign_problems(world, found)
-    yield from _cursor_problems(world)
+    yield from cursor_problems(world)
 
 
 def _counted(found: Accounts) -> Iterator[str]:
@@ -228,7 +233,8 @@ def _foreign_problems(world: SimWorld, found: Accounts) -> Iterator[str]:
             yield f"the item {item_id} was published {count} times as foreign"
 
 
-def _cursor_problems(world: SimWorld) -> Iterator[str]:
+def cursor_problems(world: SimWorld) -> Iterator[str]:
+    """Where the cursor went back."""
     last = None
     for record in _records(world, CURSORS):
         cursor = codec.read_cursor(record.value or b"")

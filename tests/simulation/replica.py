@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from random import Random
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from daemon.app.assembling import World, assemble
+from daemon.app.services import Service, open_service
 from daemon.app.starting import patiently
 from daemon.edges.app_api import AppResults, AppSubmissions
 from daemon.edges.clocks import DateClock
@@ -94,6 +95,11 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
         metrics=metrics,
         net=around.net,
     )
+    if settings.toloka.api == "tasks":
+        async with AsyncExitStack() as stack:
+            service = await open_service(settings, endpoint, metrics, stack)
+            await _run(settings, _world(around, life, endpoint, service), life.stopping)
+        return
     project_id = settings.toloka.project_id
     assert project_id is not None
     spec = InputSpec(scenario.world.projects[project_id].app.input_spec)
@@ -142,6 +148,27 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
             rng=life.rng,
         )
         await _run(settings, world, life.stopping)
+
+
+def _world(around: Surroundings, life: Life, endpoint: Endpoint, service: Service) -> World:
+    return World(
+        kafka=around.kafka(),
+        join=around.join,
+        submissions=service.submissions,
+        results=service.results,
+        read=service.read,
+        look_again=service.look_again,
+        share=service.share,
+        attempts_once=service.attempts_once,
+        partitions=dict(around.scenario.partitions),
+        max_result_bytes=1 << 20,
+        input_retention_seconds=None,
+        clock=life.clock,
+        toloka_clock=endpoint.toloka_clock,
+        metrics=endpoint.metrics,
+        holds=life.holds,
+        rng=life.rng,
+    )
 
 
 async def _content() -> None:

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from random import Random
+from types import ModuleType
 
-from tests.simulation import checker, rows
+from tests.simulation import checker, rows, tasks
 from tests.simulation.faults import Injector, plan
 from tests.simulation.loop import DeadlockError, LivelockError, VirtualLoop
-from tests.simulation.scenario import Job, scenario
+from tests.simulation.scenario import Job, Scenario, scenario
 from tests.simulation.trace import Trace
 from tests.simulation.world import SimWorld
 
@@ -33,6 +34,7 @@ class Run:
         replicas: of the daemon.
         kill_at: the first replica is killed in place of its so-many-th step, where a step is what it does
             between two awaits; None for never.
+        api: which of Toloka's: app or tasks.
     """
 
     seed: int
@@ -40,6 +42,7 @@ class Run:
     items: int = 200
     replicas: int = 3
     kill_at: int | None = None
+    api: str = "app"
 
     @property
     def command(self) -> str:
@@ -77,17 +80,26 @@ def run_once(run: Run, show: Callable[[str], None] | None = None) -> Verdict:
     loop = VirtualLoop(Random(f"{seed} loop"))
     trace = Trace(loop, show)
     trace.listen_to_logs()
-    world = SimWorld(str(seed), scenario(Random(f"{seed} scenario"), run.items), loop, trace, run.replicas)
+    draw: Callable[[Random, int], Scenario] = tasks.tasks_scenario if run.api == "tasks" else scenario
+    drawn = draw(Random(f"{seed} scenario"), run.items)
+    world = SimWorld(str(seed), drawn, loop, trace, run.replicas)
+    if run.api == "tasks":
+        tasks.translate(world.toloka.faults)
     loop.set_exception_handler(lambda _loop, context: _unexpected(world, context))
     try:
         loop.run_until_complete(_story(world, run))
     except (DeadlockError, LivelockError) as error:
         world.violations.append(str(error))
-    violations = [*world.violations, *checker.problems(world)]
+    violations = [*world.violations, *_judge(world).problems(world)]
     fired = rows.of_counts(trace.counts) + rows.of_scenario(world.scenario)
     fired[21] += world.cluster.transactions.expired
     fired[32] += checker.oversized(world)
     return Verdict(run, tuple(violations), trace.counts, fired, loop.time(), trace.digest)
+
+
+def _judge(world: SimWorld) -> ModuleType:
+    """What knows whether the promise was kept with this API."""
+    return tasks if world.scenario.settings.toloka.api == "tasks" else checker
 
 
 def _unexpected(world: SimWorld, context: dict[str, object]) -> None:
@@ -108,7 +120,7 @@ async def _story(world: SimWorld, run: Run) -> None:
     injector.heal()
     healed_at = world.wall()
     await _settle(world)
-    world.violations += checker.slow_results(world, healed_at, 70.0)
+    world.violations += _judge(world).slow_results(world, healed_at, 70.0)
 
 
 async def _watch(world: SimWorld, until: float) -> None:
@@ -122,9 +134,9 @@ async def _settle(world: SimWorld) -> None:
     settings = world.scenario.settings
     patience = settings.submit.quarantine_seconds + 60 + 10 * settings.collect.sweep_after_seconds
     end = world.loop.time() + patience
-    while next(checker.unsettled(world), None) is not None:
+    while next(_judge(world).unsettled(world), None) is not None:
         if world.loop.time() > end:
-            left = checker.unsettled(world)
+            left = _judge(world).unsettled(world)
             world.violations += [f"not settled after {patience} s: {each}" for each in left]
             return
         await asyncio.sleep(REST_SECONDS)

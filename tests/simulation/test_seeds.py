@@ -28,7 +28,17 @@ def test_every_seed_keeps_the_promise() -> None:
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_a_seed_replays_exactly() -> None:
+@pytest.mark.timeout(900)
+def test_every_seed_keeps_the_promise_with_tasks() -> None:
+    """So it is with the tasks API: as many results as a task's overlap, and no task is created twice."""
+    count, first = int(os.environ.get(SEEDS_VARIABLE, "4")), int(os.environ.get(FIRST_VARIABLE, "0"))
+    ran = simulate("--api", "tasks", "--seeds", f"{first}-{first + count - 1}", "--jobs", "1")
+    print(ran.stdout)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("api", ["app", "tasks"])
+def test_a_seed_replays_exactly(api: str) -> None:
     """The same seed gives the same trace, event by event, in another process."""
-    digests = {re.findall(r"trace (\w+)", simulate("--seed", "7").stdout)[0] for _ in range(2)}
-    assert len(digests) == 1
+    ran = [simulate("--api", api, "--seed", "7").stdout for _ in range(2)]
+    assert len({re.findall(r"trace (\w+)", each)[0] for each in ran}) == 1

@@ -114,7 +114,8 @@ class SimClient(httpx.AsyncClient):
     def build_request(self, method: str, url: Any, **given: Any) -> Any:
         """See `httpx.AsyncClient.build_request`."""
         headers = {name.lower(): value for name, value in given["headers"].items()} | OWN_HEADERS
-        return SimRequest(method, url, urlencode(given["params"] or ()), headers)
+        path, _, query = url.partition("?")
+        return SimRequest(method, path, query or urlencode(given["params"] or ()), headers)
 
     async def send(self, request: Any, **_: Any) -> Any:
         """See `httpx.AsyncClient.send`; with `stream`."""

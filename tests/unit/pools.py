@@ -64,7 +64,14 @@ async def tasks_api(
     parameters = Parameters(allow_defaults, skip_invalid_items, open_pool)
     async with Line(where, probe_of(pools[0])) as line:
         submissions = TasksSubmissions(
-            line, pools, parameters, requests, quota, SystemClock(), where.toloka_clock, 20.0
+            line,
+            dict.fromkeys(pools, False),
+            parameters,
+            requests,
+            quota,
+            SystemClock(),
+            where.toloka_clock,
+            20.0,
         )
         results = Results(line, pools, statuses, requests, where.toloka_clock)
         yield Here(submissions, results, quota, where.metrics)

@@ -236,6 +236,7 @@ async def test_a_log_that_is_archived() -> None:
         assert outcome.listing
         found = await here.submissions.created(EARLIEST, None)
         hashes = {item.content_hash for item in tasks("a", "b")}
+        assert {created.wanted for created in found} == {1}
         assert ({created.content_hash for created in found}, len(found)) == (hashes, 2)
         failed = await here.submit(tasks(None), attempt())
         assert isinstance(failed, NotNow)

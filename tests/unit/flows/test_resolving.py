@@ -503,3 +503,22 @@ async def test_the_ledger_is_not_read_for_nothing() -> None:
     doubt.kafka.end_offsets = counted  # type: ignore[method-assign,assignment]  # on purpose
     await doubt.resolve(batch_of("a"))
     assert reads <= 3
+
+
+@in_virtual_time
+async def test_equal_content_of_which_more_results_are_awaited_is_another_item() -> None:
+    """Taken for the other, it would be waited for in vain."""
+    batch = batch_of("aa", identified=False)
+    first, second = batch.items
+    batch = replace(batch, items=(first._replace(wanted=2), second))
+    listed = [created("one", body("a")), created("two", body("a"))._replace(wanted=2)]
+    assert pairs(await Doubt(listed).resolve(batch)) == {0: "two", 1: "one"}
+
+
+@in_virtual_time
+async def test_what_was_there_before_is_taken_last() -> None:
+    """Another way looks for it: of equal items the one that was created since this range was sent is ours."""
+    batch = replace(batch_of("a", identified=False), since=START)
+    listed = [created("another's", body("a"), -20.0), created("ours", body("a"), 2.0)]
+    assert pairs(await Doubt(listed).resolve(batch)) == {0: "ours"}
+    assert pairs(await Doubt(listed[:1]).resolve(batch)) == {0: "another's"}

@@ -55,6 +55,7 @@ JOBS ?= 2
 soak: setup ## Run many seeds of the simulation, kills at every step, all mutants from scratch (SEEDS=a-b, JOBS=2)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kills 0-2999 --jobs $(JOBS) --progress --count-as soak
 	$(BIN)/python -m tests.mutants --from-scratch --seeds 1000 --jobs $(JOBS)
+	TOLOKAD_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 0 tests/property/test_decoders_fuzzed.py
 
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract

@@ -6,9 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 
 from daemon.flows.batching import BatchLimits
+from daemon.flows.budgeting import Budget, item_limits
 from daemon.flows.collecting import Collecting, Desk, Rhythm
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
@@ -44,6 +46,7 @@ class World:
         attempts_once: Toloka carries an attempt out once at most, however often it is sent.
         partitions: how many partitions each topic has.
         max_result_bytes: what the output topic takes.
+        item_price: what an item costs, in the currency of the budget; None where Toloka does not say.
         input_retention_seconds: how long the input topic keeps a record; None for ever or unknown.
     """
 
@@ -63,6 +66,7 @@ class World:
     metrics: Metrics
     holds: Holds
     rng: Random
+    item_price: Decimal | None = None
 
     def new_id(self) -> str:
         """A UUID."""
@@ -76,6 +80,7 @@ class Flows:
     submit: Sharing | None
     collect: Sharing | None
     pausing: Pausing
+    budget: Budget | None
 
     def ours(self) -> frozenset[int]:
         """The input partitions that this replica owns now."""
@@ -86,12 +91,20 @@ def assemble(settings: Settings, world: World) -> Flows:
     """Build both flows, as far as they are enabled."""
     ours = _Ours(settings, world)
     gates = {name: Gate(name, world.holds, world.rng, world.metrics) for name in ("submit", "collect")}
+    budget = _budget(settings, world)
     pausing = Pausing(world.kafka, settings.kafka.cursor_topic, gates, world.rng)
-    submit = _submitting(settings, world, ours, gates["submit"]) if settings.submit.enabled else None
+    submit = _submitting(settings, world, ours, gates["submit"], budget) if settings.submit.enabled else None
     collect = _collecting(settings, world, ours, gates["collect"]) if settings.collect.enabled else None
     for name, flow in (("submit", submit), ("collect", collect)):
         world.metrics.flow_enabled.labels(name).set(0 if flow is None else 1)
-    return Flows(submit, collect, pausing)
+    return Flows(submit, collect, pausing, budget)
+
+
+def _budget(settings: Settings, world: World) -> Budget | None:
+    limits = item_limits(settings.budget, world.item_price)
+    if limits is None or not settings.submit.enabled:
+        return None
+    return Budget(world.kafka, settings.kafka.budget_topic, limits, world.rng)
 
 
 class _Ours:
@@ -120,7 +133,7 @@ class _Ours:
         self._world.share((self._submitting + self._collecting) / places, items)
 
 
-def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sharing:
+def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budget: Budget | None) -> Sharing:
     kafka, submit = settings.kafka, settings.submit
     company = Company(
         kafka=world.kafka,
@@ -134,6 +147,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
         read=world.read,
         look_again=world.look_again,
         new_attempt=world.new_id,
+        budget=budget,
     )
     manner = Manner(
         start_from=kafka.start_from,

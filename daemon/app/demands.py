@@ -20,6 +20,8 @@ COMPACTED = {
     "segment.ms": str(600_000),
     "min.cleanable.dirty.ratio": "0.1",
 }
+# Who reads on from a while ago still finds what every partition had spent by then.
+BUDGET = {"min.compaction.lag.ms": str(DAY_MS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Demanded:
     use: str
 
 
-def demanded(kafka: KafkaSettings) -> tuple[Demanded, ...]:
-    """The topics that must be there."""
+def demanded(kafka: KafkaSettings, *, budget: bool = False) -> tuple[Demanded, ...]:
+    """The topics that must be there; that of the spend guard where there is a limit."""
     prefix = "TOLOKAD_KAFKA__"
     return (
         Demanded(f"{prefix}INPUT_TOPIC", kafka.input_topic, "input"),
@@ -40,6 +42,7 @@ def demanded(kafka: KafkaSettings) -> tuple[Demanded, ...]:
         Demanded(f"{prefix}DEAD_LETTER_TOPIC", kafka.dead_letter_topic, "output"),
         Demanded(f"{prefix}LEDGER_TOPIC", kafka.ledger_topic, "compacted"),
         Demanded(f"{prefix}CURSOR_TOPIC", kafka.cursor_topic, "compacted"),
+        *((Demanded("TOLOKAD_BUDGET__…", kafka.budget_topic, "budget"),) if budget else ()),
     )
 
 
@@ -53,6 +56,8 @@ def missing(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> list[W
 
 
 def _wanted(topic: Demanded, partitions: int) -> Wanted:
+    if topic.use == "budget":
+        return Wanted(topic.name, 1, {**COMPACTED, **BUDGET})
     if topic.variable.endswith("CURSOR_TOPIC"):
         return Wanted(topic.name, 1, COMPACTED)
     if topic.use == "compacted":
@@ -85,7 +90,9 @@ def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
         return
     policy = found.configs.get("cleanup.policy")
     alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config"
-    if topic.use == "compacted" and policy not in {None, "compact"}:
+    if topic.use == "budget" and found.partitions != 1:
+        yield f"{where} has {found.partitions} partitions, and order is what it is for: make it anew with 1"
+    if topic.use in {"compacted", "budget"} and policy not in {None, "compact"}:
         yield f"{where} has cleanup.policy={policy} and would forget: {alter} cleanup.policy=compact"
     if topic.use == "input" and policy is not None and "compact" in policy:
         yield f"{where} has cleanup.policy={policy} and would drop items: {alter} cleanup.policy=delete"

@@ -84,6 +84,7 @@ async def _run(settings: Settings, logs: Logs) -> int:
             status.begin(flows, lag)
             runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
             runs += [flows.pausing.run, lag.run, delays.run]
+            runs += [flows.budget.run] if flows.budget else []
             await _until_ended(runs, stopping, settings.shutdown_seconds)
     log.info("stopped")
     return 0

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import TypeVar
 
 import structlog
@@ -22,23 +23,18 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-def insist_supported(settings: Settings) -> None:
-    """Refuse settings that this release cannot honour: a guard that guards nothing is worse than none.
+def insist_on_a_price(settings: Settings, price: Decimal | None) -> None:
+    """Refuse a limit in money where nobody says what an item costs: it would guard nothing.
 
     Raises:
-        ConfigurationError: naming each of them.
+        ConfigurationError: naming each such limit.
     """
     budget = settings.budget
-    limits = {
-        "ITEMS_PER_DAY": budget.items_per_day,
-        "ITEMS_TOTAL": budget.items_total,
-        "MONEY_PER_DAY": budget.money_per_day,
-        "MONEY_TOTAL": budget.money_total,
-    }
+    limits = {"MONEY_PER_DAY": budget.money_per_day, "MONEY_TOTAL": budget.money_total}
     problems = [
-        f"TOLOKAD_BUDGET__{name}: this release has no spend guard: unset it, and limit the account"
+        f"TOLOKAD_BUDGET__{name}: Toloka does not say what an item costs: limit the items instead"
         for name, limit in limits.items()
-        if limit is not None
+        if limit is not None and not price
     ]
     if problems:
         raise ConfigurationError(*problems)
@@ -66,14 +62,16 @@ async def patiently(ask: Callable[[], Awaitable[T]], way_out: str) -> T:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
 
-async def topics_in_order(cluster: KafkaCluster, kafka: KafkaSettings, *, create: bool) -> dict[str, Topic]:
+async def topics_in_order(
+    cluster: KafkaCluster, kafka: KafkaSettings, *, create: bool, budget: bool = False
+) -> dict[str, Topic]:
     """The topics, as the flows need them.
 
     Raises:
         ConfigurationError: a topic is missing or has settings that would lose or double something.
         NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
     """
-    wanted = demands.demanded(kafka)
+    wanted = demands.demanded(kafka, budget=budget)
     names = [topic.name for topic in wanted]
 
     async def look() -> dict[str, Topic]:

@@ -14,7 +14,7 @@ from daemon.app.assembling import World
 from daemon.app.services import open_service
 from daemon.app.starting import (
     cursor_is_ours,
-    insist_supported,
+    insist_on_a_price,
     patiently,
     permissions,
     topics_in_order,
@@ -46,10 +46,10 @@ async def open_world(
     Raises:
         StartError: something is missing, refused or away; the message says what and the way out.
     """
-    insist_supported(settings)
     cluster, topics = await connect_kafka(settings, metrics, stack)
     endpoint = connect_toloka(settings, metrics, mask)
     service = await open_service(settings, endpoint, metrics, stack)
+    insist_on_a_price(settings, service.item_price)
     return World(
         kafka=cluster,
         join=lambda group, topic: membership.membership(settings.kafka, cluster.client_id, group, topic),
@@ -67,6 +67,7 @@ async def open_world(
         metrics=metrics,
         holds=holds,
         rng=SystemRandom(),
+        item_price=service.item_price,
     )
 
 
@@ -80,7 +81,7 @@ async def connect_kafka(
     """
     kafka = settings.kafka
     cluster = await reach_kafka(settings, metrics, stack)
-    topics = await topics_in_order(cluster, kafka, create=kafka.create_topics)
+    topics = await topics_in_order(cluster, kafka, create=kafka.create_topics, budget=settings.budget.limited)
     await permissions(cluster, kafka)
     await cursor_is_ours(cluster, settings)
     return cluster, topics

@@ -113,6 +113,9 @@ class Announcer:
 
         None where it has to wait for anything: then it is announced by itself, when it may be sent.
         """
+        # What is left of a budget is known once the batch before is settled, and not earlier.
+        if outbox.room() is not None:
+            return None
         if due is None or not due.items or not self._gate.is_open or not self._guard.allows(settled, due):
             return None
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.flows import codec
+from daemon.flows.budgeting import Purse
 from daemon.flows.outputs import dead_letter_append
 from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Tally, Transaction
 from daemon.ports import TolokaClock, Writer
@@ -31,6 +32,11 @@ class Place:
         return self.partition % self.ledger_partitions
 
     @property
+    def name(self) -> bytes:
+        """The partition's key in the budget topic."""
+        return f"{self.topic}/{self.partition}".encode()
+
+    @property
     def transactional_id(self) -> str:
         """What keeps two owners of the partition apart."""
         return f"{self.group}.submit.{self.topic}.{self.partition}"
@@ -54,6 +60,19 @@ class Outbox:
         self._new_attempt = new_attempt
         self._once = once
         self._tally = Tally(clock.now().date(), 0)
+        self._purse: Purse | None = None
+
+    def spend_from(self, purse: Purse) -> None:
+        """Write down from here on what is reserved and spent."""
+        self._purse = purse
+
+    def room(self) -> int | None:
+        """About how many items the budget leaves; None for any number."""
+        return None if self._purse is None else self._purse.room(self._clock.now())
+
+    async def fits(self, intent: Intent, seconds: float) -> bool:
+        """Whether an intent that was written stays within the budget."""
+        return self._purse is None or await self._purse.fits(intent.attempt, seconds)
 
     def resume(self, tally: Tally) -> None:
         """Go on counting from here what is submitted in a day."""
@@ -74,6 +93,9 @@ class Outbox:
         if batch.adopted:
             mark = self._mark(batch.first, self._clock.now(), batch)
             opened = (*self._opened(batch.adopted, batch.end, intent.since), mark)
+        if self._purse is not None:
+            items, adopted = len(batch.items), len(batch.adopted)
+            opened = (*opened, self._purse.reserving(intent.attempt, items, adopted, intent.at))
         await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
         return intent
 
@@ -93,11 +115,14 @@ class Outbox:
     async def decide(self, batch: Batch, doubt: Intent) -> None:
         """Write down an operator's word: what the ledger does not have of a batch in doubt is sent again."""
         intent = Intent(self._new_attempt(), batch.end, doubt.since, self._clock.now(), decided=True)
-        await self._commit("intent", batch.first, codec.intent_metadata(intent))
+        # What Toloka may have of it stays counted as spent.
+        kept = () if self._purse is None else (self._purse.settling(len(batch.items)),)
+        await self._commit("intent", batch.first, codec.intent_metadata(intent), kept)
 
     async def withdraw(self, offset: int) -> None:
         """Take an intent back whose request was certainly not carried out."""
-        await self._commit("intent", offset, "")
+        released = () if self._purse is None else (self._purse.settling(0),)
+        await self._commit("intent", offset, "", released)
 
     async def start_at(self, offset: int) -> None:
         """Write down where a new group begins, so that a restart begins there, too."""
@@ -107,7 +132,12 @@ class Outbox:
         await self._writer.transact(Transaction(kind, appends, self._offset(offset, metadata)))
 
     async def settle(
-        self, batch: Batch, ids: Iterable[str], submitted_at: datetime | None, then: Intent | None
+        self,
+        batch: Batch,
+        ids: Iterable[str],
+        submitted_at: datetime | None,
+        then: Intent | None,
+        lost: int = 0,
     ) -> None:
         """Everything the batch has come to, at once: open items, dead letters, the partition's offset.
 
@@ -119,6 +149,7 @@ class Outbox:
             submitted_at: when these were announced.
             then: the intent that stands from now on: of the batch that follows, or of what comes behind this
                 piece, where it has been in doubt.
+            lost: how many items Toloka may have besides, without anybody ever knowing: they count as spent.
         """
         now = self._clock.now()
         accepted = list(zip(batch.items, ids, strict=True))
@@ -129,6 +160,8 @@ class Outbox:
             *self._dead(batch, now),
             self._mark(batch.end, now, batch, len(accepted)),
         ]
+        if self._purse is not None:
+            appends.append(self._purse.settling(len(accepted) + len(batch.adopted) + lost))
         metadata = "" if then is None else codec.intent_metadata(then)
         await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, metadata)))
 

@@ -11,6 +11,7 @@ from structlog.contextvars import bound_contextvars
 from daemon.errors import Fenced, Held, Transient
 from daemon.flows.announcing import Announcer, Attempt, Following
 from daemon.flows.batching import Allowance, BatchLimits, Filling
+from daemon.flows.budgeting import Budget
 from daemon.flows.filling import Source, filled
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
@@ -36,6 +37,11 @@ from daemon.model import (
     TooLarge,
 )
 from daemon.ports import Clock, Kafka, Submissions, TolokaClock, Writer
+
+SPENT = NotNow(
+    "budget",
+    "the limit of TOLOKAD_BUDGET__… is reached: a daily one ends with Toloka's day (UTC); raise it to go on",
+)
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +75,7 @@ class Company:
     read: Callable[[Record], Item | Flaw]
     look_again: Callable[[], Awaitable[None]]
     new_attempt: Callable[[], str]
+    budget: Budget | None = None
 
 
 class Submitting:
@@ -139,6 +146,8 @@ class Submitting:
         beginning = await take_over(company.kafka, place, outbox, self._manner.start_from, company.read)
         tally = await last_tally(company.kafka, place)
         outbox.resume(tally)
+        if company.budget is not None:
+            outbox.spend_from(await company.budget.purse(place.name))
         self._api.resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
@@ -175,7 +184,7 @@ class Submitting:
             attempt = await self._announcer.announce(outbox, whole, stopping, intent)
             if attempt is None:
                 return None
-            outcome = await self._post(attempt)
+            outcome = await self._post(outbox, attempt)
             if isinstance(outcome, NotNow):
                 self._all.gate.shut(outcome)
             return outcome
@@ -196,10 +205,10 @@ class Submitting:
                 self._all.guard.insist(batch)
                 await self._settle(outbox, batch, Accepted(()), None, pieces, following)
                 continue
-            if (attempt := await self._announcer.begin(outbox, batch, following, stopping)) is None:
+            if (attempt := await self._begin(outbox, batch, pieces, following, stopping)) is None:
                 return False
             batch = attempt.batch
-            match await self._post(attempt):
+            match await self._post(outbox, attempt):
                 case Accepted() as accepted:
                     await self._settle(outbox, batch, accepted, attempt.intent, pieces, following)
                 case Divided(ids, culprits):
@@ -223,8 +232,26 @@ class Submitting:
                     pieces.again(batch)
         return True
 
-    async def _post(self, attempt: Attempt) -> Outcome:
+    async def _begin(
+        self, outbox: Outbox, batch: Batch, pieces: Pieces, following: Following, stopping: asyncio.Event
+    ) -> Attempt | None:
+        """Announce as much of the batch as the budget has room for, the rest put back; None if stopped."""
+        while (room := outbox.room()) is not None and room < len(batch.items):
+            if room:
+                batch, rest = batch.split(room)
+                pieces.again(rest)
+                break
+            self._all.gate.shut(SPENT)
+            await self._all.gate.wait(stopping)
+            if stopping.is_set():
+                return None
+        return await self._announcer.begin(outbox, batch, following, stopping)
+
+    async def _post(self, outbox: Outbox, attempt: Attempt) -> Outcome:
         batch = attempt.batch
+        if not await outbox.fits(attempt.intent, self._manner.request_seconds / 2):
+            # Another partition was faster, or takes an attempt of its own back in a moment.
+            return SPENT
         with bound_contextvars(attempt=attempt.intent.attempt, batch=f"{batch.first}-{batch.end}"):
             began = asyncio.get_running_loop().time()
             self._all.watch.posted(batch)

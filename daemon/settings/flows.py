@@ -70,6 +70,14 @@ class BudgetSettings(Section):
     money_total: Annotated[Money, Shown("no limit")] = None
     """Money for all items submitted, likewise."""
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return any(
+            limit is not None
+            for limit in (self.items_per_day, self.items_total, self.money_per_day, self.money_total)
+        )
+
 
 class CollectSettings(Section):
     """From Toloka to the output topic."""

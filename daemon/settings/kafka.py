@@ -97,6 +97,11 @@ class KafkaSettings(Section):
     """Where to start where the group has no offset yet; `latest` leaves what is there unsent."""
 
     @property
+    def budget_topic(self) -> str:
+        """The compacted topic of what was spent, where there is a limit."""
+        return f"{self.group_id}.budget"
+
+    @property
     def uses_sasl(self) -> bool:
         """Whether a user name and password are sent."""
         return self.security_protocol.startswith("SASL_")

@@ -26,6 +26,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "input": ("Read",),
     "output": ("Write",),
     "compacted": ("Read", "Write"),
+    "budget": ("Read", "Write"),
 }
 
 
@@ -61,7 +62,7 @@ async def kafka_checks(settings: Settings) -> AsyncIterator[Check]:
         yield Check("kafka", f"connected to {', '.join(kafka.bootstrap_servers)} ({how})")
         try:
             with ending():
-                wanted = demands.demanded(kafka)
+                wanted = demands.demanded(kafka, budget=settings.budget.limited)
                 found = await cluster.topics.find([topic.name for topic in wanted])
         except StartError as error:
             yield Check.failed("topics", error)

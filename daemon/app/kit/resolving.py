@@ -20,6 +20,7 @@ from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.kafka import KafkaCluster
 from daemon.errors import ConfigurationError, Fenced, StartError, UnavailableAtStart
 from daemon.flows import codec
+from daemon.flows.budgeting import Budget, Limits, Purse
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox, Place
@@ -27,6 +28,7 @@ from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.scanning import scan
 from daemon.flows.spec import InputSpec
 from daemon.flows.taking_over import read_range
+from daemon.flows.tallying import last_tally
 from daemon.metrics import Metrics
 from daemon.model import Batch, Flaw, Intent
 from daemon.ports import Submissions, TolokaClock
@@ -149,6 +151,9 @@ class Resolving:
             # Read again behind the fence: only now nobody else can change it.
             doubt = await self._look()
             outbox = Outbox(writer, self._place, self._clock, lambda: str(uuid.uuid4()))
+            outbox.resume(await last_tally(self._cluster, self._place))
+            if self._settings.budget.limited:
+                outbox.spend_from(await self._purse())
             match way:
                 case "dead-letter":
                     return await self._bury(outbox, doubt)
@@ -158,11 +163,18 @@ class Resolving:
                 case _:
                     return await self._adopt(outbox, doubt)
 
+    async def _purse(self) -> Purse:
+        # Nothing is announced here that would have to fit.
+        unlimited = Limits(None, None)
+        budget = Budget(self._cluster, self._settings.kafka.budget_topic, unlimited, SystemRandom())
+        return await budget.purse(self._place.name)
+
     async def _bury(self, outbox: Outbox, doubt: Doubt) -> int:
         flaw = Flaw(CODE, "an operator decided that what was in doubt is not sent again")
         buried = doubt.batch.without(dict.fromkeys(range(len(doubt.batch.items)), flaw))
-        await outbox.settle(buried, (), None, None)
-        return len(doubt.batch.items)
+        count = len(doubt.batch.items)
+        await outbox.settle(buried, (), None, None, count)
+        return count
 
     async def _adopt(self, outbox: Outbox, doubt: Doubt) -> int:
         if (toloka := self._toloka) is None:

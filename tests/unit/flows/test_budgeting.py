@@ -1,0 +1,125 @@
+"""The spend guard's arithmetic: of two attempts, the later one sees the earlier."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from daemon.errors import Held
+from daemon.flows.budgeting import Budget, Limits, Purse, Spent, item_limits, read_spent, spent_value
+from daemon.model import Append, Transaction
+from daemon.settings.flows import BudgetSettings
+from tests.doubles import MemoryKafka, in_virtual_time, seeded
+
+TOPIC = "group.budget"
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class Bench:
+    """A budget that is followed, and the purses of two partitions."""
+
+    def __init__(self, per_day: int | None = None, total: int | None = None) -> None:
+        self.kafka = MemoryKafka.usual()
+        self.kafka.logs[TOPIC] = [[]]
+        self.budget = Budget(self.kafka, TOPIC, Limits(per_day, total), seeded())
+        self.stopping = asyncio.Event()
+        self._running = asyncio.ensure_future(self.budget.run(self.stopping))
+
+    async def purse(self, name: str) -> Purse:
+        """A partition's, as a way gets it at take-over."""
+        return await self.budget.purse(name.encode())
+
+    async def write(self, *appends: Append) -> None:
+        """As the transaction of a way does."""
+        async with self.kafka.writer("writer") as writer:
+            await writer.transact(Transaction("intent", appends))
+
+    async def end(self) -> None:
+        """Follow no longer."""
+        self.stopping.set()
+        await self._running
+
+
+@in_virtual_time
+async def test_the_later_of_two_attempts_gives_way() -> None:
+    """Both want what is left; the first in the log has it, and the second fits once cut to the rest."""
+    bench = Bench(total=100)
+    first, second = await bench.purse("in/0"), await bench.purse("in/1")
+    await bench.write(first.reserving("a", 70, 0, NOON))
+    await bench.write(second.reserving("b", 70, 0, NOON))
+    assert (await first.fits("a", 10), await second.fits("b", 10)) == (True, False)
+    await bench.write(second.settling(0))
+    await bench.write(first.settling(60))
+    await asyncio.sleep(2)
+    assert second.room(NOON) == 40
+    await bench.write(second.reserving("c", 40, 0, NOON))
+    assert await second.fits("c", 10)
+    await bench.end()
+
+
+@in_virtual_time
+async def test_a_days_limit_ends_with_the_day() -> None:
+    """What was submitted yesterday counts for the total alone."""
+    bench = Bench(per_day=10, total=15)
+    purse = await bench.purse("in/0")
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    assert await purse.fits("a", 10)
+    await bench.write(purse.settling(10))
+    await asyncio.sleep(2)
+    assert purse.room(NOON) == 0
+    assert purse.room(NOON + timedelta(days=1)) == 5
+    await bench.end()
+
+
+@in_virtual_time
+async def test_a_successor_does_not_believe_a_predecessors_attempt() -> None:
+    """It may have been killed before it knew whether it fits: what it reserved is judged again."""
+    bench = Bench(total=10)
+    await bench.write((await bench.purse("in/1")).reserving("x", 5, 0, NOON))
+    await bench.write((await bench.purse("in/0")).reserving("a", 10, 0, NOON))
+    successor = await bench.purse("in/0")
+    await bench.write(successor.reserving("b", 10, 0, NOON))
+    assert not await successor.fits("b", 10)
+    await bench.write(successor.reserving("c", 5, 0, NOON))
+    assert await successor.fits("c", 10)
+    await bench.end()
+
+
+@in_virtual_time
+async def test_what_is_adopted_is_spent() -> None:
+    """Items that were found at Toloka count from then on, and less is reserved for those sent again."""
+    bench = Bench(total=10)
+    purse = await bench.purse("in/0")
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    assert await purse.fits("a", 10)
+    await bench.write(purse.reserving("b", 4, 6, NOON))
+    assert await purse.fits("b", 10)
+    await bench.write(purse.settling(4))
+    assert (await bench.purse("in/0")).room(NOON) == 0
+    await bench.end()
+
+
+@in_virtual_time
+async def test_an_attempt_that_reserved_nothing_does_not_fit() -> None:
+    """Whoever announces without the purse finds it shut."""
+    bench = Bench(total=10)
+    assert not await (await bench.purse("in/0")).fits("stranger", 10)
+    await bench.end()
+
+
+def test_money_becomes_items() -> None:
+    """The tighter of two limits counts, and what money pays only in part is not bought."""
+    guards = BudgetSettings(items_per_day=50, money_per_day=Decimal("1.99"), money_total=Decimal(3))
+    assert item_limits(guards, Decimal("0.05")) == Limits(39, 60)
+    assert item_limits(BudgetSettings(), Decimal(1)) is None
+
+
+def test_records() -> None:
+    """A record is read as it was written; one that is damaged holds, for it may hide what was spent."""
+    spent = Spent(5, "2026-11-24", 3, 2, "a")
+    assert read_spent(spent_value(spent)) == spent
+    assert read_spent(None) == Spent()
+    for value in (b"", b"{}", b'{"v":9}', spent_value(spent).replace(b'"v":1', b'"v":3')):
+        with pytest.raises(Held, match="unreadable"):
+            read_spent(value)

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from daemon.app import demands
 from daemon.app.kit.kafka import ending
 from daemon.app.services import open_service
-from daemon.app.starting import cursor_is_ours
+from daemon.app.starting import cursor_is_ours, patiently
 from daemon.app.world import connect_toloka, reach_kafka
 from daemon.edges.kafka import KafkaCluster
 from daemon.edges.topics import Topic
@@ -21,6 +22,7 @@ CONFIGURATION, NOT_PERMITTED = ConfigurationError.exit_code, NotPermittedAtStart
 # Toloka's times are compared with its own clock alone; a machine that is off so far is off in its logs, too.
 CLOCK_SECONDS = 60
 DAY_SECONDS = 86_400
+WAY_OUT = "Is Kafka up, and are its permissions those of deploy/kafka-acls.md?"
 # What the daemon does with each kind of topic (deploy/kafka-acls.md).
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "input": ("Read",),
@@ -104,28 +106,29 @@ async def _permissions(
     wanted: tuple[demands.Demanded, ...],
     found: Mapping[str, Topic],
 ) -> AsyncIterator[Check]:
+    group = kafka.group_id
     try:
-        with ending():
-            rights = await cluster.rights.on_topics(found)
-            for topic in wanted:
-                if topic.name in found:
-                    needed = NEEDED[topic.use]
-                    yield _right(f"Topic {topic.name}", needed, rights.get(topic.name, frozenset()))
-            group = kafka.group_id
-            names = (group, f"{group}.collect")
-            for name in names:
-                yield _right(f"Group {name}", ("Read",), await cluster.rights.on_group(name))
+        rights = await patiently(lambda: cluster.rights.on_topics(found), WAY_OUT)
+        for topic in wanted:
+            if topic.name in found:
+                yield _right(f"Topic {topic.name}", NEEDED[topic.use], rights.get(topic.name, frozenset()))
+        for name in (group, f"{group}.collect"):
+            on_group = await patiently(partial(cluster.rights.on_group, name), WAY_OUT)
+            yield _right(f"Group {name}", ("Read",), on_group)
     except StartError as error:
         yield Check.failed("permissions", error)
         return
-    transactional = f"{kafka.group_id}.check"
+
+    async def fence() -> None:
+        async with cluster.writer(f"{group}.check"):
+            pass
+
+    name = f"permission TransactionalId {group}."
     try:
-        with ending():
-            async with cluster.writer(transactional):
-                pass
-        yield Check(f"permission TransactionalId {kafka.group_id}.", "Write")
+        await patiently(fence, f"Grant Write on the transactional ids that begin with {group}.")
+        yield Check(name, "Write")
     except StartError as error:
-        yield Check.failed(f"permission TransactionalId {kafka.group_id}.", error)
+        yield Check.failed(name, error)
 
 
 def _right(thing: str, needed: tuple[str, ...], granted: frozenset[str]) -> Check:

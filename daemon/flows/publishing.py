@@ -103,12 +103,14 @@ class Publisher:
             return
         out = self._outlets
         result = result_append(out.output_topic, out.output_partitions, origin, item)
+        left = None
         if append_bytes(result) > out.max_result_bytes:
+            # Its dead letter closes the item: another result of it would have to be another dead letter.
             publication.oversized.append((origin, item))
         else:
             publication.results.append((origin, item))
             publication.appends.append(result)
-        left = codec.publishing(origin, entry.packed, item.share)
+            left = codec.publishing(origin, entry.packed, item.share)
         if left is None:
             publication.changes[item.item_id] = None
             publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))

@@ -161,7 +161,7 @@ def _world(around: Surroundings, life: Life, endpoint: Endpoint, service: Servic
         share=service.share,
         attempts_once=service.attempts_once,
         partitions=dict(around.scenario.partitions),
-        max_result_bytes=1 << 20,
+        max_result_bytes=around.scenario.max_result_bytes,
         input_retention_seconds=None,
         clock=life.clock,
         toloka_clock=endpoint.toloka_clock,

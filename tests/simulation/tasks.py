@@ -113,13 +113,15 @@ def _results(world: SimWorld) -> Iterator[tuple[StoredRecord, dict[str, Any]]]:
             yield record, msgspec.json.decode(record.value or b"")
 
 
-def _dead(world: SimWorld) -> Counter[Origin]:
+def _dead(world: SimWorld, *codes: bytes) -> Counter[Origin]:
+    """How many dead letters each record has, of these codes or of any."""
     dead: Counter[Origin] = Counter()
     for log in world.cluster.topics[DEAD]:
         for record in log.committed():
             headers = dict(record.headers)
             partition, offset = (headers[f"tolokad-origin-{name}"] for name in ("partition", "offset"))
-            dead[int(partition or b""), int(offset or b"")] += 1
+            if not codes or headers["tolokad-error-code"] in codes:
+                dead[int(partition or b""), int(offset or b"")] += 1
     return dead
 
 
@@ -201,10 +203,11 @@ def _spending(
     world: SimWorld, asked: Mapping[Origin, StoredRecord], dead: Mapping[Origin, int]
 ) -> Iterator[str]:
     """As many tasks were created with a content as records asked for it and were not refused."""
+    taken = _dead(world, b"RESULT_TOO_LARGE")
     due = Counter(
         canonical(_members(record)["input_values"])
         for origin, record in asked.items()
-        if record.value is not None and not dead.get(origin)
+        if record.value is not None and (taken[origin] or not dead.get(origin))
     )
     made = Counter(canonical(task.input_values) for task in world.toloka.state.tasks)
     for content in {*due, *made}:

@@ -338,3 +338,10 @@ def test_an_item_without_a_number_stays_open_until_toloka_has_ended() -> None:
         ended = table.publisher.ended([("x", letter)], START)
         assert [append.topic for append in ended.appends].count(DEAD) == letters
         assert (ended.changes, ended.buried.total()) == ({"x": None}, letters)
+
+
+def test_one_result_that_is_too_large_closes_the_item() -> None:
+    """One dead letter points at it, however many results are awaited."""
+    large = [shared(name)._replace(raw=b"x" * 200_000) for name in ("s-1", "s-2")]
+    publication = open_for(2).publisher.publication(large)
+    assert (len(publication.oversized), outputs(publication), publication.changes) == (1, 0, {"x": None})

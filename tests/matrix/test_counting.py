@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.matrix import counts
+from tests.matrix.__main__ import table
+from tests.matrix.rows import ROWS
 
 CONFTEST = """
+from collections import Counter
 from pathlib import Path
 from tests.conftest import *
 counts.FOLDER = Path(__file__).parent / "faults"
@@ -50,3 +54,12 @@ def test_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert run(tmp_path, SAMPLE.replace("41", "67")) == pytest.ExitCode.USAGE_ERROR
     with pytest.raises(LookupError, match="67"):
         counts.write("sample", {67: 1})
+
+
+def test_every_row_says_who_fires_it_or_why_nobody_does() -> None:
+    """And the table has a line for each."""
+    assert sorted(ROWS) == list(counts.ROWS)
+    assert all(bool(row.fired_by) != bool(row.why_not) for row in ROWS.values())
+    lines = table({"simulation": Counter({1: 3}), "tests": Counter({1: 2, 66: 1})}).splitlines()
+    assert len(lines) == 2 + len(ROWS)
+    assert "| 5, simulation 3, tests 2 |" in lines[2]

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from tests.system.conftest import Deploy
 from tests.system.deployment import Deployment, eventually
 from tests.system.feed import Kinds, sources, with_own_id, with_repeated_id, without_id
@@ -30,6 +32,7 @@ async def until_logged(replica: Replica, event: str, behind: int = 0, **fields: 
     await eventually(logged, lambda: f"never {event}: {replica.output()[-3000:]}")
 
 
+@pytest.mark.fault(11)
 async def test_frozen_submitter(deploy: Deploy) -> None:
     """A submitter frozen in the middle of a request is fenced when it goes on: its batch settles once."""
     slow = {"kind": "slow", "operations": ["bulk"], "delay_seconds": 1.0, "times": 1}
@@ -50,6 +53,7 @@ async def test_frozen_submitter(deploy: Deploy) -> None:
     assert verdict.complete, str(verdict)
 
 
+@pytest.mark.fault(10)
 async def test_frozen_before_it_could_send(deploy: Deploy) -> None:
     """A replica frozen at any moment of a busy minute sends nothing for a partition that it has lost."""
     deployment = await deploy(partitions=2, SUBMIT__MAX_ITEMS="5")
@@ -70,6 +74,7 @@ async def test_frozen_before_it_could_send(deploy: Deploy) -> None:
     assert verdict.complete, str(verdict)
 
 
+@pytest.mark.fault(11)
 async def test_frozen_collector(deploy: Deploy) -> None:
     """A collector frozen while another takes over publishes nothing of what the other has published."""
     deployment = await deploy("--finish-distribution", "never", partitions=1)

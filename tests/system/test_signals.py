@@ -33,6 +33,7 @@ async def until_draining(replica: Replica) -> None:
     await eventually(draining, replica.output)
 
 
+@pytest.mark.fault(9)
 async def test_drain_under_load(deploy: Deploy) -> None:
     """SIGTERM while items pass: exit 0, no intent is left, and a successor goes on where it stopped."""
     deployment = await deploy("--faults", json.dumps([SLOW]), SUBMIT__MAX_ITEMS="10")
@@ -50,6 +51,7 @@ async def test_drain_under_load(deploy: Deploy) -> None:
     assert verdict.complete, str(verdict)
 
 
+@pytest.mark.fault(9)
 async def test_drain_that_cannot_end(deploy: Deploy) -> None:
     """Where Toloka hangs beyond the deadline, the intent is left, and a successor resolves it."""
     deployment = await deploy("--faults", json.dumps([HANGS]), partitions=1)

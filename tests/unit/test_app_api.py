@@ -90,6 +90,7 @@ async def test_more_unclear_answers(kind: str) -> None:
     assert requests_counted(here.metrics).keys() >= {("project", "success")}
 
 
+@pytest.mark.fault(45)
 @pytest.mark.parametrize("committed", [False, True])
 @pytest.mark.parametrize("style", ["empty", "html", "json"])
 async def test_a_failing_server_is_in_doubt(style: Any, *, committed: bool) -> None:
@@ -100,6 +101,7 @@ async def test_a_failing_server_is_in_doubt(style: Any, *, committed: bool) -> N
         assert toloka.control.stats()["created"] == committed
 
 
+@pytest.mark.fault(34)
 async def test_a_silent_server_is_in_doubt_at_the_deadline() -> None:
     """The attempt ends in time, whatever the server does."""
     async with serve(STILL) as toloka, app(toloka.url) as here:
@@ -126,6 +128,7 @@ def app_intent() -> Any:
     return None
 
 
+@pytest.mark.fault(37)
 async def test_bad_items_are_named() -> None:
     """A rejection names its culprits; nothing was created, and nothing counts against the quota."""
     async with serve(STILL) as toloka, app(toloka.url, per_minute=10) as here:
@@ -138,6 +141,7 @@ async def test_bad_items_are_named() -> None:
         assert not await in_window(here)
 
 
+@pytest.mark.fault(38)
 async def test_a_rejection_that_names_nobody() -> None:
     """A rejection may be opaque: then the batch is to be halved."""
     knobs = Knobs(finish_distribution="never", opaque_marker="evil")
@@ -154,6 +158,7 @@ async def test_too_many_items() -> None:
         assert isinstance(await here.submit(items("a", "b", "c")), TooLarge)
 
 
+@pytest.mark.fault(41)
 async def test_too_many_bytes() -> None:
     """So is one that is refused by its size before it has been read."""
     async with serve(Knobs(max_body_bytes=100_000)) as toloka, app(toloka.url) as here:
@@ -338,6 +343,7 @@ async def test_unfinished_items_never_come(null_finished: Any) -> None:
     assert len(found.items) == 1
 
 
+@pytest.mark.fault(55)
 @pytest.mark.parametrize("unknown_cursor", [404, 400])
 async def test_a_cursor_that_toloka_does_not_know(unknown_cursor: Any) -> None:
     """A deleted item's id leads nowhere, which is told apart from a project that is gone."""

@@ -211,6 +211,7 @@ def test_holds(status: int, code: str, reason: str) -> None:
     assert REQUEST_ID not in found.detail
 
 
+@pytest.mark.fault(43, 44)
 @pytest.mark.parametrize(
     ("headers", "payload", "seconds"),
     [

@@ -40,6 +40,7 @@ def test_json_objects_are_read_whatever_their_spelling(value: bytes, parsed: dic
     assert parse(value) == parsed
 
 
+@pytest.mark.fault(59, 60)
 @pytest.mark.parametrize(
     "value",
     [
@@ -78,12 +79,14 @@ def test_what_is_not_json_is_refused_with_one_code(value: bytes) -> None:
     assert code_of(value) == "NOT_JSON"
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize("value", [b"[]", b"null", b"true", b"1", b'"{}"', b"[{}]"])
 def test_json_that_is_no_object_is_refused_as_such(value: bytes) -> None:
     """An item is an object."""
     assert code_of(value) == "NOT_AN_OBJECT"
 
 
+@pytest.mark.fault(59)
 @pytest.mark.parametrize(
     "value",
     [
@@ -100,6 +103,7 @@ def test_a_repeated_key_is_refused_wherever_it_stands(value: bytes) -> None:
     assert code_of(value) == "REPEATED_KEY"
 
 
+@pytest.mark.fault(60)
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 900, 5_000, 200_000])
 @pytest.mark.parametrize("opening", [b'{"a":', b'{"a": '])
 def test_a_depth_bomb_is_refused(depth: int, opening: bytes) -> None:
@@ -107,6 +111,7 @@ def test_a_depth_bomb_is_refused(depth: int, opening: bytes) -> None:
     assert code_of(opening * depth + b"1" + b"}" * depth) == "TOO_DEEP"
 
 
+@pytest.mark.fault(60)
 def test_an_array_bomb_is_refused() -> None:
     """Arrays nest as objects do."""
     assert code_of(b'{"a":' + b"[" * 300 + b"]" * 300 + b"}") == "TOO_DEEP"

@@ -257,6 +257,7 @@ async def test_a_log_that_shows_less_than_was_created() -> None:
     assert [outcome.listing for outcome in told if isinstance(outcome, InDoubt)][-2:] == [False, True]
 
 
+@pytest.mark.fault(45)
 @MODES
 @pytest.mark.parametrize("committed", [False, True])
 async def test_a_failing_server_is_in_doubt(*, once: bool, committed: bool) -> None:

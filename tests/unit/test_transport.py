@@ -90,6 +90,7 @@ async def test_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await line.request("project", "GET", "/x")).status == 200
 
 
+@pytest.mark.fault(50)
 async def test_redirects_are_not_followed() -> None:
     """The credential goes to one place only."""
     async with serving(answering((200, b"{}"))) as other:
@@ -102,6 +103,7 @@ async def test_redirects_are_not_followed() -> None:
 # --- asking, which may be done twice ---------------------------------------------------------------------
 
 
+@pytest.mark.fault(33)
 async def test_nobody_listens() -> None:
     """A refused connection is a definite no that says so."""
     async with Line(endpoint(f"http://127.0.0.1:{free_ports(1)[0]}"), PROBE) as line:
@@ -109,6 +111,7 @@ async def test_nobody_listens() -> None:
             await line.warm()
 
 
+@pytest.mark.fault(33)
 async def test_unknown_host() -> None:
     """A name that nobody knows is a definite no."""
     async with Line(endpoint("http://nowhere.invalid"), PROBE) as line:
@@ -143,6 +146,7 @@ async def test_many_cancelled_requests_leave_the_line_usable() -> None:
         assert (await line.request("list", "GET", "/x", timeout_seconds=5.0)).status == 200
 
 
+@pytest.mark.fault(36)
 @pytest.mark.parametrize("ending", [Connection.close, Connection.reset])
 async def test_a_connection_that_ends_just_when_it_is_used(ending: Callable[[Connection], None]) -> None:
     """An idle connection may be closed while a request is on its way: it is asked again over a new one."""

@@ -68,6 +68,7 @@ async def test_unreadable_encodings(body: bytes, encoding: str) -> None:
         assert requests_counted(line.metrics) == {("list", "unreadable"): 1}
 
 
+@pytest.mark.fault(49)
 async def test_a_gzip_bomb() -> None:
     """What unpacks to more than the limit is given up without unpacking it all."""
     bomb = gzip.compress(b" " * (65 << 20))
@@ -77,6 +78,7 @@ async def test_a_gzip_bomb() -> None:
             await line.request("list", "GET", "/x")
 
 
+@pytest.mark.fault(49)
 async def test_a_gigantic_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer above the limit is given up, and the line goes on."""
     async with serving(answering((200, b" " * 1001), (200, b" " * 1000))) as wire, line_to(wire) as line:
@@ -120,6 +122,7 @@ async def test_outcomes_are_counted() -> None:
 # --- the credential --------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(39)
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_refused_credential_is_read_again(status: int, tmp_path: Path) -> None:
     """A key in a file can be rotated without a restart; while nothing is refused it is not read."""

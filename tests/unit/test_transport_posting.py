@@ -29,6 +29,7 @@ async def test_post_goes_over_the_connection_that_is_open() -> None:
     assert [(request.method, request.connection) for request in wire.requests] == [("GET", 1), ("POST", 1)]
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("ending", [Connection.close, Connection.reset])
 async def test_cut_before_the_head_is_read(ending: Callable[[Connection], None]) -> None:
     """A large request whose connection ends at its beginning was not sent."""
@@ -44,6 +45,7 @@ async def test_cut_before_the_head_is_read(ending: Callable[[Connection], None])
         assert (await post(line, clock)).status == 200
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("ending", [Connection.close, Connection.reset])
 async def test_cut_in_the_body(ending: Callable[[Connection], None]) -> None:
     """A request whose connection ends in the middle of its body was not sent."""
@@ -61,6 +63,7 @@ async def test_cut_in_the_body(ending: Callable[[Connection], None]) -> None:
         assert requests_counted(line.metrics)["bulk", "connection"] == 1
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("body", [SMALL, LARGE])
 @pytest.mark.parametrize("ending", [Connection.close, Connection.reset])
 async def test_cut_behind_the_last_byte(body: bytes, ending: Callable[[Connection], None]) -> None:
@@ -78,6 +81,7 @@ async def test_cut_behind_the_last_byte(body: bytes, ending: Callable[[Connectio
     assert [request.method for request in wire.requests].count("POST") == 2
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("part", [0.05, 0.5, 0.99])
 @pytest.mark.parametrize("ending", [Connection.close, Connection.reset])
 async def test_cut_in_the_answer(part: float, ending: Callable[[Connection], None]) -> None:
@@ -198,6 +202,7 @@ def jump(clock: FakeClock, seconds: float) -> None:
     clock.wall_seconds += seconds
 
 
+@pytest.mark.fault(10)
 @pytest.mark.parametrize("moved", [freeze_both, suspend, jump])
 @pytest.mark.parametrize(("deadline_seconds", "fresh_seconds"), [(20.0, 20.0), (60.0, 15.0), (20.0, 60.0)])
 async def test_a_process_that_was_frozen_finishes_no_request(

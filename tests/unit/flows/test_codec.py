@@ -60,6 +60,7 @@ def test_the_values_of_a_batch_come_in_its_order() -> None:
     assert [codec.peek_origin(value)[2] for value in values] == [4, 2, 9]
 
 
+@pytest.mark.fault(66)
 def test_a_release_reads_one_version_more_than_it_writes() -> None:
     """So that it can be rolled back; what is newer is refused, and named."""
     newest = codec.VERSION + 1
@@ -260,6 +261,7 @@ def test_a_cursor_without_count_starts_at_none_published() -> None:
     assert codec.read_cursor(value) == Cursor("a", START, 0)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize(
     "value",
     [

@@ -216,6 +216,7 @@ async def test_second_looks_are_not_put_off_by_a_tail_without_end() -> None:
 # --- where the cursor leads nowhere -----------------------------------------------------------------------
 
 
+@pytest.mark.fault(55)
 @in_virtual_time
 async def test_a_cursor_that_toloka_does_not_know_is_left_behind_by_time() -> None:
     """From some time before it, and counted; afterwards the tail goes on from what was found."""
@@ -263,6 +264,7 @@ async def test_an_empty_tail_is_no_reason_to_leave_it() -> None:
 # --- second looks ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault(53)
 @in_virtual_time
 async def test_what_became_visible_late_is_found_by_the_overlap() -> None:
     """Between two tails, a page at a time; counted as late."""

@@ -131,6 +131,7 @@ async def test_nothing_is_given_out_before_something_comes() -> None:
     assert seconds == 100 + LINGER_SECONDS
 
 
+@pytest.mark.fault(62)
 @in_virtual_time
 async def test_a_batch_of_tombstones_is_a_batch() -> None:
     """Their offsets have to be settled."""
@@ -141,6 +142,7 @@ async def test_a_batch_of_tombstones_is_a_batch() -> None:
     assert (batch.items, batch.skipped, batch.end) == ((), 2, 2)
 
 
+@pytest.mark.fault(65)
 @in_virtual_time
 async def test_while_nobody_asks_the_next_batch_grows_to_its_limits_and_reading_stops() -> None:
     """Memory is bounded by one batch under way and one that is full."""

@@ -151,6 +151,7 @@ async def test_a_cursor_that_was_taken_away_is_made_anew() -> None:
         assert book.cursor == Cursor(None, START)
 
 
+@pytest.mark.fault(31)
 @pytest.mark.parametrize("value", [b"x", b'{"v":9,"item_id":"a","finished_at":"2026-05-04T12:00:00Z"}'])
 @in_virtual_time
 async def test_a_cursor_that_cannot_be_read_ends_the_start(value: bytes) -> None:

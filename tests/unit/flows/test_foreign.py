@@ -244,6 +244,7 @@ async def test_a_foreign_item_is_counted_once() -> None:
         assert ours.counted == 1
 
 
+@pytest.mark.fault(54)
 @in_virtual_time
 async def test_what_ends_again_long_after_its_result_is_not_foreign() -> None:
     """The book has forgotten it; the ledger has not, and it is not published twice."""

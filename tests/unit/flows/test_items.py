@@ -99,6 +99,7 @@ def test_no_id_is_added_where_the_spec_has_none() -> None:
     assert item_of(b'{"text":"a"}').body == b'{"text":"a"}'
 
 
+@pytest.mark.fault(63)
 def test_two_records_with_equal_content_are_told_apart_by_our_id() -> None:
     """The id holds topic, partition and offset."""
     reader = ItemReader(WITH_ID, None, 1000)
@@ -169,6 +170,7 @@ def test_an_item_as_large_as_a_request_allows_is_sent() -> None:
     assert flaw_of(value, max_bytes=99).code == "TOO_LARGE"
 
 
+@pytest.mark.fault(61)
 def test_an_item_that_its_id_makes_too_large_is_refused() -> None:
     """What counts is the body with the id."""
     value = b'{"text":"%s"}' % (b"a" * 89)
@@ -181,6 +183,7 @@ def test_a_small_item_in_a_large_record_is_sent() -> None:
     assert item_of(value, pointer="/p", max_bytes=100).body == b'{"text":"a"}'
 
 
+@pytest.mark.fault(61)
 @pytest.mark.parametrize(
     "fields",
     [

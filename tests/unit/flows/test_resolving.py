@@ -236,6 +236,7 @@ async def test_a_range_without_items_comes_out_as_it_is() -> None:
 # --- what the ledger knows -----------------------------------------------------------------------------
 
 
+@pytest.mark.fault(23)
 @in_virtual_time
 async def test_what_a_torn_transaction_wrote_is_accounted_for() -> None:
     """The ledger's word comes first: nothing is sent or written for those items again."""

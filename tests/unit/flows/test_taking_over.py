@@ -59,6 +59,7 @@ async def test_a_first_start_begins_where_it_is_told_and_commits_that(start_from
     assert kafka.offsets[GROUP, INPUT, 0] == Committed(offset, "")
 
 
+@pytest.mark.fault(19)
 @in_virtual_time
 async def test_a_lost_offset_is_not_taken_for_a_first_start() -> None:
     """The ledger remembers that the partition was submitted from: again would be paid for twice."""
@@ -125,6 +126,7 @@ async def test_a_range_is_read_again_whole_however_large_it_was() -> None:
     assert batch.end == 11_000
 
 
+@pytest.mark.fault(66)
 @pytest.mark.parametrize("metadata", ["somebody else's", '{"v":9}', "{}", "[]"])
 @in_virtual_time
 async def test_metadata_that_cannot_be_read_holds_the_partition(metadata: str) -> None:
@@ -134,6 +136,7 @@ async def test_metadata_that_cannot_be_read_holds_the_partition(metadata: str) -
     assert await reason_of(kafka) == "intent_unreadable"
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize(("start", "offset"), [(4, 3), (0, 11), (10, 9)])
 @in_virtual_time
 async def test_an_offset_outside_the_log_holds_the_partition(start: int, offset: int) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from tests.browser.driver import Browser, browser, missing
 from tests.kafka.fixtures import kafka
-from tests.system.conftest import deploy
+from tests.system.conftest import deploy, deploy_on, searched_kafka
 
-__all__ = ["deploy", "kafka"]
+__all__ = ["deploy", "deploy_on", "kafka", "searched_kafka"]
 
 
 @pytest.fixture

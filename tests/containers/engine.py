@@ -15,7 +15,7 @@ REPOSITORY: Final = Path(__file__).parents[2]
 # `.ci/system-needs` unpacks Compose and Buildx here.
 PLUGINS: Final = REPOSITORY / ".cache" / "docker-plugins"
 START_SECONDS: Final = 60.0
-COMMAND_SECONDS: Final = 240.0
+COMMAND_SECONDS: Final = 400.0
 POLL_SECONDS: Final = 0.1
 
 

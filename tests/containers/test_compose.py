@@ -14,7 +14,7 @@ from tests.containers.images import Images
 from tests.system.processes import Scrape
 
 # The first test waits for the images and for everything to become healthy.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.5

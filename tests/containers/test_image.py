@@ -6,7 +6,7 @@ from tests.containers.engine import Engine
 from tests.containers.images import Images, rebuilt_layers
 
 # The first test waits for all images.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 MEGABYTE = 1_000_000
 HARDENED = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--network=none")

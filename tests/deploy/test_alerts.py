@@ -51,6 +51,19 @@ def test_alerts_fire_and_keep_quiet() -> None:
     promtool("test", "rules", *TESTS)
 
 
+@pytest.mark.skipif(shutil.which("amtool") is None, reason="amtool is not installed")
+def test_alertmanager_takes_its_configuration() -> None:
+    """The file that docker-compose.yml hands it, and both severities find a receiver."""
+    path = str(PROMETHEUS / "alertmanager.yml")
+    for arguments in (
+        ("check-config", path),
+        ("config", "routes", "test", f"--config.file={path}", "severity=critical"),
+        ("config", "routes", "test", f"--config.file={path}", "severity=warning"),
+    ):
+        ended = subprocess.run(["amtool", *arguments], capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 def test_each_alert_has_a_case_of_both_kinds() -> None:
     """One in which it fires, one in which it does not."""
     files = [document for name in TESTS for document in documents((PROMETHEUS / name).read_text())]

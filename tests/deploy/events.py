@@ -29,6 +29,7 @@ MEANINGS: Final = {
     "accepted": "Toloka took a batch.",
     "advice": "Something about a topic is not wrong, but unwise.",
     "assigned": "The group has decided which partitions are ours.",
+    "budget_unread": "It could not be read what was spent so far; asked again before anything is sent.",
     "cannot_go_on": "The program ends, with the way out; the exit code says of which kind it is.",
     "collecting": "This replica is the collector and has read the ledger to its end.",
     "creating_topics": "Topics are missing and are made.",

@@ -15,7 +15,7 @@ import time
 # run the units run as well.
 FIRST = "simulation, units, properties, contracts"
 SEEDS = ("-m", "tests.simulation", "--seeds", "0-499", "--kills", "0-2999/150", "--jobs", "1")
-SIMULATIONS = ((*SEEDS, "--count-as=simulation"), ("-m", "tests.mutants"))
+SIMULATIONS = ((*SEEDS, "--count-as=simulation"), ("-m", "tests.mutants", "--hinted"))
 GROUPS = {
     FIRST: (
         "tests/unit",

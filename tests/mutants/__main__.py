@@ -30,11 +30,18 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="these only")
     parser.add_argument("--seeds", type=int, default=DEFAULT_SEEDS, help="look in so many")
     parser.add_argument("--from-scratch", action="store_true", help="without hints")
+    parser.add_argument(
+        "--hinted", action="store_true", help="only those of which it is known what finds them"
+    )
     parser.add_argument("--write", action="store_true", help="keep what was found as hints")
     parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
     options = parser.parse_args()
     hints: dict[str, int] = json.loads(HINTS.read_text())
     chosen = [mutant for mutant in MUTANTS if not options.names or mutant.name in options.names]
+    if options.hinted:
+        slow = [mutant.name for mutant in chosen if mutant.name not in hints and not mutant.found_by]
+        print(f"left to the soak, for no hint is known: {', '.join(slow) or 'none'}")
+        chosen = [mutant for mutant in chosen if mutant.name not in slow]
     found = _hunted(chosen, options.seeds, {} if options.from_scratch else hints, options.jobs)
     if options.write:
         hints |= {each.mutant.name: each.seed for each in found if each.seed is not None}

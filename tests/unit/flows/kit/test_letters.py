@@ -1,0 +1,61 @@
+"""Dead letters: what they say, which are meant, and which were sent back."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from daemon.flows.codec import UnreadableError
+from daemon.flows.kit.letters import CHUNK, Replayed, Wanted, letter_of
+from daemon.flows.outputs import dead_letter_append
+from daemon.model import DeadLetter, Flaw
+from tests.doubles import FakeRecord
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def dead(source: FakeRecord, offset: int = 0) -> FakeRecord:
+    """The dead letter of a record, as it stands in its topic."""
+    append = dead_letter_append("dead", 4, DeadLetter(source, Flaw("ODD", "why\n")), NOW)
+    return FakeRecord(offset, append.value, "dead", 2, key=append.key, headers=append.headers)
+
+
+def test_it_goes_back_as_it_came_and_counts() -> None:
+    """Our headers are gone but the count, which goes on through its next dead letter."""
+    source = FakeRecord(7, b"{", "in", 3, key=b"k", headers=(("trace", b"t"), ("trace", None)))
+    again = letter_of(dead(source)).replayed("in")
+    assert (again.partition, again.key, again.value) == (3, b"k", b"{")
+    assert again.headers == (("trace", b"t"), ("trace", None), ("tolokad-attempts", b"1"))
+    back = FakeRecord(9, again.value, "in", 3, key=again.key, headers=again.headers)
+    third = letter_of(dead(back))
+    assert third.attempts == 1
+    assert third.replayed("in").headers[-1] == ("tolokad-attempts", b"2")
+
+
+def test_what_somebody_else_wrote_is_shown_as_far_as_it_goes() -> None:
+    """A record without our headers is no reason to stop."""
+    letter = letter_of(FakeRecord(1, b"x", "dead", headers=(("tolokad-attempts", b"-1"),)))
+    assert (letter.origin, letter.code, letter.failed_at, letter.attempts) == (None, "", None, 0)
+
+
+def test_choosing() -> None:
+    """By code, by time and by key; what is not asked does not matter."""
+    letter = letter_of(dead(FakeRecord(0, b"{", "in", key=b"k")))
+    assert letter in Wanted()
+    assert letter in Wanted("ODD", NOW, "k")
+    assert letter not in Wanted("EVEN")
+    assert letter not in Wanted(since=NOW + timedelta(seconds=1))
+    assert letter not in Wanted(key="other")
+
+
+def test_what_was_sent_back_is_remembered() -> None:
+    """Through its records, and across the border of two of them."""
+    done, read = Replayed(), Replayed()
+    letters = [FakeRecord(offset, b"", "dead", 2) for offset in (0, CHUNK - 1, CHUNK)]
+    for letter in letters[::2]:
+        done.add(letter)
+    for partition, chunk, value in done.changes():
+        read.read(partition, chunk, value)
+    assert [letter in read for letter in letters] == [True, False, True]
+    assert not list(done.changes())
+    with pytest.raises(UnreadableError):
+        read.read(2, 0, b"\x09damaged")

@@ -48,6 +48,7 @@ WORKDIR /srv
 COPY tests/simulator tests/simulator
 COPY tests/demo tests/demo
 COPY tests/system/feed.py tests/system/feed.py
+COPY tests/checker/content.py tests/checker/content.py
 EXPOSE 8000
 ENTRYPOINT ["python", "-m", "tests.simulator"]
 CMD ["--host", "0.0.0.0", "--port", "8000"]

@@ -37,6 +37,25 @@ def parse(value: bytes) -> dict[str, Any]:
         ContentError: NOT_JSON, NOT_AN_OBJECT, REPEATED_KEY or TOO_DEEP; lone surrogates, NaN, infinite
             numbers and bytes that are not UTF-8 are not JSON.
     """
+    parsed = _decoded(value)
+    _insist_unrepeated(value, parsed)
+    return parsed
+
+
+def parse_hashed(value: bytes) -> tuple[dict[str, Any], int]:
+    """What `parse` and `content_hash` say, for less than both: most items are written canonically.
+
+    Raises:
+        ContentError: as `parse`.
+    """
+    parsed = _decoded(value)
+    written = canonical(parsed)
+    if written != value:
+        _insist_unrepeated(value, parsed)
+    return parsed, xxh3_64_intdigest(written)
+
+
+def _decoded(value: bytes) -> dict[str, Any]:
     try:
         parsed = _decoder.decode(value)
     except RecursionError:
@@ -45,10 +64,14 @@ def parse(value: bytes) -> dict[str, Any]:
         raise ContentError("NOT_JSON", f"not JSON: {error}") from None
     if not isinstance(parsed, dict):
         raise ContentError("NOT_AN_OBJECT", f"a JSON {type(parsed).__name__} where an object is wanted")
-    # What is written the shortest way has no key twice; anything else is read once more with an eye on it.
-    if _encoder.encode(parsed) != value:
-        _refuse_repeated_keys(value)
     return parsed
+
+
+def _insist_unrepeated(value: bytes, parsed: dict[str, Any]) -> None:
+    # With no more colons than keys no key is there twice, nor is one in what is written the shortest way;
+    # anything else is read once more with an eye on it.
+    if value.count(b":") != len(parsed) and _encoder.encode(parsed) != value:
+        _refuse_repeated_keys(value)
 
 
 def _refuse_repeated_keys(value: bytes) -> None:
@@ -85,10 +108,11 @@ def canonical(parsed: dict[str, Any]) -> bytes:
     Raises:
         ContentError: TOO_DEEP.
     """
+    for value in parsed.values():
+        if type(value) not in _PLAIN:
+            return _canonical.encode(_with_doubles(parsed, MAX_DEPTH))
     # Most items are flat and hold no numbers: nothing to rewrite then.
-    if _PLAIN.issuperset(map(type, parsed.values())):
-        return _canonical.encode(parsed)
-    return _canonical.encode(_with_doubles(parsed, MAX_DEPTH))
+    return _canonical.encode(parsed)
 
 
 def _with_doubles(value: Any, depth: int) -> Any:

@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from daemon.edges import kafka_client, transactions
+from daemon.edges import fetched, kafka_client, transactions
 from daemon.edges.offsets import stable_offsets
 from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics, describe
@@ -165,6 +165,7 @@ class _Admin:
 async def _reader(
     settings: KafkaSettings, client_id: str, topic: str, offsets: Mapping[int, int]
 ) -> AsyncIterator["PartitionReader"]:
+    fetched.lean()
     consumer = AIOKafkaConsumer(
         **kafka_client.connection(settings, client_id),
         isolation_level="read_committed",

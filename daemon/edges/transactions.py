@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from itertools import groupby
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -17,6 +16,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from daemon.edges import kafka_client
+from daemon.edges.packing import by_place, packed
 from daemon.errors import Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, Transaction
@@ -111,35 +111,12 @@ class TransactionalWriter:
         await self._producer.commit_transaction()
 
     async def _send(self, appends: Iterable[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
-        for (topic, partition), group in groupby(sorted(appends, key=_place), key=_place):
-            for batch in self._packed(group):
+        for (topic, partition), group in by_place(appends).items():
+            for batch in packed(self._producer.create_batch, group):
                 # One by one: what was sent before a failure is looked at, too.
                 deliveries.append(  # noqa: PERF401 - see above
                     await self._producer.send_batch(batch, topic, partition=partition)
                 )
-
-    def _packed(self, appends: Iterable[Append]) -> Iterable[Any]:
-        """Record batches, each below the broker's limit; a record above it goes alone and is refused."""
-        batch, count = self._producer.create_batch(), 0
-        now_ms = time.time_ns() // 1_000_000
-        for append in appends:
-            fields = {
-                "timestamp": append.timestamp_ms if append.timestamp_ms is not None else now_ms,
-                "key": append.key,
-                "value": append.value,
-                "headers": list(append.headers),
-            }
-            if batch.append(**fields) is None:
-                yield batch
-                batch, count = self._producer.create_batch(), 0
-                batch.append(**fields)
-            count += 1
-        if count:
-            yield batch
-
-
-def _place(append: Append) -> tuple[str, int]:
-    return append.topic, append.partition
 
 
 def _forget(deliveries: Iterable["asyncio.Future[Any]"]) -> None:

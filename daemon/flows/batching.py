@@ -84,6 +84,7 @@ class Filling:
         self._items: list[Item] = []
         self._dead: list[DeadLetter] = []
         self._skipped = 0
+        self._count = 0
         self._bytes = ENVELOPE_BYTES
         self.full = False
 
@@ -97,15 +98,22 @@ class Filling:
         """How many more records may be added; never above what the batch may hold."""
         return max(self._limits.max_items - self._count - len(self._waiting), 0)
 
-    @property
-    def _count(self) -> int:
-        return len(self._items) + len(self._dead) + self._skipped
-
     def add(self, records: Iterable[Record]) -> None:
         """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
-        self._waiting.extend(records)
-        while self._waiting and not self.full:
-            self._sort(self._waiting[0])
+        waiting = self._waiting
+        waiting.extend(records)
+        max_items, max_bytes = self._limits.max_items, self._limits.max_bytes
+        while waiting and not self.full:
+            record = waiting[0]
+            found = None if record.value is None else self._read(record)
+            size = _size(record, found)
+            if self._count and (self._bytes + size > max_bytes or self._count >= max_items):
+                self.full = True
+                return
+            self._sort(waiting.popleft(), found)
+            self._bytes += size
+            self._count += 1
+            self.full = self._count >= max_items or self._bytes >= max_bytes
 
     def pass_over(self, position: int) -> None:
         """What lies before this offset and behind the last record is for no reader: ends of transactions.
@@ -116,25 +124,15 @@ class Filling:
         if self.empty and not self._waiting:
             self._end = max(self._end, position)
 
-    def _sort(self, record: Record) -> None:
-        """Put the first waiting record where it belongs, if it still fits."""
-        found = None if record.value is None else self._read(record)
-        size = _size(record, found)
-        if self._count and (
-            self._bytes + size > self._limits.max_bytes or self._count >= self._limits.max_items
-        ):
-            self.full = True
-            return
-        self._waiting.popleft()
-        if found is None:
-            self._skipped += 1
+    def _sort(self, record: Record, found: Item | Flaw | None) -> None:
+        """Put a record where it belongs."""
+        if type(found) is Item:
+            self._items.append(found)
         elif isinstance(found, Flaw):
             self._dead.append(DeadLetter(record, found))
         else:
-            self._items.append(found)
-        self._bytes += size
+            self._skipped += 1
         self._end = record.offset + 1
-        self.full = self._count >= self._limits.max_items or self._bytes >= self._limits.max_bytes
 
     def take(self) -> Batch:
         """The batch as it is; the next one begins with what was waiting."""
@@ -155,7 +153,9 @@ class Filling:
 
 def _size(record: Record, found: Item | Flaw | None) -> int:
     """What a record takes of the limit: its place in the body, or in the settling transaction."""
-    beside = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
-    if isinstance(found, Item):
+    beside = 0
+    if record.key or record.headers:
+        beside = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)
+    if type(found) is Item:
         return max(len(found.body) + 1, beside)
     return len(record.value or b"") + beside

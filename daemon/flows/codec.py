@@ -93,10 +93,11 @@ def iso(moment: datetime) -> str:
 
 
 def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Iterable[bytes]:
-    """The ledger's value for each item of one batch."""
+    """The ledger's value for each item of one batch, all of one topic."""
     submitted = micros(submitted_at)
+    topic = items[0].record.topic.encode() if items else b""
+    size, bare = len(topic), topic + _sized(None)
     for record, _, content_hash, _, wanted in items:
-        topic = record.topic.encode()
         head = _HEAD.pack(
             VERSION,
             batch_end,
@@ -105,9 +106,12 @@ def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) 
             record.timestamp,
             submitted,
             content_hash,
-            len(topic),
+            size,
         )
-        packed = b"".join((head, topic, _sized(record.key), *_packed_headers(record.headers)))
+        if record.key is None and not record.headers:
+            packed = head + bare
+        else:
+            packed = b"".join((head, topic, _sized(record.key), *_packed_headers(record.headers)))
         yield packed if wanted == 1 else packed + _packed_shares(wanted, ())
 
 

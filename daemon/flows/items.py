@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from daemon.content import ContentError, content_hash, parse
+from daemon.content import ContentError, content_hash, parse_hashed
 from daemon.model import Flaw, Item, Record
 
 
@@ -24,6 +24,8 @@ class Spec(Protocol):
 
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+# What `Item(…)` comes to; one is made per record.
+_new = tuple.__new__
 _OPENING = re.compile(rb"\s*\{\s*")
 
 
@@ -59,13 +61,15 @@ class ItemReader:
     def _item(self, record: Record, body: bytes) -> Item | Flaw:
         if len(body) > self._max_bytes and self._path is None:
             return self._too_large(len(body))
-        parsed = parse(body)
+        parsed, hashed = parse_hashed(body)
         if self._path is not None:
             parsed = _inside(parsed, self._path)
             body = msgspec.json.encode(parsed)
+            hashed = content_hash(parsed)
         identified = self._spec.takes_id and parsed.get("id") is None
         if identified:
             parsed, body = _identified(record, parsed, body)
+            hashed = content_hash(parsed)
         if (flaw := self._spec.flaw(parsed)) is not None:
             return flaw
         if len(body) > self._max_bytes:
@@ -73,7 +77,7 @@ class ItemReader:
         if (record.key or record.headers) and (size := _overhead(record)) > self._max_overhead_bytes:
             limit = self._max_overhead_bytes
             return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
-        return Item(record, body, content_hash(parsed), identified)
+        return _new(Item, (record, body, hashed, identified, 1))
 
     def _too_large(self, size: int) -> Flaw:
         return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {self._max_bytes} of a request")

@@ -92,7 +92,7 @@ class Outbox:
         opened: tuple[Append, ...] = ()
         if batch.adopted:
             mark = self._mark(batch.first, self._clock.now(), batch)
-            opened = (*self._opened(batch.adopted, batch.end, intent.since), mark)
+            opened = (*self._adopted(batch, intent.since), mark)
         if self._purse is not None:
             items, adopted = len(batch.items), len(batch.adopted)
             opened = (*opened, self._purse.reserving(intent.attempt, items, adopted, intent.at))
@@ -152,26 +152,29 @@ class Outbox:
             lost: how many items Toloka may have besides, without anybody ever knowing: they count as spent.
         """
         now = self._clock.now()
-        accepted = list(zip(batch.items, ids, strict=True))
         appends = [
             # Never later than they were sent: the collector takes it for the earliest they can have ended.
-            *self._opened(batch.adopted, batch.end, batch.since or now),
-            *self._opened(accepted, batch.end, submitted_at or now),
+            *self._adopted(batch, batch.since or now),
+            *self._opened(batch.items, ids, batch.end, submitted_at or now),
             *self._dead(batch, now),
-            self._mark(batch.end, now, batch, len(accepted)),
+            self._mark(batch.end, now, batch, len(batch.items)),
         ]
         if self._purse is not None:
-            appends.append(self._purse.settling(len(accepted) + len(batch.adopted) + lost))
+            appends.append(self._purse.settling(len(batch.items) + len(batch.adopted) + lost))
         metadata = "" if then is None else codec.intent_metadata(then)
         await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, metadata)))
 
     def _opened(
-        self, accepted: Sequence[tuple[Item, str]], end: int, submitted_at: datetime
+        self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime
     ) -> Iterable[Append]:
         topic, partition = self._place.ledger_topic, self._place.ledger_partition
-        values = codec.pack_entries([item for item, _ in accepted], end, submitted_at)
-        for (_, item_id), value in zip(accepted, values, strict=True):
-            yield Append(topic, partition, item_id.encode(), value)
+        values = codec.pack_entries(items, end, submitted_at)
+        pairs = zip(map(str.encode, ids), values, strict=True)
+        return (Append(topic, partition, key, value) for key, value in pairs)
+
+    def _adopted(self, batch: Batch, submitted_at: datetime) -> Iterable[Append]:
+        items, ids = zip(*batch.adopted, strict=True) if batch.adopted else ((), ())
+        return self._opened(items, ids, batch.end, submitted_at)
 
     def _dead(self, batch: Batch, now: datetime) -> Iterable[Append]:
         topic, partitions = self._place.dead_letter_topic, self._place.dead_letter_partitions

@@ -25,29 +25,34 @@ class InputSpec:
     """The checks of an `input_spec`: a flat map of field name to `{type, required, hidden, …}`."""
 
     def __init__(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
-        self._required = tuple(
-            name
-            for name, rule in fields.items()
-            if rule.get("required", True) and not rule.get("hidden", False)
-        )
-        self._checks = tuple((name, tuple(_checks(rule))) for name, rule in fields.items())
-        self._checks = tuple((name, checks) for name, checks in self._checks if checks)
+        self._fields = tuple(_field(name, rule) for name, rule in fields.items())
         id_field = fields.get("id")
         self.takes_id = id_field is not None and id_field.get("type") == "string"
 
     def flaw(self, item: Mapping[str, Any]) -> Flaw | None:
         """The first thing that is wrong with an item; None where nothing is."""
-        for name in self._required:
-            if item.get(name) is None:
-                return Flaw("VALUE_REQUIRED", f"{name}: the value must be present and not null")
-        for name, checks in self._checks:
-            value = item.get(name)
+        get = item.get
+        for name, enough, is_required, checks in self._fields:
+            value = get(name)
+            if type(value) is enough:
+                continue
             if value is None:
+                if is_required:
+                    return Flaw("VALUE_REQUIRED", f"{name}: the value must be present and not null")
                 continue
             for check in checks:
                 if (found := check(value)) is not None:
                     return Flaw(found.code, f"{name}: {found.message}")
         return None
+
+
+def _field(name: str, rule: Mapping[str, Any]) -> tuple[str, type | None, bool, tuple[Check, ...]]:
+    """A field's name, the type whose values are all right, whether there must be a value, and its checks."""
+    checks = tuple(_checks(rule))
+    kinds, _ = _TYPES.get(str(rule.get("type", "")), ((), ""))
+    # Only where nothing but a type is asked for.
+    enough = kinds[0] if len(checks) == 1 and kinds else None
+    return name, enough, rule.get("required", True) and not rule.get("hidden", False), checks
 
 
 def _checks(rule: Mapping[str, Any]) -> Iterable[Check]:

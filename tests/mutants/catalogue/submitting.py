@@ -86,7 +86,7 @@ SUBMITTING = (
         "adopted-forgotten",
         "a batch is settled without the items that were adopted",
         OUTBOX,
-        "            *self._opened(batch.adopted, batch.end, batch.since or now),\n",
+        "            *self._adopted(batch, batch.since or now),\n",
         "",
     ),
     Mutant(

@@ -57,6 +57,13 @@ soak: setup ## Run many seeds of the simulation, kills at every step, all mutant
 	$(BIN)/python -m tests.mutants --from-scratch --seeds 1000 --jobs $(JOBS)
 	TOLOKAD_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 0 tests/property/test_decoders_fuzzed.py
 
+bench: setup ## Speed and cost beside references, in ratios; with ../shared/peers, Go and KAFKA_LIBS, beside the peers
+	$(BIN)/python -m tests.benchmarks
+	[ ! -x ../shared/peers/run.sh ] || [ -z "$$KAFKA_LIBS" ] || TOLOKAD=$(CURDIR)/$(BIN)/tolokad ../shared/peers/run.sh tolokad
+
+bench-quick: setup ## The same in a minute, for CI
+	$(BIN)/python -m tests.benchmarks --quick
+
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract
 
@@ -82,4 +89,4 @@ rules: setup ## Write the PrometheusRule of deploy/kubernetes anew from deploy/p
 dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
 	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
 
-.PHONY: help setup demo test soak test-system chaos faults outage conformance check format reference events rules dashboard
+.PHONY: help setup bench bench-quick demo test soak test-system chaos faults outage conformance check format reference events rules dashboard

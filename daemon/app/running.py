@@ -29,7 +29,7 @@ INTERNAL = 70
 # What a shell would show for a process that the signal has ended.
 SIGNALS: Mapping[signal.Signals, int] = {signal.SIGTERM: 143, signal.SIGINT: 130}
 CANCEL_SECONDS = 2.0
-COLLECT_AFTER_OBJECTS = 200_000
+COLLECT_AFTER_OBJECTS = 20_000
 
 Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 

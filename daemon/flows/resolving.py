@@ -100,7 +100,8 @@ class Resolver:
             Held: `listing_failed`, `content_altered`, `intent_unreadable` or `ledger_unreadable`.
             Transient: Kafka failed.
         """
-        return await self._found(batch, intent, until, believable=True)
+        found = await self._found(batch, intent, until, believable=True)
+        return None if found is None else found[0]
 
     async def _insist_undecided(self, intent: Intent) -> None:
         """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
@@ -122,10 +123,10 @@ class Resolver:
         """
         # Read before the listing: what was absent from it was absent at this time.
         believable = self._clock.now() >= intent.at + self._patience.quarantine
-        found = await self._found(batch, intent, until, believable=believable)
-        if found is None or (found.items and not believable):
+        if (seen := await self._found(batch, intent, until, believable=believable)) is None:
             return None
-        return found
+        found, contested = seen
+        return None if found.items and (contested or not believable) else found
 
     def _count_hold(self, begun: bool) -> None:  # noqa: FBT001 - it is the answer of the call inside
         if begun:
@@ -133,7 +134,12 @@ class Resolver:
 
     async def _found(
         self, batch: Batch, intent: Intent, until: asyncio.Event, *, believable: bool
-    ) -> Batch | None:
+    ) -> tuple[Batch, bool] | None:
+        """What Toloka shows, and whether another way has taken some of it since it was listed.
+
+        That may have been ours, and what is listed next its own: absence can be told only by another look.
+        It comes to an end, for after the quarantine nothing new appears in what is listed.
+        """
         listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))
         if listed is None:
             return None
@@ -141,16 +147,19 @@ class Resolver:
         candidates = [created for created in listed if created.content_hash in wanted]
         if not candidates and not believable:
             return None
-        unique = all(item.identified for item in batch.items)
-        if candidates and not unique and not await self._others_ended(until):
-            return None
+        before = None
+        if candidates and not all(item.identified for item in batch.items):
+            before = await self._taken(batch, candidates)
+            if not await self._others_ended(until):
+                return None
         taken = await self._taken(batch, candidates)
         if taken.altered:
             raise Held(
                 "content_altered",
                 "Toloka gives back other content than it was sent: comparing proves nothing",
             )
-        return _matched(batch, candidates, taken)
+        contested = before is not None and not set(taken.elsewhere) <= set(before.elsewhere)
+        return _matched(batch, candidates, taken), contested
 
     def _until(self, intent: Intent) -> datetime | None:
         """Where the listing may stop: nothing of this range is created after the last quarantine."""

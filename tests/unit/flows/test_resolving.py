@@ -469,6 +469,18 @@ async def test_a_settled_piece_of_a_range_in_doubt_does_not_end_the_doubt_of_the
 
 
 @in_virtual_time
+async def test_what_another_way_took_meanwhile_is_looked_for_again() -> None:
+    """It may have been ours, and what that way left, visible only now, its own: nothing is sent again."""
+    doubt = Doubt([created("x", body("a"))], [created("x", body("a")), created("y", body("a"))])
+    doubt.intend(0, old("b-1"))
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False), old()))
+    await asyncio.sleep(5)
+    doubt.settle("x", 5, 0)
+    doubt.intend(0, None, 10)
+    assert pairs(await resolving) == {0: "y"}
+
+
+@in_virtual_time
 async def test_a_drain_ends_the_wait_for_others() -> None:
     """At once."""
     doubt = Doubt([created("x", body("a"))])

@@ -1,5 +1,6 @@
 """Every test, in groups that run side by side: `python -m tests`, which is `make test`.
 
+`make test SIMULATION_SEEDS=0-99` runs fewer seeds of the simulation than 0-499.
 `python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
 
 The groups are as long as each other on two cores. What each says is shown when it ends, whole, and the last
@@ -7,6 +8,7 @@ line counts them all.
 """
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -14,8 +16,9 @@ import time
 # The simulation and its mutants go first. They are not measured: it would double their time, and what they
 # run the units run as well.
 FIRST = "simulation, units, properties, contracts"
-SEEDS = ("-m", "tests.simulation", "--seeds", "0-499", "--kills", "0-2999/150", "--jobs", "1")
-SIMULATIONS = ((*SEEDS, "--count-as=simulation"), ("-m", "tests.mutants", "--hinted"))
+SEEDS = os.environ.get("SIMULATION_SEEDS", "0-499")
+RUN = ("-m", "tests.simulation", "--seeds", SEEDS, "--kills", "0-2999/150", "--jobs", "1")
+SIMULATIONS = ((*RUN, "--count-as=simulation"), ("-m", "tests.mutants", "--hinted"))
 GROUPS = {
     FIRST: (
         "tests/unit",

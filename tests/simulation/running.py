@@ -120,7 +120,9 @@ async def _story(world: SimWorld, run: Run) -> None:
     injector.heal()
     healed_at = world.wall()
     await _settle(world)
-    world.violations += _judge(world).slow_results(world, healed_at, 70.0)
+    # While the cursor's own item is back in progress no page comes after it: only the sweep finds the rest.
+    if not world.scenario.knobs.regress_share:
+        world.violations += _judge(world).slow_results(world, healed_at, 70.0)
 
 
 async def _watch(world: SimWorld, until: float) -> None:

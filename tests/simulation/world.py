@@ -108,9 +108,9 @@ class SimWorld:
             self.watcher(process, point)
 
     def put_offsets_back(self) -> None:
-        """As an operator does, where nobody has committed anything since."""
+        """As an operator does, where nobody has committed anything since: the latest that was lost."""
         groups = self.cluster.groups
-        for lost in self.lost_offsets:
+        for lost in reversed(self.lost_offsets):
             if groups.known_offset(lost.group, lost.topic, lost.partition) is None:
                 groups.settle(lost)
         self.lost_offsets.clear()

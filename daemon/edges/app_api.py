@@ -1,5 +1,6 @@
 """The App API v0, as the flows see it (contract, section A)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -32,6 +33,8 @@ from daemon.model import (
 from daemon.ports import TolokaClock
 
 ITEM_SECONDS = 10.0
+# How often a tail that shows nothing asks whether the cursor's item still stands where it was seen.
+DOUBT_SECONDS = 30.0
 PROBING = "asking for the project"
 ITEMS = Rows("listing items", "list", page_of, "finished")
 _NOT_FOUND = 404
@@ -121,6 +124,7 @@ class AppResults:
         self._requests = requests
         self._clock = clock
         self._listing = Listing(line, items_path(project_id), requests, "collect", clock, ITEMS)
+        self._trusted_at: float | None = None
 
     async def tail(self, cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
         """See `daemon.ports.Results.tail`.
@@ -136,7 +140,20 @@ class AppResults:
         if isinstance(found, NotNow) and found.reason in ("not_found", "refused"):
             # The project's being there, it is the cursor that Toloka does not know.
             return await self._project_refusal() or UnknownCursor()
+        if isinstance(found, Page) and not await self._stands(cursor, found):
+            return UnknownCursor()
         return found
+
+    async def _stands(self, cursor: Cursor, page: Page) -> bool:
+        """Whether the cursor can be trusted: behind an item that went back to work there may be no page."""
+        now = asyncio.get_running_loop().time()
+        if page.items or cursor.item_id is None or self._trusted_at is None:
+            self._trusted_at = now
+        elif now - self._trusted_at >= DOUBT_SECONDS:
+            self._trusted_at = now
+            item = await self._item(cursor.item_id)
+            return isinstance(item, NotNow) or (item is not None and item.finished_at == cursor.finished_at)
+        return True
 
     def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
         """See `daemon.ports.Results.finished`."""

@@ -120,9 +120,7 @@ async def _story(world: SimWorld, run: Run) -> None:
     injector.heal()
     healed_at = world.wall()
     await _settle(world)
-    # While the cursor's own item is back in progress no page comes after it: only the sweep finds the rest.
-    if not world.scenario.knobs.regress_share:
-        world.violations += _judge(world).slow_results(world, healed_at, 70.0)
+    world.violations += _judge(world).slow_results(world, healed_at, 70.0)
 
 
 async def _watch(world: SimWorld, until: float) -> None:

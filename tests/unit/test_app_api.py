@@ -360,6 +360,23 @@ async def test_a_cursor_that_toloka_does_not_know(unknown_cursor: Any) -> None:
     assert gone.reason == "not_found"
 
 
+@pytest.mark.fault(54)
+async def test_a_cursor_whose_item_went_back_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind it some servers show nothing more: a tail that stays empty asks whether it still stands."""
+    monkeypatch.setattr("daemon.edges.app_api.DOUBT_SECONDS", 0.0)
+    async with serve(STILL) as toloka, app(toloka.url) as here:
+        accepted = await here.submit(items("a"))
+        assert isinstance(accepted, Accepted)
+        toloka.control.finish(ids=accepted.ids)
+        page = await here.results.tail(Cursor(None, EARLIEST), 10)
+        assert isinstance(page, Page)
+        assert page.items[0].finished_at is not None
+        cursor = Cursor(accepted.ids[0], page.items[0].finished_at)
+        assert await here.results.tail(cursor, 10) == Page((), has_more=False)
+        toloka.control.act(accepted.ids[0], "status", "PROCESSING")
+        assert await here.results.tail(cursor, 10) == UnknownCursor()
+
+
 async def test_a_project_that_is_not_there() -> None:
     """Without a cursor a 404 can only mean the project."""
     async with serve(STILL) as toloka, app(toloka.url, project_id="Nowhere") as here:

@@ -55,6 +55,9 @@ class Flaw(NamedTuple):
     message: str
     request_id: str | None = None
 
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
 
 class DeadLetter(NamedTuple):
     """An input record that cannot be submitted, with the reason."""
@@ -187,6 +190,9 @@ class Divided:
     ids: Mapping[int, str]
     culprits: Mapping[int, Flaw]
 
+    def __str__(self) -> str:
+        return f"{len(self.ids)} created, {len(self.culprits)} refused"
+
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
@@ -200,12 +206,18 @@ class Rejected:
     flaw: Flaw
     over: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.flaw}; items named: {len(self.culprits)}"
+
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
     """The request was refused for its size; nothing was created."""
 
     flaw: Flaw
+
+    def __str__(self) -> str:
+        return str(self.flaw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +229,9 @@ class InDoubt:
 
     why: str
     listing: bool = False
+
+    def __str__(self) -> str:
+        return self.why
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +249,9 @@ class NotNow:
     detail: str
     wait_seconds: float | None = None
     over: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from daemon.model import Record
 from daemon.ports import Kafka
 
 READ_RECORDS = 1000
-READ_SECONDS = 1.0
+READ_SECONDS = 10.0
 PARTITION = 0
 
 log = structlog.get_logger(__name__)

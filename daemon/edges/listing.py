@@ -22,7 +22,7 @@ from daemon.ports import TolokaClock
 
 PAGE_ITEMS = 1000
 LIST_SECONDS = 30.0
-TRIES = 4
+TRIES = 2
 FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
 PATIENCE_PAGES = 3
@@ -100,7 +100,7 @@ class Listing:
             return NotNow("unreachable", f"{rows.asked}: {error}")
 
     async def insist(self, query: Mapping[str, str]) -> Page:
-        """One page; what may pass is waited out a few times.
+        """One page; what may pass is waited out once.
 
         Raises:
             Held: `listing_failed`.
@@ -213,7 +213,7 @@ async def insisted(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found:
 
 
 async def insist(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow:
-    """Ask, and wait out a few times what may pass: silence, or a short throttling."""
+    """Ask, and wait out once what may pass: silence, or a short throttling. Its callers look again, too."""
     found = await ask()
     for attempt in range(TRIES - 1):
         if not isinstance(found, NotNow) or found.reason not in ("unreachable", "throttled"):

@@ -126,6 +126,7 @@ class Submitting:
             async with self._all.kafka.writer(self._place.transactional_id) as writer:
                 await self._go(writer, backoff, stopping)
         except Fenced as fenced:
+            self._all.gate.leave()
             log.warning("fenced", detail=str(fenced))
             await self._still_ours(stopping)
         except Held as held:

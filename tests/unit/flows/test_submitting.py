@@ -9,7 +9,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from daemon.errors import Transient
+from daemon.errors import Fenced, Transient
 from daemon.flows import codec
 from daemon.flows.batching import BatchLimits
 from daemon.flows.guarding import RejectionGuard
@@ -549,6 +549,24 @@ async def test_a_fenced_way_sends_nothing_and_asks_the_group() -> None:
         assert way.confirmed == 1
         await asyncio.sleep(1)
     assert way.posted() == ["abc"]
+
+
+@in_virtual_time
+async def test_who_is_fenced_gives_its_turn_at_the_door_back() -> None:
+    """Otherwise nobody of its replica would ever try a door that was shut."""
+    way = Way(kafka_of("a"))
+    way.script(NotNow("throttled", "429"))
+
+    def fence(transaction: Transaction) -> Exception | None:
+        announced = transaction.offset is not None and transaction.offset.metadata
+        return Fenced("by another owner") if announced and list(way.holds) else None
+
+    way.kafka.spoil = fence
+    way.submitting._still_ours = lambda stopping: stopping.wait()  # type: ignore[assignment,return-value]  # for ever
+    async with running(way, 10):
+        async with asyncio.timeout(60):
+            await way.gate.wait(way.stopping)
+        assert not way.stopping.is_set()
 
 
 @in_virtual_time

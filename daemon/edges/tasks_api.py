@@ -20,7 +20,19 @@ from daemon.edges.sending import Answer, LineError, NotSent, Unclear
 from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.tasks_items import tasks_page
 from daemon.edges.transport import Line
-from daemon.model import Created, Deadline, Finished, InDoubt, Intent, Item, NotNow, Outcome, Tally
+from daemon.model import (
+    Created,
+    Deadline,
+    Finished,
+    InDoubt,
+    Intent,
+    Item,
+    NotNow,
+    Outcome,
+    Rejected,
+    Tally,
+    TooLarge,
+)
 from daemon.ports import Clock, TolokaClock
 
 PROBING = "asking for the pool"
@@ -28,6 +40,8 @@ FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
 # What an operation that is there does not tell, asked so often, only a listing can.
 PATIENCE_TRIES = 5
+
+_NOT_FOUND = 404
 
 log = structlog.get_logger(__name__)
 
@@ -130,11 +144,27 @@ class TasksSubmissions:
             # These items were counted when they were sent first.
             self._posting.give_back()
         elif not answer.succeeded:
-            return tasks_bulk.refused(answer, len(items), now)
+            no = tasks_bulk.refused(answer, len(items), now)
+            there = await self._is_there(intent.attempt) if isinstance(no, Rejected | TooLarge) else False
+            if not there:
+                return no if there is False else InDoubt(f"the operation {intent.attempt} may be there: {no}")
         self._standing = intent.attempt
         return await self._follow(items, intent, deadline)
 
     # --- an operation -------------------------------------------------------------------------------------
+
+    async def _is_there(self, operation_id: str) -> bool | None:
+        """Whether an operation was made of an earlier request of its name; None where nobody can say.
+
+        A refusal speaks of one request only, though the attempt may have been sent before.
+        """
+        try:
+            answer = await self._asked("operation", path(*API, "operations", operation_id))
+        except LineError:
+            return None
+        if answer.status == _NOT_FOUND:
+            return False
+        return True if answer.succeeded else None
 
     async def _follow(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
         """Wait for the end of an operation that is there, and read what its log says of each task."""

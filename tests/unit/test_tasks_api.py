@@ -195,6 +195,27 @@ async def test_an_operation_that_is_there_already(status: Any) -> None:
         assert (again, len(made(toloka))) == (first, 1)
 
 
+@pytest.mark.parametrize("status", [400, 413])
+async def test_a_refusal_of_what_is_there_already(status: int) -> None:
+    """It speaks of that request only: the attempt's operation is looked for, and followed."""
+    async with serve(STILL) as toloka:
+        intent = attempt()
+        async with pools.tasks_api(toloka.url) as here:
+            first = await here.submit(tasks("a"), intent)
+        async with pools.tasks_api(toloka.url) as successor:
+            fault(toloka, "status", "tasks", status=status, style="empty", times=1)
+            assert await successor.submit(tasks("a"), intent) == first
+        assert len(made(toloka)) == 1
+
+
+async def test_a_refusal_beside_an_operation_that_cannot_be_asked_for() -> None:
+    """It may be there: in doubt."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        fault(toloka, "status", "tasks", status=400, style="empty", times=1)
+        fault(toloka, "status", "operation", status=500, style="empty", times=1)
+        assert isinstance(await here.submit(tasks("a"), attempt()), InDoubt)
+
+
 async def test_an_operation_that_takes_long() -> None:
     """At the deadline the attempt is in doubt; the next time it is followed, not sent."""
     async with serve(turned(operation_seconds_min=0.3, operation_seconds_max=0.3)) as toloka:

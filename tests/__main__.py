@@ -3,8 +3,8 @@
 `make test SIMULATION_SEEDS=0-99` runs fewer seeds of the simulation than 0-499.
 `python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
 
-The groups are as long as each other on two cores. What each says is shown when it ends, whole, and the last
-line counts them all.
+The groups are as long as each other on two cores; those on a real Kafka wait more than they work. What each
+says is shown when it ends, whole, and the last line counts them all.
 """
 
 import asyncio
@@ -27,15 +27,8 @@ GROUPS = {
         "tests/simulation",
         "tests/deploy",
     ),
-    "on a real Kafka": (
-        "tests/integration",
-        "tests/system",
-        "tests/kit",
-        "tests/chaos",
-        "tests/demo",
-        "tests/checker",
-        "tests/matrix",
-    ),
+    "on a real Kafka": ("tests/integration", "tests/system"),
+    "commands, chaos, demo": ("tests/kit", "tests/chaos", "tests/demo", "tests/checker", "tests/matrix"),
 }
 SYSTEM_GROUPS = {
     "in containers": ("tests/containers",),

@@ -80,7 +80,7 @@ def translated(doing: str) -> Iterator[None]:
     except TimeoutError as error:
         raise Transient(f"{doing}: no answer in time") from error
     # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.
-    except (kafka_errors.KafkaError, AssertionError, OSError) as error:
+    except (kafka_errors.KafkaError, kafka_errors.IllegalOperation, AssertionError, OSError) as error:
         raise Transient(f"{doing}: {type(error).__name__}: {error}") from error
 
 

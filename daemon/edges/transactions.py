@@ -101,11 +101,12 @@ class TransactionalWriter:
                 await self._producer.send_offsets_to_transaction({place: what}, commit.group)
             # commit_transaction() would not notice a record that was refused: look at each first.
             await asyncio.gather(*deliveries)
-        except kafka_errors.IllegalOperation:
-            # A denied write leaves the producer in a state where every call is "illegal"; the cause
-            # is in the deliveries.
-            for delivery in deliveries:
-                if delivery.done() and (cause := delivery.exception()) is not None:
+        except (kafka_errors.KafkaError, kafka_errors.IllegalOperation):
+            # A denied write leaves the producer in a state where every call is "illegal", or a broker that
+            # was never told of the partition calls it so; the producer knows the cause.
+            ended = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as in `transact`
+            for future in (ended, *deliveries):
+                if future.done() and not future.cancelled() and (cause := future.exception()) is not None:
                     raise cause from None
             raise
         await self._producer.commit_transaction()

@@ -140,6 +140,8 @@ class Intent:
         once: Toloka carries this attempt out once at most, however often it is sent.
         first: the batch's first offset: that which the intent is committed at.
         decided: an operator has decided that what is left of the range is sent again.
+        doubted: no answer settles it any more: what became of it is looked for.
+        claiming: items are about to be adopted for it whose content other partitions' items may have.
     """
 
     attempt: str
@@ -149,6 +151,8 @@ class Intent:
     once: bool = False
     first: int = field(default=0, compare=False)
     decided: bool = False
+    doubted: bool = False
+    claiming: bool = False
 
 
 class Tally(NamedTuple):

@@ -25,6 +25,9 @@ REOPEN_KEY = b"cursor/set"
 ORIGIN_HEADER = "tolokad-origin"
 FOREIGN = ("", -1, -1)
 
+# What an intent says of itself, where it is so.
+INTENT_FLAGS = ("once", "decided", "doubted", "claiming")
+
 # What strangers' bytes, read as JSON and taken for what they should be, may raise.
 UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
@@ -295,7 +298,7 @@ def intent_metadata(intent: Intent) -> str:
     """The metadata of a committed offset that announces an attempt; far below Kafka's 4,096 bytes."""
     fields = {"v": VERSION, "attempt": intent.attempt, "end": intent.end}
     times = {"since": iso(intent.since), "at": iso(intent.at)}
-    flags = {name: True for name in ("once", "decided") if getattr(intent, name)}
+    flags = {name: True for name in INTENT_FLAGS if getattr(intent, name)}
     return _json.encode({**fields, **times, **flags}).decode()
 
 
@@ -311,8 +314,8 @@ def read_intent(metadata: str) -> Intent | None:
         fields = msgspec.json.decode(metadata)
         _insist_readable(fields["v"])
         since, at = time(fields["since"]), time(fields["at"])
-        once, decided = (fields.get(name, False) is True for name in ("once", "decided"))
-        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, once, decided=decided)
+        flags = {name: fields.get(name, False) is True for name in INTENT_FLAGS}
+        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, **flags)
     except UNREADABLE as error:
         raise UnreadableError(
             f"the committed offset's metadata is not an intent: {metadata[:200]!r}"

@@ -89,15 +89,29 @@ class Outbox:
             again: the intent whose attempt is sent once more; None for a new attempt.
         """
         intent = self.intent(batch, again)
+        await self._announce(batch, intent, len(batch.items))
+        return intent
+
+    async def record(self, batch: Batch, intent: Intent) -> None:
+        """Write down what was adopted of a batch in doubt, before there is an attempt at the rest.
+
+        Until the ledger has it, the other partitions' ways have to wait.
+        """
+        await self._announce(batch, intent, 0)
+
+    async def _announce(self, batch: Batch, intent: Intent, items: int) -> None:
         opened: tuple[Append, ...] = ()
         if batch.adopted:
             mark = self._mark(batch.first, self._clock.now(), batch)
             opened = (*self._adopted(batch, intent.since), mark)
         if self._purse is not None:
-            items, adopted = len(batch.items), len(batch.adopted)
-            opened = (*opened, self._purse.reserving(intent.attempt, items, adopted, intent.at))
+            purse, adopted = self._purse, len(batch.adopted)
+            opened = (*opened, purse.reserving(intent.attempt, items, adopted, intent.at))
         await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
-        return intent
+
+    async def note(self, offset: int, intent: Intent) -> None:
+        """Write an intent down as it is, at the offset that it stands at; see `daemon.flows.claiming`."""
+        await self._commit("intent", offset, codec.intent_metadata(intent))
 
     def intent(self, batch: Batch, again: Intent | None = None) -> Intent:
         """What would announce the batch now; nothing is written. See `announce`."""

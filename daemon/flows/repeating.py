@@ -11,6 +11,7 @@ from random import Random
 
 import structlog
 
+from daemon.flows.claiming import Note
 from daemon.flows.holding import Backoff
 from daemon.flows.outbox import Place
 from daemon.flows.resolving import Patience, Resolver
@@ -60,7 +61,9 @@ class Resolution:
         self._metrics = metrics
         self._rng = rng
 
-    async def resolve(self, batch: Batch, intent: Intent, again: Again, until: asyncio.Event) -> Batch | None:
+    async def resolve(
+        self, batch: Batch, intent: Intent, again: Again, note: Note, until: asyncio.Event
+    ) -> Batch | None:
         """What of the batch is still to be sent, with the rest adopted; None when the event came first.
 
         Raises:
@@ -69,9 +72,9 @@ class Resolution:
         self._metrics.intents_in_doubt.inc()
         try:
             if intent.once:
-                resolved = await self._repeat(batch, intent, again, until)
+                resolved = await self._repeat(batch, intent, again, note, until)
             else:
-                resolved = await self._looking.resolve(batch, intent, until)
+                resolved = await self._looking.resolve(batch, intent, note, until)
         finally:
             self._metrics.intents_in_doubt.dec()
         if resolved is not None:
@@ -100,14 +103,16 @@ class Resolution:
             {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
         )
 
-    async def _repeat(self, batch: Batch, intent: Intent, again: Again, until: asyncio.Event) -> Batch | None:
+    async def _repeat(
+        self, batch: Batch, intent: Intent, again: Again, note: Note, until: asyncio.Event
+    ) -> Batch | None:
         """Send until the answer is clear; None when the event came first."""
         backoff = Backoff(self._rng, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         while batch.items:
             if until.is_set() or (outcome := await again(batch)) is None:
                 return None
             if isinstance(outcome, InDoubt) and outcome.listing:
-                return await self._looking.resolve(batch, intent, until)
+                return await self._looking.resolve(batch, intent, note, until)
             if (told := self._told(outcome, batch, intent)) is not None:
                 return told
             await pause(backoff.seconds(), until)

@@ -14,25 +14,22 @@ import structlog
 
 from daemon.errors import Fenced, Held
 from daemon.flows import codec
+from daemon.flows.claiming import Claim, Note, Turns
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause, unless
 from daemon.metrics import Metrics
-from daemon.model import Batch, Committed, Created, Intent, Item
+from daemon.model import Batch, Created, Intent, Item
 from daemon.ports import Kafka, Submissions, TolokaClock
 
 # Toloka's `Date` header and its `created_at` come from different machines.
 SKEW = timedelta(seconds=60)
-# A settling transaction of another way may end this long after its request did: what is not committed by
-# then the broker has aborted (the transaction timeout).
-SETTLING = timedelta(seconds=30)
 # Toloka may show times in whole seconds.
 COARSE = timedelta(seconds=1)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
-OTHERS_LOOK_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -67,9 +64,12 @@ class Resolver:
         self._holds = holds
         self._metrics = metrics
         self._rng = rng
+        self._turns = Turns(kafka, clock, place, patience.request)
 
-    async def resolve(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+    async def resolve(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
         """What of the batch is still to be sent, with the rest adopted; None when the event came first.
+
+        What was adopted may be claimed: the next transaction of the way has to write it down.
 
         Raises:
             Fenced: somebody else has decided what becomes of it.
@@ -77,14 +77,18 @@ class Resolver:
         """
         shown = ShownHold("submit", self._holds, self._place.partition)
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
+        claim = Claim(intent, note)
+        await claim.doubt()
         try:
             while not until.is_set():
                 try:
-                    resolved = await self._look(batch, intent, until)
+                    resolved = await self._look(batch, intent, claim, until)
                     shown.end()
                 except Held as held:
                     self._count_hold(shown.begin(held))
                     resolved = None
+                if resolved is None or not resolved.adopted:
+                    await claim.doubt()
                 if resolved is not None:
                     return resolved
                 await pause(backoff.seconds(), until)
@@ -93,14 +97,18 @@ class Resolver:
         finally:
             shown.end()
 
-    async def present(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
-        """The batch with everything adopted that Toloka shows now; None when the event came first.
+    async def present(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
+        """The batch with everything adopted that Toloka shows now; None where it is not our turn until then.
 
         Raises:
             Held: `listing_failed`, `content_altered`, `intent_unreadable` or `ledger_unreadable`.
             Transient: Kafka failed.
         """
-        found = await self._found(batch, intent, until, believable=True)
+        claim = Claim(intent, note)
+        await claim.doubt()
+        found = await self._found(batch, intent, claim, until, believable=True)
+        if found is None or not found[0].adopted:
+            await claim.doubt()
         return None if found is None else found[0]
 
     async def _insist_undecided(self, intent: Intent) -> None:
@@ -115,7 +123,7 @@ class Resolver:
         if standing is None or standing.attempt != intent.attempt:
             raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
 
-    async def _look(self, batch: Batch, intent: Intent, until: asyncio.Event) -> Batch | None:
+    async def _look(self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event) -> Batch | None:
         """One look; None where it is too early to say.
 
         Raises:
@@ -123,7 +131,7 @@ class Resolver:
         """
         # Read before the listing: what was absent from it was absent at this time.
         believable = self._clock.now() >= intent.at + self._patience.quarantine
-        if (seen := await self._found(batch, intent, until, believable=believable)) is None:
+        if (seen := await self._found(batch, intent, claim, until, believable=believable)) is None:
             return None
         found, contested = seen
         return None if found.items and (contested or not believable) else found
@@ -133,7 +141,7 @@ class Resolver:
             self._metrics.intents_resolved.labels("held").inc()
 
     async def _found(
-        self, batch: Batch, intent: Intent, until: asyncio.Event, *, believable: bool
+        self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event, *, believable: bool
     ) -> tuple[Batch, bool] | None:
         """What Toloka shows, and whether another way has taken some of it since it was listed.
 
@@ -150,14 +158,11 @@ class Resolver:
         before = None
         if candidates and not all(item.identified for item in batch.items):
             before = await self._taken(batch, candidates)
-            if not await self._others_ended(until):
+            if not believable and _matched(batch, candidates, before).items:
+                return None
+            if not (await self._turns.come(until) and await self._turns.take(claim)):
                 return None
         taken = await self._taken(batch, candidates)
-        if taken.altered:
-            raise Held(
-                "content_altered",
-                "Toloka gives back other content than it was sent: comparing proves nothing",
-            )
         contested = before is not None and not set(taken.elsewhere) <= set(before.elsewhere)
         return _matched(batch, candidates, taken), contested
 
@@ -170,40 +175,13 @@ class Resolver:
         offsets = range(batch.first, batch.end)
         ids = [created.item_id for created in candidates]
         place = self._place
-        return await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ids)
-
-    async def _others_ended(self, until: asyncio.Event) -> bool:
-        """Wait for the intents that other partitions have now: theirs may be the items that we see."""
-        blocking = await self._intents()
-        while blocking:
-            if until.is_set():
-                return False
-            await pause(OTHERS_LOOK_SECONDS, until)
-            standing = await self._intents()
-            # A further attempt, or what is left behind a settled piece, is the same doubt still: what it has
-            # adopted is in no ledger yet.
-            blocking = {p: doubt for p, doubt in blocking.items() if standing.get(p) == doubt}
-        return True
-
-    async def _intents(self) -> Mapping[int, datetime]:
-        """The doubts to wait for, by their `since`. Of those in doubt the lowest partition goes first."""
-        partitions = await self._kafka.end_offsets(self._place.topic)
-        committed = await self._kafka.committed(self._place.group, self._place.topic, list(partitions))
-        now, doubts = self._clock.now(), {}
-        for p, found in committed.items():
-            intent = None if p == self._place.partition else _read(p, found)
-            if intent is not None and (
-                p < self._place.partition or now < intent.at + self._patience.request + SETTLING
-            ):
-                doubts[p] = intent.since
-        return doubts
-
-
-def _read(partition: int, found: Committed) -> Intent | None:
-    try:
-        return codec.read_intent(found.metadata)
-    except codec.UnreadableError as error:
-        raise Held("intent_unreadable", f"partition {partition}: {error}") from error
+        taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ids)
+        if taken.altered:
+            raise Held(
+                "content_altered",
+                "Toloka gives back other content than it was sent: comparing proves nothing",
+            )
+        return taken
 
 
 def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:

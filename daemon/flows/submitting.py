@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 
 import structlog
@@ -191,7 +192,14 @@ class Submitting:
             return outcome
 
         doubtful = replace(batch, since=intent.since)
-        return await self._resolver.resolve(doubtful, intent, again, stopping)
+        note = partial(outbox.note, batch.first)
+        resolved = await self._resolver.resolve(doubtful, intent, again, note, stopping)
+        if resolved is not None and resolved.adopted and resolved.items:
+            # The rest may have to wait for long before it is announced.
+            await outbox.record(resolved, replace(intent, once=False, doubted=True, claiming=False))
+            self._all.watch.recorded(resolved)
+            resolved = resolved.recorded()
+        return resolved
 
     async def _deliver(
         self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, following: Following

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import SystemRandom
 
 from daemon.app.assembling import place_of
@@ -183,7 +184,8 @@ class Resolving:
         timer = asyncio.get_running_loop().call_later(OTHERS_SECONDS, until.set)
         try:
             async with toloka.service.submissions() as api:
-                found = await self._resolver(api).present(doubt.batch, doubt.intent, until)
+                note = partial(outbox.note, doubt.batch.first)
+                found = await self._resolver(api).present(doubt.batch, doubt.intent, note, until)
         finally:
             timer.cancel()
         if found is None:

@@ -6,6 +6,7 @@ SUBMIT = "daemon.flows.submitting"
 ANNOUNCE = "daemon.flows.announcing"
 OUTBOX = "daemon.flows.outbox"
 RESOLVE = "daemon.flows.resolving"
+CLAIM = "daemon.flows.claiming"
 
 _LISTED = (
     "        listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))\n"
@@ -150,16 +151,36 @@ SUBMITTING = (
     Mutant(
         "others-not-waited-for",
         "items of another partition in doubt are adopted",
-        RESOLVE,
-        "        blocking = await self._intents()\n",
-        "        blocking = {}\n",
+        CLAIM,
+        "        blocking = await self._blocking()\n        while",
+        "        blocking: Mapping[int, datetime] = {}\n        while",
+        found_by="tests/unit/flows/test_resolving.py::"
+        "test_equal_content_waits_for_what_another_partition_is_sending",
     ),
     Mutant(
         "further-attempt-ends-a-doubt",
         "a new attempt of another partition is taken for the end of its doubt",
+        CLAIM,
+        "return {p: each.since for",
+        "return {p: each.at for",
+        found_by="tests/unit/flows/test_resolving.py::"
+        "test_a_new_attempt_at_a_range_in_doubt_does_not_end_the_doubt",
+    ),
+    Mutant(
+        "claims-not-looked-at",
+        "two ways that look at the same time adopt the same item",
+        CLAIM,
+        "        await claim.claim()\n        own = self._place.partition\n        return not any(",
+        "        await claim.claim()\n        own = self._place.partition\n        return True or not any(",
+        found_by="tests/unit/flows/test_resolving.py::test_who_claims_and_then_sees_another_steps_back",
+    ),
+    Mutant(
+        "claim-kept",
+        "a way that adopts nothing keeps its claim, and the others wait for as long as it waits",
         RESOLVE,
-        "doubts[p] = intent.since",
-        "doubts[p] = intent.at",
+        "                if resolved is None or not resolved.adopted:\n",
+        "                if resolved is None:\n",
+        found_by="tests/unit/flows/test_resolving.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
     ),
     Mutant(
         "found-and-sent-again",

@@ -44,6 +44,10 @@ QUARANTINE = timedelta(seconds=120)
 SILENCE = InDoubt("no answer in time")
 
 
+async def noted(_: Intent) -> None:
+    """Written down."""
+
+
 class Doubt:
     """A resolution of partition 0, and what the requests that it makes come to."""
 
@@ -61,7 +65,7 @@ class Doubt:
 
     async def resolve(self, batch: Batch = BATCH) -> Batch:
         """Resolve it; it must come to an end."""
-        resolved = await self.resolution.resolve(batch, INTENT, self.again, self.stopping)
+        resolved = await self.resolution.resolve(batch, INTENT, self.again, noted, self.stopping)
         assert resolved is not None
         return resolved
 
@@ -150,7 +154,7 @@ async def test_when_told_to_stop_the_intent_is_left_to_a_successor() -> None:
     """Nothing is sent any more."""
     doubt = Doubt(SILENCE)
     doubt.stopping.set()
-    assert await doubt.resolution.resolve(BATCH, INTENT, doubt.again, doubt.stopping) is None
+    assert await doubt.resolution.resolve(BATCH, INTENT, doubt.again, noted, doubt.stopping) is None
     assert (doubt.sent, doubt.metrics.intents_in_doubt._value.get()) == ([], 0)
 
 

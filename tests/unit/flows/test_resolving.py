@@ -1,7 +1,7 @@
 """An intent in doubt: what is there is adopted, and only what is certainly absent is sent again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -55,14 +55,22 @@ class Doubt:
         self.api.listing.extend(listing)
         self.holds, self.metrics = fresh_holds()
         self.stopping = asyncio.Event()
+        self.written: list[Intent] = []
+        self.noted: Callable[[Intent], Awaitable[None]] = self._noted
+        self._partition = partition
         here, clock = place(partition), FakeTime()
         looking = Resolver(self.kafka, self.api, clock, here, PATIENCE, self.holds, self.metrics, seeded())
         self.resolver = Resolution(self.kafka, clock, here, PATIENCE, looking, self.metrics, seeded())
 
+    async def _noted(self, written: Intent) -> None:
+        self.written.append(written)
+        self.intend(self._partition, written)
+
     async def resolve(self, batch: Batch, intent: Intent = INTENT) -> Batch | None:
         """Resolve it, as its intent stands in Kafka."""
         self.intend(batch.partition, intent, batch.first)
-        return await self.resolver.resolve(batch, intent, _never, self.stopping)
+
+        return await self.resolver.resolve(batch, intent, _never, self.noted, self.stopping)
 
     def intend(self, partition: int, intent: Intent | None, offset: int = 0) -> None:
         """What another partition's way has announced."""
@@ -367,9 +375,10 @@ def young(attempt: str = "b-1") -> Intent:
     return Intent(attempt, 10, now, now)
 
 
-def old(attempt: str = "b-1") -> Intent:
+def old(attempt: str = "b-1", *, doubted: bool = False, claiming: bool = False) -> Intent:
     """Another partition's attempt that has been in doubt for long."""
-    return Intent(attempt, 10, START - timedelta(hours=1), START - timedelta(hours=1))
+    long_ago = START - timedelta(hours=1)
+    return Intent(attempt, 10, long_ago, long_ago, doubted=doubted, claiming=claiming)
 
 
 async def resolved_only_after(doubt: Doubt, batch: Batch, ending: float) -> Batch | None:
@@ -413,6 +422,64 @@ async def test_the_lowest_partition_in_doubt_goes_first() -> None:
     doubt.intend(2, old())
     assert pairs(await doubt.resolve(batch_of("a", identified=False))) == {0: "x"}
     assert seconds() == 0
+
+
+@in_virtual_time
+async def test_a_higher_partition_that_says_it_is_in_doubt_is_not_waited_for() -> None:
+    """No answer can settle its attempt any more, however young that is, and its turn comes after ours."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.intend(2, replace(young(), doubted=True))
+    assert pairs(await doubt.resolve(batch_of("a", identified=False))) == {0: "x"}
+    assert seconds() == 0
+
+
+@in_virtual_time
+async def test_a_higher_partition_that_claims_what_we_see_is_waited_for() -> None:
+    """It looked around before we were in doubt, and may be adopting our item: the ledger says so then."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.intend(2, old(doubted=True, claiming=True))
+    resolved = await resolved_only_after(doubt, batch_of("a", identified=False), ending=900)
+    assert pairs(resolved) == {0: "x"}
+
+
+@in_virtual_time
+@pytest.mark.parametrize(("partition", "claiming"), [(0, False), (2, True)])
+async def test_who_claims_and_then_sees_another_steps_back(partition: int, claiming: bool) -> None:  # noqa: FBT001 - pytest's way
+    """The other may have looked before the claim was written: of two who adopt, one would be wrong."""
+    doubt = Doubt([created("x", body("a"))])
+    steps = []
+
+    async def meanwhile(written: Intent) -> None:
+        steps.append(written.claiming)
+        doubt.intend(1, written)
+        if steps == [False, True]:
+            doubt.intend(partition, replace(young(), doubted=True, claiming=claiming))
+        if steps[-2:] == [True, False]:
+            doubt.intend(partition, None)
+
+    doubt.noted = meanwhile
+    assert pairs(await doubt.resolve(batch_of("a", identified=False))) == {0: "x"}
+    assert steps == [False, True, False, True]
+
+
+@in_virtual_time
+async def test_nothing_is_claimed_that_cannot_be_adopted_yet() -> None:
+    """Half of a batch, before absence is believed: others need not wait for it."""
+    doubt = Doubt([created("x", body("a"))])
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("ab", identified=False)))
+    await asyncio.sleep(QUARANTINE_SECONDS - 20)
+    assert [each.claiming for each in doubt.written] == [False]
+    assert pairs(await resolving) == {0: "x"}
+    assert doubt.written[-1].claiming
+
+
+@in_virtual_time
+async def test_who_has_claimed_and_adopts_nothing_takes_it_back() -> None:
+    """What is left may wait for long until it is announced: the other ways must not wait for that."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.settle("x", 5, 0)
+    assert left(await doubt.resolve(batch_of("a", identified=False))) == [0]
+    assert doubt.written[-1] == replace(INTENT, doubted=True)
 
 
 @in_virtual_time

@@ -1,0 +1,123 @@
+"""Whose turn it is where items may have equal content and several partitions are in doubt.
+
+Two ways that look for equal items must not adopt the same one. A way writes down that it is in doubt and,
+just before it adopts, that it claims what it sees; each is a transaction behind its fence, and what others
+have written is read after it. So of two ways one sees the other at least, and the higher one steps back.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from daemon.errors import Held
+from daemon.flows import codec
+from daemon.flows.outbox import Place
+from daemon.flows.waiting import pause
+from daemon.model import Committed, Intent
+from daemon.ports import Kafka, TolokaClock
+
+# A settling transaction of another way may end this long after its request did: what is not committed by
+# then the broker has aborted (the transaction timeout).
+SETTLING = timedelta(seconds=30)
+OTHERS_LOOK_SECONDS = 0.5
+
+# Writes an intent down as it is.
+Note = Callable[[Intent], Awaitable[None]]
+
+
+class Claim:
+    """An intent in doubt, and what is written down of it.
+
+    Raises, in all its methods: what the writer raises; the way then starts over.
+    """
+
+    def __init__(self, intent: Intent, note: Note) -> None:
+        self._written = intent
+        self._note = note
+
+    async def doubt(self) -> None:
+        """No answer settles it any more, and nothing is claimed."""
+        await self._write(replace(self._written, doubted=True, claiming=False))
+
+    async def claim(self) -> None:
+        """What is seen is about to be adopted."""
+        await self._write(replace(self._written, doubted=True, claiming=True))
+
+    async def _write(self, intent: Intent) -> None:
+        if intent != self._written:
+            await self._note(intent)
+            self._written = intent
+
+
+class Turns:
+    """What one partition's way knows of the doubts of the others.
+
+    Args:
+        kafka: where intents are.
+        clock: Toloka's.
+        place: the partition.
+        request: how long a request may take.
+    """
+
+    def __init__(self, kafka: Kafka, clock: TolokaClock, place: Place, request: timedelta) -> None:
+        self._kafka = kafka
+        self._clock = clock
+        self._place = place
+        self._request = request
+
+    async def come(self, until: asyncio.Event) -> bool:
+        """Wait for the intents that other partitions have now: theirs may be the items that we see.
+
+        False when the event came first.
+
+        Raises:
+            Held: `intent_unreadable`.
+        """
+        blocking = await self._blocking()
+        while blocking:
+            if until.is_set():
+                return False
+            await pause(OTHERS_LOOK_SECONDS, until)
+            standing = await self._blocking()
+            # A further attempt, or what is left behind a settled piece, is the same doubt still.
+            blocking = {p: since for p, since in blocking.items() if standing.get(p) == since}
+        return True
+
+    async def take(self, claim: Claim) -> bool:
+        """Claim what we see; False where somebody else's turn has come meanwhile, or not ended yet.
+
+        Raises:
+            Held: `intent_unreadable`.
+        """
+        await claim.claim()
+        own = self._place.partition
+        return not any(
+            intent.claiming or (intent.doubted and p < own) for p, intent in (await self._others()).items()
+        )
+
+    async def _blocking(self) -> Mapping[int, datetime]:
+        """The intents to wait for, by their `since`. Of those in doubt the lowest partition goes first."""
+        now = self._clock.now()
+        return {p: each.since for p, each in (await self._others()).items() if self._blocks(p, each, now)}
+
+    def _blocks(self, partition: int, intent: Intent, now: datetime) -> bool:
+        if partition < self._place.partition:
+            return True
+        if intent.doubted:
+            return intent.claiming
+        return now < intent.at + self._request + SETTLING
+
+    async def _others(self) -> Mapping[int, Intent]:
+        partitions = await self._kafka.end_offsets(self._place.topic)
+        others = [p for p in partitions if p != self._place.partition]
+        committed = await self._kafka.committed(self._place.group, self._place.topic, others)
+        intents = ((p, _read(p, found)) for p, found in committed.items())
+        return {p: intent for p, intent in intents if intent is not None}
+
+
+def _read(partition: int, found: Committed) -> Intent | None:
+    try:
+        return codec.read_intent(found.metadata)
+    except codec.UnreadableError as error:
+        raise Held("intent_unreadable", f"partition {partition}: {error}") from error

@@ -1,30 +1,20 @@
-"""How a command is started and how it answers: an exit code, lines for people, or one JSON document."""
+"""How a command is started and how it answers: lines for people, or one JSON document."""
 
 import argparse
 import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from daemon.logs import configure
 from daemon.settings import Settings, load
 
-USAGE = 64
 FOUND_SOMETHING = 1
 
 T = TypeVar("T")
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose complaints end with the exit code for wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
 def settings() -> Settings:
@@ -59,14 +49,3 @@ def say(options: argparse.Namespace, document: object, lines: Iterable[str]) -> 
 def remark(text: str) -> None:
     """Say something that is no part of the answer."""
     sys.stderr.write(f"tolokad: {text}\n")
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    """Give a command the option `--json`."""
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-
-
-def examples(*lines: Sequence[str] | str) -> dict[str, Any]:
-    """The end of a command's help: how it is used."""
-    text = "examples:\n" + "\n".join(f"  {line}" for line in lines)
-    return {"epilog": text, "formatter_class": argparse.RawDescriptionHelpFormatter}

@@ -4,92 +4,21 @@ import argparse
 import json
 import sys
 from contextlib import AsyncExitStack, aclosing
-from datetime import datetime
-from typing import Any
 
 from daemon.app.kit import dead_letters, resolving
 from daemon.app.kit.progress import Progress
-from daemon.cli.answers import FOUND_SOMETHING, add_json, carried_out, examples, remark, say, settings
-from daemon.cli.looking import count
-from daemon.cli.steering import time_or_id
+from daemon.cli.answers import FOUND_SOMETHING, carried_out, remark, say, settings
 from daemon.flows.codec import iso
 from daemon.flows.kit.letters import Letter, Wanted
 from daemon.settings import Settings
-
-MAX_ATTEMPTS = 10
-
-
-def add_to(commands: Any) -> None:
-    """Add the commands."""
-    dlq = commands.add_parser("dlq", help="list dead letters, or send them back")
-    actions = dlq.add_subparsers(title="actions", metavar="action", required=True)
-    listing = actions.add_parser(
-        "list",
-        help="what failed, and why",
-        description="List the dead letters: where each stands, which record it is, why it failed and when,"
-        " and how often it was sent back.",
-        **examples("tolokad dlq list", "tolokad dlq list --code VALIDATION_ERROR --json"),
-    )
-    replay = actions.add_parser(
-        "replay",
-        help="send them back to the input topic",
-        description="Send dead letters back to the input topic, as they were, into the partition that they"
-        " came from. Each goes back once, however often this is killed and run again; a header counts how"
-        " often.",
-        **examples("tolokad dlq replay --dry-run", "tolokad dlq replay --code TOO_LARGE --since 2026-11-24"),
-    )
-    for parser, work in ((listing, _list), (replay, _replay)):
-        parser.add_argument("--code", help="only those that failed for this")
-        parser.add_argument("--since", type=_time, metavar="TIME", help="only what failed then or later")
-        parser.add_argument("--key", help="only those whose record has this key")
-        add_json(parser)
-        parser.set_defaults(command=work)
-    replay.add_argument("--dry-run", action="store_true", help="only say how many it would be")
-    replay.add_argument(
-        "--max-attempts",
-        type=count,
-        metavar="N",
-        default=MAX_ATTEMPTS,
-        help=f"leave those that were sent back so often; {MAX_ATTEMPTS} by default",
-    )
-    _add_resolve(commands)
-
-
-def _add_resolve(commands: Any) -> None:
-    resolve = commands.add_parser(
-        "resolve",
-        help="decide what becomes of a batch in doubt",
-        description="Decide what becomes of a batch of which nobody knows whether Toloka has it, beside the"
-        " running daemon, which then goes on by itself. Says first what it may cost, and asks on a terminal."
-        " Exit code 1 where nothing is in doubt, 69 where Toloka does not list what it has.",
-        **examples(
-            "tolokad resolve --partition 3 --as adopt", "tolokad resolve --partition 3 --as dead-letter"
-        ),
-    )
-    resolve.add_argument("--partition", type=count, required=True, metavar="P", help="of the input topic")
-    resolve.add_argument(
-        "--as",
-        dest="way",
-        choices=resolving.WAYS,
-        required=True,
-        help="adopt: take what Toloka has; resubmit: send again, perhaps paying twice; dead-letter: give up",
-    )
-    add_json(resolve)
-    resolve.set_defaults(command=_resolve)
-
-
-def _time(text: str) -> datetime:
-    moment = time_or_id(text)
-    if isinstance(moment, str):
-        raise argparse.ArgumentTypeError(f"must be a time such as 2026-11-24T16:00:00Z, not {text!r}")
-    return moment
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
     return Wanted(options.code, options.since, options.key)
 
 
-def _list(options: argparse.Namespace) -> int:
+def dlq_list(options: argparse.Namespace) -> int:
+    """List dead letters."""
     with Progress() as progress:
         carried_out(_print_letters(options, settings(), progress))
     return 0
@@ -117,7 +46,8 @@ def _line(letter: Letter) -> str:
     return f"{record.partition}@{record.offset}  {where}  {when}  {letter.code}: {letter.message!r}{again}"
 
 
-def _replay(options: argparse.Namespace) -> int:
+def dlq_replay(options: argparse.Namespace) -> int:
+    """Send dead letters back."""
     with Progress() as progress:
         done = carried_out(
             dead_letters.replay(
@@ -131,7 +61,8 @@ def _replay(options: argparse.Namespace) -> int:
     return 0
 
 
-def _resolve(options: argparse.Namespace) -> int:
+def resolve(options: argparse.Namespace) -> int:
+    """Decide what becomes of a batch in doubt."""
     return carried_out(_decide(options, settings()))
 
 

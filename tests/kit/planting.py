@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import httpx
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
@@ -20,6 +21,7 @@ from tests.simulator.world import MODERATION_PROJECT
 SUBMITTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 # Older records might be deleted for their age.
 NOW_MS = int(time.time() * 1000)
+CREDENTIAL = f"ApiKey {CANARY}"
 COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": "604800000"}
 
 
@@ -161,3 +163,12 @@ def _add(builder: object, append: Append) -> object:
         key=append.key, value=append.value, timestamp=append.timestamp_ms, headers=list(append.headers)
     )
     return added
+
+
+async def submit(toloka: str, item: dict[str, object]) -> str:
+    """Submit an item behind the daemon's back; returns its id."""
+    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": CREDENTIAL}) as client:
+        path = f"/api/app/v0/app-projects/{MODERATION_PROJECT}/items"
+        answer = await client.post(toloka + path, json={"input_data": item})
+        assert answer.is_success, answer.text
+        return str(answer.json()["id"])

@@ -3,15 +3,12 @@
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
-from tests.canary import CANARY
 from tests.kafka.fixtures import Cluster
 from tests.kit.commands import tolokad
-from tests.kit.planting import Plot
+from tests.kit.planting import CREDENTIAL, Plot, submit
 from tests.simulator.serving import spawn
-from tests.simulator.world import MODERATION_PROJECT
 
 RECORDS = 100_000
 OPEN, DEAD, TOMBSTONES = 50, 100, 30
@@ -28,7 +25,6 @@ CLEAN = {
 }
 # Writing and reading so much takes seconds where nobody else needs the machine.
 pytestmark = pytest.mark.timeout(300)
-CREDENTIAL = f"ApiKey {CANARY}"
 
 
 @pytest.fixture(scope="module")
@@ -82,17 +78,9 @@ async def test_finds_what_is_wrong(plot: Plot, toloka: str) -> None:
     unknown = await tolokad(plot.environment, "audit", "--json")
     assert unknown.json == expected | {"unknown": [nowhere.place]}
 
-    await submit_again(toloka, json.loads(value(RECORDS - 1) or b""))
+    await submit(toloka, json.loads(value(RECORDS - 1) or b""))
     orphan = await tolokad(plot.environment, "audit", "--toloka", "--json", measured=True)
     assert orphan.code == 1
     names = {"item_id", "status", "created_at"}
     assert [set(found) for found in json.loads(orphan.out)["orphans"]] == [names]
     assert orphan.most_megabytes < 200
-
-
-async def submit_again(toloka: str, item: dict[str, object]) -> None:
-    """Submit an item behind the daemon's back."""
-    async with httpx.AsyncClient(trust_env=False, headers={"Authorization": CREDENTIAL}) as client:
-        path = f"/api/app/v0/app-projects/{MODERATION_PROJECT}/items"
-        answer = await client.post(toloka + path, json={"input_data": item})
-        assert answer.is_success, answer.text

@@ -47,7 +47,7 @@ async def plotted(kafka: Cluster) -> Plot:
 async def test_examples(kafka: Cluster) -> None:
     """Each command prints what the page says it does."""
     plot = await plotted(kafka)
-    assert len(examples()) == 11
+    assert len(examples()) == 13
     for command, printed in examples():
         ended = await tolokad(plot.environment, *shlex.split(command))
         said = (ended.err + ended.out).replace(plot.group, "demo")

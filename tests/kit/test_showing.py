@@ -1,5 +1,6 @@
 """`tolokad ledger show` and `tolokad cursor show` on topics with a few records."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -7,8 +8,9 @@ import pytest
 from daemon.flows import codec
 from daemon.model import Append, Cursor
 from tests.kafka.fixtures import Cluster
-from tests.kit.commands import tolokad
-from tests.kit.planting import SUBMITTED, Plot
+from tests.kit.commands import Ended, tolokad
+from tests.kit.planting import CREDENTIAL, SUBMITTED, Plot, submit
+from tests.simulator.serving import spawn
 from tests.simulator.world import MODERATION_PROJECT
 
 
@@ -39,6 +41,39 @@ async def test_ledger_show(plot: Plot) -> None:
     assert one.json["origin"]["partition"] == second.partition
     unknown = await tolokad(plot.environment, "ledger", "show", "--item", "open-0-1", "--json")
     assert (unknown.code, unknown.out) == (1, "")
+
+
+async def test_ledger_show_of_one(kafka: Cluster) -> None:
+    """What is open is found by its record's place or key, or partition; Toloka is asked for its status."""
+    with spawn("--credentials", CREDENTIAL) as toloka:
+        plot = Plot(kafka.bootstrap_servers, toloka)
+        await plot.lay_out()
+        first, second, third = plot.sources([b'{"text":"a"}', b'{"text":"b"}', b'{"text":"c"}'])
+        item_id = await submit(toloka, {"text": "b"})
+        keyed = [replace(first, key=b"user-1"), replace(third, key=b"user-1")]
+        await plot.write(plot.opened(keyed))
+        (entry,) = plot.opened([second])
+        await plot.write([entry._replace(key=item_id.encode())])
+
+        async def shown(*arguments: str) -> Ended:
+            return await tolokad(plot.environment, "ledger", "show", *arguments, "--json")
+
+        one = (await shown("--offset", "1:0", "--toloka")).json
+        assert (one["item_id"], one["origin"]["offset"]) == (item_id, 0)
+        assert one["status"] in {"NEW", "PROCESSING", "COMPLETED"}
+        by_key = (await shown("--key", "user-1", "--toloka")).json
+        assert by_key["open"] == 3
+        assert [item["item_id"] for item in by_key["items"]] == ["open-0-0", "open-0-1"]
+        assert {item["status"] for item in by_key["items"]} == {"UNKNOWN"}
+        there = (await shown("--partition", "1")).json
+        assert [item["item_id"] for item in there["items"]] == [item_id]
+        assert (await shown("--partition", "2")).json["items"] == []
+        for arguments in (("--offset", "0:7"), ("--key", "nobody")):
+            unknown = await shown(*arguments)
+            assert (unknown.code, unknown.out) == (1, "")
+            assert "nothing is open of the" in unknown.err
+        both = await tolokad(plot.environment, "ledger", "show", "--key", "a", "--item", "b")
+        assert both.code == 64
 
 
 async def test_cursor_show(plot: Plot) -> None:

@@ -35,7 +35,6 @@ from daemon.model import Batch, Flaw, Intent
 from daemon.ports import Submissions, TolokaClock
 from daemon.settings import Settings
 
-WAYS = ("adopt", "resubmit", "dead-letter")
 CODE = "RESOLVED_BY_OPERATOR"
 # What is said of a batch beforehand does not wait longer for Toloka than this.
 ABOUT_SECONDS = 5.0

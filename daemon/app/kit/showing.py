@@ -1,12 +1,13 @@
 """`tolokad ledger show` and `tolokad cursor show`: what the daemon's own topics say, in plain words."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from daemon.app.kit.kafka import reached, records
+from daemon.app.kit.kafka import ending, reached, records
 from daemon.app.kit.progress import Progress
+from daemon.app.kit.toloka import toloka_of
 from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.cursors import read_cursor
@@ -16,31 +17,75 @@ from daemon.settings import Settings
 
 # Of what is closed nothing need be remembered.
 NEVER_MS = 2**63
+UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenItem:
-    """An item that is at Toloka, and whose result is not published yet."""
+    """An item that is at Toloka, and whose result is not published yet; `status` where Toloka was asked."""
 
     item_id: str
     origin: codec.Origin
     submitted_at: datetime
     age_seconds: float
+    key: bytes | None
+    status: str | None = None
 
     def as_json(self) -> Mapping[str, object]:
         """As `ledger show --json` prints it."""
-        return {
+        shown = {
             "item_id": self.item_id,
             "origin": self.origin._asdict(),
             "submitted_at": codec.iso(self.submitted_at),
             "age_seconds": round(self.age_seconds, 3),
         }
+        return shown if self.status is None else shown | {"status": self.status}
 
     def line(self) -> str:
         """As people read it."""
         origin = self.origin
         where = f"{origin.topic}-{origin.partition}@{origin.offset}"
-        return f"{self.item_id}  {where}  {codec.iso(self.submitted_at)}  {self.age_seconds:.0f} s"
+        status = "" if self.status is None else f"  {self.status}"
+        return f"{self.item_id}  {where}  {codec.iso(self.submitted_at)}  {self.age_seconds:.0f} s{status}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which open items are meant; None leaves a question open.
+
+    Attributes:
+        item_id: Toloka's id.
+        record: topic, partition and offset of the input record.
+        key: of the input record.
+        partition: of the input topic.
+    """
+
+    item_id: str | None = None
+    record: tuple[str, int, int] | None = None
+    key: str | None = None
+    partition: int | None = None
+
+    @property
+    def is_one(self) -> bool:
+        """No more than one item can be meant."""
+        return self.item_id is not None or self.record is not None
+
+    def __contains__(self, item: OpenItem) -> bool:
+        return (
+            (self.item_id is None or item.item_id == self.item_id)
+            and (self.record is None or item.origin[:3] == self.record)
+            and (self.key is None or item.key == self.key.encode())
+            and (self.partition is None or item.origin.partition == self.partition)
+        )
+
+    def __str__(self) -> str:
+        if self.item_id is not None:
+            return f"the item {self.item_id}"
+        if self.record is not None:
+            return "the record {}-{}@{}".format(*self.record)
+        if self.key is not None:
+            return f"the key {self.key}"
+        return "the topic" if self.partition is None else f"the partition {self.partition}"
 
 
 class OpenItems:
@@ -53,20 +98,19 @@ class OpenItems:
     def __len__(self) -> int:
         return len(self._ledger)
 
-    def oldest(self, count: int | None = None) -> Iterator[OpenItem]:
-        """So many of them, or all."""
-        found = self._ledger.submitted_when(lambda _: True)
-        for _, item_id in list(found)[:count]:
-            if (item := self.find(item_id)) is not None:
+    def chosen(self, wanted: Wanted) -> Iterator[OpenItem]:
+        """Those that are wanted."""
+        for _, item_id in self._ledger.submitted_when(lambda _: True):
+            item = self._item(item_id)
+            if item is not None and item in wanted:
                 yield item
 
-    def find(self, item_id: str) -> OpenItem | None:
-        """The open item with Toloka's id."""
+    def _item(self, item_id: str) -> OpenItem | None:
         if (entry := self._ledger.find(item_id)) is None:
             return None
         told = codec.unpack_entry(entry.packed)
         age = (self._now - told.submitted_at).total_seconds()
-        return OpenItem(item_id, told.origin, told.submitted_at, max(age, 0.0))
+        return OpenItem(item_id, told.origin, told.submitted_at, max(age, 0.0), told.key)
 
 
 async def open_items(settings: Settings, progress: Progress) -> OpenItems:
@@ -93,6 +137,20 @@ def _note(ledger: Ledger, some: Sequence[Record], progress: Progress) -> None:
     for record in some:
         ledger.note(record)
     progress.add(len(some))
+
+
+async def with_status(settings: Settings, items: Sequence[OpenItem]) -> Sequence[OpenItem]:
+    """Ask Toloka for the status of each; what it does not know is `UNKNOWN`.
+
+    Raises:
+        StartError: Toloka is away, refuses, or does not know the project or pool.
+    """
+    async with AsyncExitStack() as stack:
+        toloka = await toloka_of(settings, stack)
+        with ending():
+            sights = await toloka.service.results.by_id([item.item_id for item in items])
+    statuses = {item_id: UNKNOWN if sight is None else sight.status for item_id, sight in sights.items()}
+    return [replace(item, status=statuses.get(item.item_id, UNKNOWN)) for item in items]
 
 
 async def cursor(settings: Settings) -> Cursor | None:

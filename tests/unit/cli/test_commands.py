@@ -1,0 +1,88 @@
+"""The command line by itself: what it says, what it takes, and how little it opens."""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+
+from daemon.cli.commands import FLOWS, parser
+from daemon.cli.health import HOST, PORT
+from daemon.metrics import labels
+from daemon.settings import HttpSettings
+
+# What takes long to import, and what none of the light commands needs.
+HEAVY = ("aiokafka", "asyncio", "httpx", "prometheus_client", "pydantic", "structlog")
+
+
+def commands(place: argparse.ArgumentParser, *words: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command below a parser, with the words that lead to it."""
+    further = [action for action in place._actions if isinstance(action, argparse._SubParsersAction)]
+    if not further or not words:
+        yield " ".join(words) or "tolokad", place
+    for action in further:
+        for word, command in action.choices.items():
+            yield from commands(command, *words, word)
+
+
+COMMANDS = dict(commands(parser()))
+# These begin no daemon and ask no one, or are asked by a machine.
+WITHOUT_JSON = {"tolokad", "run", "healthcheck"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_has_work(name: str) -> None:
+    """What a command line asks for is there, in the room that it names."""
+    room, _, function = COMMANDS[name].get_default("work").partition(".")
+    assert callable(getattr(import_module(f"daemon.cli.{room}"), function))
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - WITHOUT_JSON))
+def test_each_command_explains_itself(name: str) -> None:
+    """Its help has a paragraph and an example that can be carried out, and it answers in JSON."""
+    command = COMMANDS[name]
+    assert command.description
+    assert "--json" in command.format_help()
+    if name == "version":
+        return
+    _, *examples = (command.epilog or "").splitlines()
+    assert examples
+    for example in examples:
+        words = example.partition("|")[0].split()
+        assert words[0] == "tolokad"
+        assert parser().parse_args(words[1:]).work == command.get_default("work")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("ledger", "show", "--help"), ("healthcheck",)])
+def test_light_commands(arguments: tuple[str, ...]) -> None:
+    """Help and the probe that a container runs every few seconds import nothing that takes long."""
+    program = (
+        "import sys\nfrom daemon.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        f"print('opened', *sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-S", "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(sys.path), "TOLOKAD_HTTP__HOST": "127.0.0.1", "TOLOKAD_HTTP__PORT": "1"},
+    )
+    assert ended.stdout.splitlines()[-1] == "opened", ended.stdout
+
+
+def test_what_is_said_twice_agrees() -> None:
+    """The defaults that `healthcheck` has without the settings are the settings'; so are the flows' names."""
+    assert HttpSettings(host=HOST, port=int(PORT)) == HttpSettings()
+    assert FLOWS == labels.FLOWS
+
+
+@pytest.mark.parametrize("wrong", ["1200", "a:1", "1:-2", ":"])
+def test_a_place_is_partition_and_offset(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A record is named as 3:1200; what is not ends with the exit code for wrong usage and says how."""
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(["ledger", "show", f"--offset={wrong}"])
+    assert ended.value.code == 64
+    assert "must be" in capsys.readouterr().err

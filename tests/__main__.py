@@ -27,7 +27,7 @@ GROUPS = {
         "tests/simulation",
         "tests/deploy",
     ),
-    "on a real Kafka": ("tests/integration", "tests/system"),
+    "on a real Kafka": ("tests/integration", "tests/system", "tests/security"),
     "commands, chaos, demo": ("tests/kit", "tests/chaos", "tests/demo", "tests/checker", "tests/matrix"),
 }
 SYSTEM_GROUPS = {

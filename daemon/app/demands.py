@@ -1,7 +1,8 @@
 """What tolokad demands of its topics, each with the way out (design: records)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from daemon.edges.topics import Topic, Wanted
 from daemon.errors import ConfigurationError
@@ -19,6 +20,13 @@ COMPACTED = {
     "delete.retention.ms": str(TOMBSTONE_MS),
     "segment.ms": str(600_000),
     "min.cleanable.dirty.ratio": "0.1",
+}
+# What the daemon does with each kind of topic (deploy/kafka-acls.md).
+NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "input": ("Read",),
+    "output": ("Write",),
+    "compacted": ("Read", "Write"),
+    "budget": ("Read", "Write"),
 }
 # Who reads on from a while ago still finds what every partition had spent by then.
 BUDGET = {"min.compaction.lag.ms": str(DAY_MS)}
@@ -96,6 +104,11 @@ def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
         yield f"{where} has cleanup.policy={policy} and would forget: {alter} cleanup.policy=compact"
     if topic.use == "input" and policy is not None and "compact" in policy:
         yield f"{where} has cleanup.policy={policy} and would drop items: {alter} cleanup.policy=delete"
+
+
+def lacking(topic: Demanded, granted: Collection[str]) -> tuple[str, ...]:
+    """Which of the operations that the daemon needs on a topic are not among those that are granted."""
+    return tuple(operation for operation in NEEDED[topic.use] if operation not in granted)
 
 
 def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from daemon.settings import KafkaSettings, Settings
 # A service that stays away for so long at start ends it; the orchestrator starts us again.
 START_SECONDS = 30.0
 ASK_AGAIN_SECONDS = 0.5
+ACLS = "the table is in deploy/kafka-acls.md"
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -89,21 +90,32 @@ async def topics_in_order(
     return found
 
 
-async def permissions(cluster: KafkaCluster, kafka: KafkaSettings) -> None:
-    """See that the group and its transactional ids may be used.
+async def permissions(cluster: KafkaCluster, kafka: KafkaSettings, *, budget: bool = False) -> None:
+    """See that the topics, the group and its transactional ids may be used.
 
     Raises:
-        NotPermittedAtStart: naming the group or the transactional id.
+        NotPermittedAtStart: naming every topic, or the group, or the transactional id.
         UnavailableAtStart: Kafka does not say.
     """
+    wanted = demands.demanded(kafka, budget=budget)
 
     async def look() -> None:
+        granted = await cluster.rights.on_topics([topic.name for topic in wanted])
+        lacking = {topic.name: demands.lacking(topic, granted.get(topic.name, ())) for topic in wanted}
+        denied = [f"{' and '.join(missing)} on {name}" for name, missing in lacking.items() if missing]
+        if denied:
+            raise Held("not_permitted", f"Kafka denies {', '.join(denied)}")
         await cluster.committed(kafka.group_id, kafka.input_topic, [0])
+        # Describe is enough for that, and joining takes more.
+        for group in (kafka.group_id, f"{kafka.group_id}.collect"):
+            if "Read" not in await cluster.rights.on_group(group):
+                raise Held("not_permitted", f"Kafka denies Read on the group {group}")
         # Any id with our prefix tells whether the prefix is ours to use; it writes nothing.
         async with cluster.writer(f"{kafka.group_id}.check"):
             pass
 
-    await patiently(look, f"Grant Read on the group {kafka.group_id}, and Write on its transactional ids")
+    ids = f"{kafka.group_id}."
+    await patiently(look, f"Grant it, and Write on the transactional ids that begin with {ids}: {ACLS}")
 
 
 async def cursor_is_ours(cluster: KafkaCluster, settings: Settings) -> None:

@@ -82,7 +82,7 @@ async def connect_kafka(
     kafka = settings.kafka
     cluster = await reach_kafka(settings, metrics, stack)
     topics = await topics_in_order(cluster, kafka, create=kafka.create_topics, budget=settings.budget.limited)
-    await permissions(cluster, kafka)
+    await permissions(cluster, kafka, budget=settings.budget.limited)
     await cursor_is_ours(cluster, settings)
     return cluster, topics
 

@@ -13,6 +13,7 @@ import certifi
 import httpx
 
 from daemon.edges.clocks import DateClock
+from daemon.edges.trust import client_context, complaint
 from daemon.errors import ConfigurationError
 from daemon.metrics import Metrics
 from daemon.ports import Clock
@@ -103,14 +104,10 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     Raises:
         ConfigurationError: the file cannot be used.
     """
-    context = ssl.create_default_context(cafile=certifi.where())
-    if ca_file is not None:
-        try:
-            context.load_verify_locations(cafile=ca_file)
-        except OSError as error:
-            reason = error.strerror or "no certificates in PEM form"
-            raise ConfigurationError(f"TOLOKAD_TOLOKA__CA_FILE: cannot be used: {reason}") from None
-    return context
+    try:
+        return client_context(certifi.where(), *(() if ca_file is None else (ca_file,)))
+    except OSError as error:
+        raise ConfigurationError(f"TOLOKAD_TOLOKA__CA_FILE: cannot be used: {complaint(error)}") from None
 
 
 def header_value(text: str) -> str:

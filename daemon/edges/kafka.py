@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from daemon.edges import fetched, kafka_client, transactions
+from daemon.edges import fetched, kafka_client, refusals, transactions
 from daemon.edges.offsets import stable_offsets
 from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics, describe
@@ -33,13 +33,16 @@ class KafkaCluster:
     """See `daemon.ports.Kafka`. Enter it to connect; it owns one client for questions.
 
     `client_id` names this replica to the brokers, and begins its names in groups.
+
+    Raises:
+        ConfigurationError: a file that the settings name cannot be used.
     """
 
     def __init__(self, settings: KafkaSettings, client_id: str, metrics: Metrics) -> None:
         self._settings = settings
         self.client_id = client_id
         self._metrics = metrics
-        connection = kafka_client.connection(settings, client_id)
+        connection = kafka_client.arguments(settings, client_id)
         # No group, no topics: it only answers where logs begin and end, open transactions included.
         self._probe = AIOKafkaConsumer(
             **connection, isolation_level="read_uncommitted", enable_auto_commit=False
@@ -56,6 +59,7 @@ class KafkaCluster:
         """Connect.
 
         Raises:
+            ConfigurationError, NotPermittedAtStart: the brokers are there, and nothing will come of waiting.
             Transient: no broker answers.
         """
         where = ", ".join(self._settings.bootstrap_servers)
@@ -67,6 +71,7 @@ class KafkaCluster:
                     await self._admin.start()
         except Transient:
             await self.__aexit__()
+            await refusals.insist_on_welcome(self._settings, self.client_id)
             raise
         return self
 

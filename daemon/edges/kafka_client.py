@@ -12,10 +12,12 @@ from typing import Any, Protocol
 
 from aiokafka import errors as kafka_errors
 
-from daemon.errors import Fenced, Held, Transient
+from daemon.edges.trust import client_context, complaint, system_authorities
+from daemon.errors import ConfigurationError, Fenced, Held, Transient
 from daemon.settings import KafkaSettings
 
 STOP_SECONDS = 3.0
+PREFIX = "TOLOKAD_KAFKA__"
 
 DENIED = (
     kafka_errors.TopicAuthorizationFailedError,
@@ -34,27 +36,65 @@ class Stoppable(Protocol):
 
 
 def connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
-    """The arguments that every client of the cluster takes."""
-    arguments: dict[str, Any] = {
+    """The arguments that every client of a running replica takes.
+
+    Raises:
+        Held: `kafka`: a file of ours cannot be used now; it may be just being replaced.
+    """
+    try:
+        return arguments(settings, client_id)
+    except ConfigurationError as error:
+        raise Held("kafka", str(error)) from error
+
+
+def arguments(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
+    """The arguments that every client of the cluster takes.
+
+    Raises:
+        ConfigurationError: a file of a password, of a certificate, of its key or of authorities is unusable.
+    """
+    given: dict[str, Any] = {
         "bootstrap_servers": list(settings.bootstrap_servers),
         "client_id": client_id,
         "security_protocol": settings.security_protocol,
     }
     if settings.uses_tls:
-        arguments["ssl_context"] = _ssl_context(settings)
+        given["ssl_context"] = tls_context(settings)
     if settings.uses_sasl:
-        arguments["sasl_mechanism"] = settings.sasl_mechanism
-        arguments["sasl_plain_username"] = settings.sasl_username
-        arguments["sasl_plain_password"] = settings.read_sasl_password()
-    return arguments
+        given["sasl_mechanism"] = settings.sasl_mechanism
+        given["sasl_plain_username"] = settings.sasl_username
+        given["sasl_plain_password"] = settings.read_sasl_password()
+    return given
 
 
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    cafile = None if settings.ssl_cafile is None else str(settings.ssl_cafile)
-    context = ssl.create_default_context(cafile=cafile)
+def tls_context(settings: KafkaSettings) -> ssl.SSLContext:
+    """Whom to trust, and the certificate that we come with.
+
+    Raises:
+        ConfigurationError: naming the variable whose file cannot be used.
+    """
+    ours = system_authorities() if settings.ssl_cafile is None else (settings.ssl_cafile,)
+    try:
+        context = client_context(*ours)
+    except OSError as error:
+        raise ConfigurationError(f"{PREFIX}SSL_CAFILE: cannot be used: {complaint(error)}") from None
     if settings.ssl_certfile is not None:
-        context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile)
+        try:
+            context.load_cert_chain(settings.ssl_certfile, settings.ssl_keyfile, _refuse_encrypted)
+        except ssl.SSLError as error:
+            # OpenSSL does not say which of the two files it stumbled over.
+            both = f"{PREFIX}SSL_CERTFILE with {PREFIX}SSL_KEYFILE"
+            wrong = error.reason == "KEY_VALUES_MISMATCH"
+            what = "do not belong together" if wrong else "are not a certificate and its key, in PEM form"
+            raise ConfigurationError(f"{both}: {what}") from None
+        except OSError as error:
+            raise ConfigurationError(f"{PREFIX}SSL_CERTFILE: cannot be used: {complaint(error)}") from None
     return context
+
+
+def _refuse_encrypted() -> str:
+    """Called for a key's pass phrase, for which OpenSSL would otherwise ask at the terminal."""
+    raise ConfigurationError(f"{PREFIX}SSL_KEYFILE: is encrypted: give a key without a pass phrase")
 
 
 @contextmanager

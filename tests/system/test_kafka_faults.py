@@ -10,10 +10,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import TopicPartition
 
-from tests.canary import CANARY
-from tests.kafka import Acl, Security
 from tests.kafka.clients import admin_client, read_topic, started_producer
-from tests.kafka.fixtures import ExistingCluster, StartKafka
+from tests.kafka.fixtures import StartKafka
 from tests.kafka.topics import Topics
 from tests.system.conftest import Deploy, DeployOn
 from tests.system.deployment import Deployment, eventually
@@ -210,49 +208,6 @@ async def test_kafka_is_away_and_comes_back(private_kafka: StartKafka, deploy_on
     await asyncio.to_thread(kafka.start)
     await deployment.until_done()
     assert len(list(replica.history("starting"))) == 1
-    await concluded(deployment)
-
-
-@pytest.mark.fault(30)
-async def test_a_permission_taken_back_holds(private_kafka: StartKafka, deploy_on: DeployOn) -> None:
-    """Writing results is forbidden meanwhile: the collector holds and names it; granted, it goes on."""
-    kafka = await private_kafka(security=Security(users={"tolokad": CANARY}, authorizer=True))
-    direct = ExistingCluster(kafka.internal_servers)
-    deployment = await deploy_on(direct, partitions=1, KAFKA__CREATE_TOPICS="false")
-    topics, group = Topics(kafka.internal_servers), deployment.group
-    for name in ("results", "dead-letters"):
-        await topics.create(deployment.topic(name))
-    for name in ("ledger", "cursors"):
-        await topics.create(deployment.topic(name), configs={"cleanup.policy": "compact"})
-    results = Acl("tolokad", "topic", deployment.topic("results"), "Write")
-    mine = [
-        Acl("tolokad", "topic", group, each, pattern="prefixed")
-        for each in ("Read", "Describe", "DescribeConfigs")
-    ]
-    mine += [
-        Acl("tolokad", "topic", deployment.topic(name), "Write")
-        for name in ("dead-letters", "ledger", "cursors")
-    ]
-    mine += [Acl("tolokad", "group", group, "Read", pattern="prefixed")]
-    mine += [
-        Acl("tolokad", "transactional-id", group, each, pattern="prefixed") for each in ("Write", "Describe")
-    ]
-    kafka.allow(results, *mine)
-    replica = await deployment.started(
-        KAFKA__BOOTSTRAP_SERVERS=kafka.bootstrap_servers,
-        KAFKA__SECURITY_PROTOCOL="SASL_PLAINTEXT",
-        KAFKA__SASL_MECHANISM="PLAIN",
-        KAFKA__SASL_USERNAME="tolokad",
-        KAFKA__SASL_PASSWORD=CANARY,
-    )
-    await feed(deployment, 1)
-    await deployment.until_outcomes(ITEMS)
-    kafka.revoke(results)
-    await feed(deployment, 2)
-    await until_held(deployment, replica, "not_permitted", flow="collect")
-    assert deployment.topic("results") in (await replica.get("/readyz")).text
-    kafka.allow(results)
-    await deployment.until_outcomes(2 * ITEMS)
     await concluded(deployment)
 
 

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
 
 from daemon.app import demands
 from daemon.app.kit.kafka import ending
@@ -23,13 +22,6 @@ CONFIGURATION, NOT_PERMITTED = ConfigurationError.exit_code, NotPermittedAtStart
 CLOCK_SECONDS = 60
 DAY_SECONDS = 86_400
 WAY_OUT = "Is Kafka up, and are its permissions those of deploy/kafka-acls.md?"
-# What the daemon does with each kind of topic (deploy/kafka-acls.md).
-NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
-    "input": ("Read",),
-    "output": ("Write",),
-    "compacted": ("Read", "Write"),
-    "budget": ("Read", "Write"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +103,8 @@ async def _permissions(
         rights = await patiently(lambda: cluster.rights.on_topics(found), WAY_OUT)
         for topic in wanted:
             if topic.name in found:
-                yield _right(f"Topic {topic.name}", NEEDED[topic.use], rights.get(topic.name, frozenset()))
+                granted = rights.get(topic.name, frozenset())
+                yield _right(f"Topic {topic.name}", demands.NEEDED[topic.use], granted)
         for name in (group, f"{group}.collect"):
             on_group = await patiently(partial(cluster.rights.on_group, name), WAY_OUT)
             yield _right(f"Group {name}", ("Read",), on_group)

@@ -138,8 +138,19 @@ def outcome_of(status: int) -> str:
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError) and error.errno is None:
         return "no answer in time"
-    text = f"{type(error).__name__}: {_system_error(error) or error}"[:WHY_LETTERS]
+    said = _certificate_error(error) or _system_error(error) or error
+    text = f"{type(error).__name__}: {said}"[:WHY_LETTERS]
     return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def _certificate_error(error: BaseException | None) -> str | None:
+    """Why a certificate was not accepted (CERTIFICATE_VERIFY_FAILED), and what can be done on our side."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = error.verify_message.rstrip(".")
+            return f"{error.reason}: {why}; an authority of your own is named by TOLOKAD_TOLOKA__CA_FILE"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _system_error(error: BaseException | None) -> str | None:

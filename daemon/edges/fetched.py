@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from aiokafka.consumer import fetcher
 
+from daemon.edges.header_names import Records
 from daemon.model import Headers
 
 
@@ -32,10 +33,20 @@ _new = tuple.__new__
 class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client has no types
     """One partition's part of a fetch."""
 
+    _records: Any
+
     def __iter__(self) -> Iterator[Fetched]:
         # Past its own `__next__`, which costs a call a record.
         records: Iterator[Fetched] = self._records_iterator
         return records
+
+    def _unpack_records(self) -> Iterator[Fetched]:
+        try:
+            yield from super()._unpack_records()
+        except UnicodeDecodeError:
+            # What was given out by now is not given again.
+            self._records = self._records.again(self.next_fetch_offset)
+            yield from super()._unpack_records()
 
     def _consumer_record(self, tp: Any, record: Any) -> Fetched:
         topic, partition = tp
@@ -46,3 +57,4 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
 def lean() -> None:
     """Have the client's consumers give out `Fetched`, in this process, from now on."""
     fetcher.PartitionRecords = _Partition
+    fetcher.MemoryRecords = Records

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from daemon.app.kit.inspecting import Check, kafka_checks, toloka_checks
+from daemon.app.kit.checks import Check
+from daemon.app.kit.kafka_checks import kafka_checks
+from daemon.app.kit.toloka_checks import toloka_checks
 from daemon.errors import StartError
 from daemon.settings import load
 

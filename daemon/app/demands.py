@@ -91,13 +91,18 @@ def insist(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> None:
         raise ConfigurationError(*wrong)
 
 
+def altering(topic: str) -> str:
+    """How a topic's setting is changed; the setting comes behind it."""
+    return f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config"
+
+
 def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
     where = f"{topic.variable}: the topic {topic.name}"
     if found is None:
         yield f"{where} does not exist: create it, or set TOLOKAD_KAFKA__CREATE_TOPICS=true"
         return
     policy = found.configs.get("cleanup.policy")
-    alter = f"kafka-configs.sh --alter --entity-type topics --entity-name {topic.name} --add-config"
+    alter = altering(topic.name)
     if topic.use == "budget" and found.partitions != 1:
         yield f"{where} has {found.partitions} partitions, and order is what it is for: make it anew with 1"
     if topic.use in {"compacted", "budget"} and policy not in {None, "compact"}:

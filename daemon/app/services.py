@@ -28,6 +28,12 @@ from daemon.model import Flaw, Item, NotNow, Record
 from daemon.ports import Results, Submissions
 from daemon.settings import Settings
 
+# Statuses of a project or pool in which it takes nothing.
+_CLOSED: Mapping[str, str] = {
+    "ARCHIVED": "take it out of the archive, or name another",
+    "ERROR": "Toloka could not make it: look at it there, or name another",
+}
+
 log = structlog.get_logger(__name__)
 
 
@@ -37,6 +43,7 @@ class Service:
 
     Attributes:
         about: what was found at start, for people.
+        closed: why nothing is taken in there, with the way out; None where all is well.
         item_price: what an item costs, in the account's currency; None where Toloka does not say.
     """
 
@@ -47,6 +54,7 @@ class Service:
     share: Callable[[float, float], None]
     attempts_once: bool
     about: str
+    closed: str | None = None
     item_price: Decimal | None = None
 
 
@@ -125,7 +133,8 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
         look_again,
         counter.share,
         attempts_once=False,
-        about=f"project {about.id} is {about.status}",
+        about=f"project {about.id} is {about.status}; {about.shape}",
+        closed=_CLOSED.get(about.status),
         item_price=about.item_price,
     )
 
@@ -188,6 +197,7 @@ async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack
         counter.share,
         attempts_once=tasks.async_mode,
         about=", ".join(f"pool {each.id} is {each.status}" for each in pools),
+        closed=next((_CLOSED[each.status] for each in pools if each.status in _CLOSED), None),
     )
 
 

@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from daemon.edges import fetched, kafka_client, refusals, transactions
+from daemon.edges import fetched, kafka_client, refusals, transactions, versions
 from daemon.edges.offsets import stable_offsets
 from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics, describe
@@ -112,6 +112,10 @@ class KafkaCluster:
             if not error.retriable:
                 raise
             return {}
+
+    async def releases(self) -> Mapping[int, str]:
+        """See `daemon.edges.versions.releases`."""
+        return await versions.releases(self._admin)
 
     async def start_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""

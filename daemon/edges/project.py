@@ -19,6 +19,7 @@ ASK_SECONDS = 10.0
 # A project that was created a moment ago may not name its app yet.
 TRIES = 5
 WAIT_SECONDS = 1.0
+SHOWN_FIELDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,15 @@ class Project:
     item_price: Decimal | None
     input_spec: Mapping[str, Mapping[str, Any]]
     output_spec: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def shape(self) -> str:
+        """What its app wants of an item, in words."""
+        shown = [(name, rule) for name, rule in self.input_spec.items() if not rule.get("hidden", False)]
+        if not shown:
+            return "its app does not say what an item is made of"
+        wanted = [f"{name} ({text(rule.get('type'), CODE_LETTERS)})" for name, rule in shown[:SHOWN_FIELDS]]
+        return f"an item has {', '.join(wanted)}{' and more' if len(shown) > SHOWN_FIELDS else ''}"
 
 
 def probe_of(project_id: str) -> Probe:

@@ -13,7 +13,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from daemon.flows import codec
 from daemon.flows.outputs import dead_letter_append
-from daemon.model import Append, DeadLetter, Flaw, Headers, Item, Record
+from daemon.model import Append, DeadLetter, Flaw, Headers, Intent, Item, Record
 from tests.canary import CANARY
 from tests.kafka.topics import Topics
 from tests.simulator.world import MODERATION_PROJECT
@@ -22,7 +22,8 @@ SUBMITTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 # Older records might be deleted for their age.
 NOW_MS = int(time.time() * 1000)
 CREDENTIAL = f"ApiKey {CANARY}"
-COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": "604800000"}
+WEEK_MS = 604_800_000
+COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)}
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ class Plot:
         """The name of one of the topics."""
         return f"{self.group}.{name}"
 
-    async def lay_out(self) -> None:
-        """Make the topics."""
+    async def lay_out(self, retention_ms: int = WEEK_MS) -> None:
+        """Make the topics; that of the input keeps records for so long."""
         topics = Topics(self.servers)
-        for name in ("items", "results", "dead-letters"):
+        kept = {"retention.ms": str(retention_ms)}
+        await topics.create(self.topic("items"), partitions=self.partitions, configs=kept)
+        for name in ("results", "dead-letters"):
             await topics.create(self.topic(name), partitions=self.partitions)
         await topics.create(self.topic("ledger"), partitions=self.partitions, configs=COMPACTED)
         await topics.create(self.topic("cursors"), configs=COMPACTED)
@@ -102,8 +105,8 @@ class Plot:
             Append(s.topic, s.partition, s.key, s.value, s.headers, s.timestamp) for s in sources
         )
 
-    async def settle(self) -> None:
-        """Commit the group's offsets at the ends of what was fed."""
+    async def settle(self, intent: Intent | None = None) -> None:
+        """Commit the group's offsets at the ends of what was fed; an intent at the start of partition 0."""
         producer = AIOKafkaProducer(bootstrap_servers=self.servers, transactional_id=f"{self.group}.planting")
         await producer.start()
         try:
@@ -112,6 +115,9 @@ class Plot:
                     TopicPartition(self.topic("items"), p): OffsetAndMetadata(end, "")
                     for p, end in self.ends.items()
                 }
+                if intent is not None:
+                    noted = OffsetAndMetadata(0, codec.intent_metadata(intent))
+                    offsets[TopicPartition(self.topic("items"), 0)] = noted
                 await producer.send_offsets_to_transaction(offsets, self.group)
         finally:
             await producer.stop()

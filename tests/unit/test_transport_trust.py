@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import trustme
 
+from daemon.edges.certificate import certificate_ends
 from daemon.edges.clocks import DateClock
 from daemon.edges.endpoint import Endpoint, tls_context
 from daemon.edges.sending import NotSent, Unclear
@@ -172,3 +173,16 @@ async def test_a_proxy_that_refuses() -> None:
     assert "secret" not in str(raised.value)
     assert proxy.requests[0].method == "CONNECT"
     assert "authorization" not in proxy.requests[0].headers
+
+
+async def test_until_when_a_certificate_is_good(authority: trustme.CA, tmp_path: Path) -> None:
+    """The certificate's end is told whatever the address answers; without TLS or an answer there is none."""
+    ends = datetime(2099, 1, 31, 12, tzinfo=UTC)
+    issued = _issued(authority, "127.0.0.1", not_after=ends)
+    trusted = _trusting(authority, tmp_path)
+    async with serving(answering((404, b"")), issued) as wire:
+        assert await certificate_ends(endpoint(wire.url, tls=trusted)) == ends
+        assert wire.heads[0].headers.get("authorization") is None
+        assert await certificate_ends(endpoint(wire.url)) is None
+    async with serving(answering((404, b""))) as wire:
+        assert await certificate_ends(endpoint(wire.url)) is None

@@ -12,7 +12,8 @@ from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.cursors import read_cursor
 from daemon.flows.ledger import Ledger
-from daemon.model import Cursor, Record
+from daemon.model import Cursor
+from daemon.ports import Kafka
 from daemon.settings import Settings
 
 # Of what is closed nothing need be remembered.
@@ -119,24 +120,31 @@ async def open_items(settings: Settings, progress: Progress) -> OpenItems:
     Raises:
         StartError: Kafka is away or refuses; the ledger is missing or unreadable.
     """
-    ledger = Ledger("", NEVER_MS)
     topic = settings.kafka.ledger_topic
     async with reached(settings) as (cluster, _):
-        ends, starts = await cluster.end_offsets(topic), await cluster.start_offsets(topic)
-        progress.begin(topic, sum(end - starts[p] for p, end in ends.items()))
         try:
-            async with aclosing(records(cluster, topic, starts, ends)) as found:
-                async for some in found:
-                    _note(ledger, some, progress)
+            ledger = await read_ledger(cluster, topic, progress)
         except codec.UnreadableError as error:
             raise ConfigurationError(f"the ledger {topic} cannot be read: {error}") from error
     return OpenItems(ledger, datetime.now(UTC))
 
 
-def _note(ledger: Ledger, some: Sequence[Record], progress: Progress) -> None:
-    for record in some:
-        ledger.note(record)
-    progress.add(len(some))
+async def read_ledger(kafka: Kafka, topic: str, progress: Progress) -> Ledger:
+    """What is open, as the whole ledger tells it.
+
+    Raises:
+        Held, Transient: see `daemon.ports.Reader.read`.
+        UnreadableError: a record is damaged, or of a newer release.
+    """
+    ledger = Ledger("", NEVER_MS)
+    ends, starts = await kafka.end_offsets(topic), await kafka.start_offsets(topic)
+    progress.begin(topic, sum(end - starts[p] for p, end in ends.items()))
+    async with aclosing(records(kafka, topic, starts, ends)) as found:
+        async for some in found:
+            for record in some:
+                ledger.note(record)
+            progress.add(len(some))
+    return ledger
 
 
 async def with_status(settings: Settings, items: Sequence[OpenItem]) -> Sequence[OpenItem]:

@@ -6,10 +6,10 @@ asyncio promises to run them, and the seed decides which process is next.
 """
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
 from random import Random
 from typing import Any
 
@@ -104,6 +104,9 @@ def _nothing() -> None:
     """What is left of a cancelled callback."""
 
 
+_Timer = tuple[float, int, _Handle | None, Callable[..., object], tuple[Any, ...]]
+
+
 class _ReadyNowhere:
     """Stands in for asyncio's one queue of ready callbacks, which is not used."""
 
@@ -155,9 +158,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._ready = _ReadyNowhere()
         self._runnable: list[Process] = []
         self._callbacks = 0
-        self._timers: list[tuple[float, int, _Handle]] = []
+        # When, in which order, and what: a handle, or what the world itself does.
+        self._timers: list[_Timer] = []
         self.world = Process(self, "world")
-        self._world_context = Context()
         self.set_task_factory(_new_task)
 
     def process(self, name: str) -> Process:
@@ -185,7 +188,6 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """See `asyncio.loop.call_soon`; in order within a process."""
-        self._check_closed()  # type: ignore[attr-defined] # asyncio's own
         handle = _Handle(self._now, callback, args, copy_context() if context is None else context)
         self._append(handle)
         return handle
@@ -205,14 +207,13 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Timers of the same time fire in the order in which they were set."""
         handle = _Handle(when, callback, args, copy_context() if context is None else context)
         self._last_number += 1
-        heapq.heappush(self._timers, (when, self._last_number, handle))
+        heappush(self._timers, (when, self._last_number, handle, _nothing, ()))
         return handle
 
     def world_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
-        """As `world.call_later`, for what is never cancelled."""
+        """As `world.call_later`, for what is never cancelled and goes before all else of its moment."""
         self._last_number += 1
-        handle = _Handle(self._now + seconds, callback, args, self._world_context)
-        heapq.heappush(self._timers, (handle._when, self._last_number, handle))
+        heappush(self._timers, (self._now + seconds, self._last_number, None, callback, args))
 
     def create_future(self) -> "asyncio.Future[Any]":
         """A future of this loop."""
@@ -220,36 +221,39 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _append(self, handle: _Handle) -> None:
         process = handle._context.get(_process) or self.world
-        process.ready.append(handle)
-        if len(process.ready) == 1:
-            self.note(process)
+        ready = process.ready
+        ready.append(handle)
+        if len(ready) == 1 and process.alive and not process.frozen:
+            self._runnable.append(process)
 
     def _run_once(self) -> None:
         """Run callbacks of this moment until none is left, then let time pass to the next timer."""
-        while self._runnable and not self._stopping:
-            self._turn()
+        runnable, random = self._runnable, None if self._rng is None else self._rng.random
+        while runnable and not self._stopping:
+            process = runnable[0]
+            if random is not None and len(runnable) > 1:
+                process = runnable[int(random() * len(runnable))]
+            if process.fuse is not None and self._burns_down(process):
+                continue
+            ready = process.ready
+            handle = ready.popleft()
+            if not ready:
+                runnable.remove(process)
+            if not handle._cancelled:
+                self._callbacks += 1
+                self._run(handle._context.run, handle._callback, *handle._args)
         if not self._stopping:
             self._pass_time()
 
-    def _turn(self) -> None:
-        runnable = self._runnable
-        process = runnable[0]
-        if len(runnable) > 1 and self._rng is not None:
-            process = runnable[int(self._rng.random() * len(runnable))]
-        if process.fuse is not None and self._burns_down(process):
-            return
-        handle = process.ready.popleft()
-        if not process.ready:
-            runnable.remove(process)
-        if handle._cancelled:
-            return
-        self._callbacks += 1
+    def _run(self, callback: Callable[..., object], *args: Any) -> None:
         if self._callbacks > ENDLESS_CALLBACKS:
-            raise LivelockError(f"time stands still at {self._now} s; last: {handle!r}")
+            raise LivelockError(f"time stands still at {self._now} s; last: {callback!r}{args!r}")
         try:
-            handle._context.run(handle._callback, *handle._args)
+            callback(*args)
         except Exception as error:  # noqa: BLE001 - as asyncio does
-            self.call_exception_handler({"message": f"an exception in {handle!r}", "exception": error})
+            self.call_exception_handler(
+                {"message": f"an exception in {callback!r}{args!r}", "exception": error}
+            )
 
     def _burns_down(self, process: Process) -> bool:
         assert process.fuse is not None
@@ -261,15 +265,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _pass_time(self) -> None:
         timers = self._timers
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)
+        while timers and (first := timers[0][2]) is not None and first._cancelled:
+            heappop(timers)
         if not timers:
             raise DeadlockError(f"deadlock at {self._now} s: {self._waiting()}")
         self._callbacks = 0
         self._now = now = max(self._now, timers[0][0])
         while timers and timers[0][0] <= now:
-            handle = heapq.heappop(timers)[2]
-            if not handle._cancelled:
+            _, _, handle, callback, args = heappop(timers)
+            if handle is None:
+                self._callbacks += 1
+                self._run(callback, *args)
+            elif not handle._cancelled:
                 self._append(handle)
 
     def _waiting(self) -> str:

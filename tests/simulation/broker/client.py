@@ -1,8 +1,8 @@
 """A client of the simulated cluster that fits `daemon.ports.Kafka`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from itertools import groupby
 from typing import Literal
@@ -27,21 +27,32 @@ SUSPECT_SECONDS = 30.0
 Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn"]
 
 
-@contextmanager
-def translated(doing: str) -> Iterator[None]:
+class translated:  # noqa: N801 - read as a statement
     """Turn the broker's errors into the daemon's, as the real adapters do."""
-    try:
-        yield
-    except FencedError as error:
-        raise Fenced(f"{doing}: fenced") from error
-    except TooLargeError as error:
-        raise Held("too_large", f"{doing}: {error}") from error
-    except OutOfRangeError as error:
-        raise Held("offset_out_of_range", f"{doing}: {error}") from error
-    except TimeoutError as error:
-        raise Transient(f"{doing}: no answer in time") from error
-    except BrokerError as error:
-        raise Transient(f"{doing}: {type(error).__name__}: {error}") from error
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        doing = self._doing
+        match error:
+            case None:
+                return
+            case FencedError():
+                raise Fenced(f"{doing}: fenced") from error
+            case TooLargeError():
+                raise Held("too_large", f"{doing}: {error}") from error
+            case OutOfRangeError():
+                raise Held("offset_out_of_range", f"{doing}: {error}") from error
+            case TimeoutError():
+                raise Transient(f"{doing}: no answer in time") from error
+            case BrokerError():
+                raise Transient(f"{doing}: {type(error).__name__}: {error}") from error
 
 
 class SimKafka:
@@ -70,8 +81,7 @@ class SimKafka:
     @asynccontextmanager
     async def _open_reader(self, topic: str, offsets: Mapping[int, int]) -> AsyncIterator["SimReader"]:
         with translated(f"opening a reader of {topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await self._cluster.call("connect", _nothing)
+            await self._cluster.call("connect", _nothing, until=self._in(ANSWER_SECONDS))
         yield SimReader(self._cluster, topic, dict(offsets), self._reader_dies)
 
     def writer(self, transactional_id: str) -> AbstractAsyncContextManager["SimWriter"]:
@@ -81,23 +91,22 @@ class SimKafka:
     @asynccontextmanager
     async def _open_writer(self, transactional_id: str) -> AsyncIterator["SimWriter"]:
         with translated(f"starting the writer {transactional_id}"):
-            async with asyncio.timeout(START_SECONDS):
-                epoch = await self._cluster.call(
-                    "init", partial(self._cluster.transactions.init, transactional_id)
-                )
+            init = partial(self._cluster.transactions.init, transactional_id)
+            epoch = await self._cluster.call("init", init, until=self._in(START_SECONDS))
         yield SimWriter(self._cluster, transactional_id, epoch, self._fate)
 
     async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
         """See `daemon.ports.Kafka.committed`."""
         with translated(f"asking for the committed offsets of {topic} in {group}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while True:
-                    found: Mapping[int, Committed] = await self._cluster.call(
-                        "committed", partial(self._cluster.groups.committed, group, topic, partitions)
-                    )
-                    if all(partition in found for partition in partitions):
-                        return found
-                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+            ask, until = (
+                partial(self._cluster.groups.committed, group, topic, partitions),
+                self._in(ANSWER_SECONDS),
+            )
+            while True:
+                found: Mapping[int, Committed] = await self._cluster.call("committed", ask, until=until)
+                if all(partition in found for partition in partitions):
+                    return found
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     async def start_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""
@@ -118,11 +127,13 @@ class SimKafka:
     async def _offsets(self, topic: str, ask: Callable[[PartitionLog], int]) -> Mapping[int, int]:
         logs = self._cluster.topics[topic]
         with translated(f"asking for offsets of {topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                found: dict[int, int] = await self._cluster.call(
-                    "offsets", lambda: {log.partition: ask(log) for log in logs}
-                )
+            found: dict[int, int] = await self._cluster.call(
+                "offsets", lambda: {log.partition: ask(log) for log in logs}, until=self._in(ANSWER_SECONDS)
+            )
         return found
+
+    def _in(self, seconds: float) -> float:
+        return self._cluster.loop.time() + seconds
 
 
 class SimReader:
@@ -153,8 +164,7 @@ class SimReader:
                 return ()
             try:
                 with translated(f"reading {self._topic}"):
-                    async with asyncio.timeout_at(end):
-                        found = await self._ask(max_records)
+                    found = await self._ask(max_records, end)
             except Transient as failure:
                 if not isinstance(failure.__cause__, TimeoutError) or self._suspect:
                     raise
@@ -171,12 +181,12 @@ class SimReader:
         """What is to be waited for before it is worth asking again."""
         return None if self._changed is None or self._changed.done() or self._suspect else self._changed
 
-    async def _ask(self, max_records: int) -> list[StoredRecord]:
+    async def _ask(self, max_records: int, until: float) -> list[StoredRecord]:
         """Fetch once; where there was nothing, the broker will say when that changes."""
         changed: asyncio.Future[None] = self._cluster.loop.create_future()
         fetch = partial(self._fetch, dict(self._positions), max_records, changed)
         found: list[StoredRecord]
-        found, positions = await self._cluster.call("fetch", fetch)
+        found, positions = await self._cluster.call("fetch", fetch, until=until)
         self._positions.update(positions)
         self._answered_at = self._cluster.loop.time()
         self._changed = None if found else changed
@@ -214,11 +224,10 @@ class SimWriter:
             raise Transient(f"the writer {self._name} has failed before")
         self._spent = True
         with translated(f"a transaction ({transaction.kind}) of {self._name}"):
-            async with asyncio.timeout(COMMIT_SECONDS):
-                await self._carry_out(transaction)
+            await self._carry_out(transaction, self._cluster.loop.time() + COMMIT_SECONDS)
         self._spent = False
 
-    async def _carry_out(self, transaction: Transaction) -> None:
+    async def _carry_out(self, transaction: Transaction, until: float) -> None:
         server, name, epoch = self._cluster.transactions, self._name, self._epoch
         batches = _by_place(transaction.appends)
         places = sorted(batches)
@@ -226,30 +235,31 @@ class SimWriter:
         for place in places:
             part = {place: batches[place]}
             await self._cluster.call(
-                f"produce {transaction.kind}", partial(server.produce, name, epoch, part)
+                f"produce {transaction.kind}", partial(server.produce, name, epoch, part), until=until
             )
         if (offset := transaction.offset) is not None:
             await self._cluster.call(
-                f"add_offset {transaction.kind}", partial(server.add_offset, name, epoch, offset)
+                f"add_offset {transaction.kind}", partial(server.add_offset, name, epoch, offset), until=until
             )
         if places or offset is not None:
-            await self._commit(transaction.kind, self._fate(transaction))
+            await self._commit(transaction.kind, self._fate(transaction), until)
 
-    async def _commit(self, kind: str, fate: Fate) -> None:
+    async def _commit(self, kind: str, fate: Fate, until: float) -> None:
         name = self._name
         end = partial(self._cluster.transactions.end, name, self._epoch)
         if fate in {"usual", "unanswered", "refused"}:
-            await self._cluster.call(f"end {kind}", end)
+            await self._cluster.call(f"end {kind}", end, until=until)
         if fate == "late":
             seconds = self._cluster.rng.uniform(COMMIT_SECONDS, COMMIT_SECONDS + 15)
-            await self._cluster.call(f"end {kind}", end, delay_seconds=seconds)
+            await self._cluster.call(f"end {kind}", end, until=until, delay_seconds=seconds)
         if fate == "torn":
             tear = partial(self._cluster.transactions.end, name, self._epoch, torn=True)
-            await self._cluster.call(f"end {kind}", tear)
+            await self._cluster.call(f"end {kind}", tear, until=until)
         if fate in {"refused", "denied", "torn"}:
             raise Transient(f"a commit of {name} failed")
         if fate in {"unsent", "unanswered"}:
-            await asyncio.get_running_loop().create_future()
+            await asyncio.sleep(until - self._cluster.loop.time())
+            raise TimeoutError
 
 
 async def _within(changed: "asyncio.Future[None]", end: float) -> bool:

@@ -128,24 +128,35 @@ class Cluster:
 
     # --- requests
 
-    async def call(self, name: str, serve: Callable[[], Any], *, delay_seconds: float = 0.0) -> Any:
-        """Have the broker do something, and wait for its answer, for as long as that takes.
+    async def call(
+        self, name: str, serve: Callable[[], Any], *, until: float | None = None, delay_seconds: float = 0.0
+    ) -> Any:
+        """Have the broker do something, and wait for its answer.
 
         What was sent arrives whether or not the sender still waits, or lives, unless the cluster was down.
-        `delay_seconds` is how much longer than usual it is on its way.
+        `until` is how long the sender waits, by the loop's time; `delay_seconds` is how much longer than
+        usual the request is on its way.
 
         Raises:
             BrokerError: the broker's answer, other than to ask again.
+            TimeoutError: no answer came in time.
         """
+        loop = self.loop
         while True:
-            packet = _Packet(name, serve, self.loop.create_future(), current_process())
+            packet = _Packet(name, serve, loop.create_future(), current_process())
             self.passed(packet.sender, f"{name} sent")
-            self.loop.world_later(delay_seconds + self.hop_seconds(), self._arrive, packet)
+            loop.world_later(delay_seconds + self.hop_seconds(), self._arrive, packet)
+            timer = None if until is None else loop.call_at(until, _give_up, packet.answer)
             try:
                 return await packet.answer
             except BusyError:
                 seconds = LOADING_SECONDS if self.groups.loading else max(BUSY_SECONDS, self.pace.marker / 4)
                 await asyncio.sleep(seconds * self.rng.uniform(0.5, 1.5))
+                if until is not None and loop.time() >= until:
+                    raise TimeoutError from None
+            finally:
+                if timer is not None:
+                    timer.cancel()
 
     def _arrive(self, packet: _Packet) -> None:
         if not self.up:
@@ -192,3 +203,8 @@ class Cluster:
             packet.answer.exception()
         else:
             packet.answer.set_result(value)
+
+
+def _give_up(answer: "asyncio.Future[Any]") -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())

@@ -42,7 +42,8 @@ def hunt(mutant: Mutant, seeds: Sequence[int]) -> Hunt:
     # Only now, for the simulation imports what is to be changed.
     many = importlib.import_module("tests.simulation.many")
     running = importlib.import_module("tests.simulation.running")
-    verdicts = many.run_many(map(running.Run, seeds), jobs=1)
+    runs = (running.Run(seed, api=mutant.api, only=mutant.only) for seed in seeds)
+    verdicts = many.run_many(runs, jobs=1)
     for tried, verdict in enumerate(verdicts, 1):
         if verdict.violations:
             verdicts.close()

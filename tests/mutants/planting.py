@@ -19,6 +19,8 @@ class Mutant:
         old: text that stands there exactly once.
         new: what replaces it.
         found_by: the test that finds it, where seeds of the simulation would have to be very many.
+        api: in which of Toloka's APIs it shows.
+        only: the faults by which it shows, with commas between: others are not drawn; empty for any.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Mutant:
     old: str
     new: str
     found_by: str = ""
+    api: str = "app"
+    only: str = ""
 
     def applied(self, source: str) -> str:
         """The changed source.

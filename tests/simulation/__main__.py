@@ -33,17 +33,29 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kills", default="", help="kill at these steps, first-last or first-last/every")
     parser.add_argument("--jobs", type=int, default=2, help="so many at a time")
     parser.add_argument("--api", choices=("app", "tasks"), default="app", help="which of Toloka's APIs")
+    parser.add_argument("--only", default="", help="draw only these faults, with commas between")
     parser.add_argument("--progress", action="store_true", help="say how far it is, twice a minute")
     parser.add_argument("--count-as", default="", help="write the rows that were fired under this name")
     options = parser.parse_args(arguments)
     if options.seed is not None:
-        run = Run(options.seed, options.faults, options.items, options.replicas, options.kill_at, options.api)
+        run = Run(
+            options.seed,
+            options.faults,
+            options.items,
+            options.replicas,
+            options.kill_at,
+            options.api,
+            options.only,
+        )
         return _one(run, trace=options.trace)
     kills = [
         Run(step % KILLED_ITEMS, faults=0, items=KILLED_ITEMS, replicas=1, kill_at=step, api=options.api)
         for step in _span(options.kills)
     ]
-    drawn = (Run(seed, options.faults, options.items, api=options.api) for seed in _span(options.seeds))
+    drawn = (
+        Run(seed, options.faults, options.items, api=options.api, only=options.only)
+        for seed in _span(options.seeds)
+    )
     runs = chain(drawn, kills)
     sums = summed(run_many(runs, options.jobs), progress=options.progress)
     _show_counts(sums)

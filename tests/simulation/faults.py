@@ -1,6 +1,6 @@
 """What can go wrong, and the plan by which a seed lets it: at a time, at a point, at any await."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -28,6 +28,8 @@ POINTS = (
     *("join served", "sync served", "heartbeat served"),
 )
 UPLOAD_POINTS = ("end intent served", "post begun", "post half", "post sent")
+# Of those that strike there only.
+_POINTS_OF = {"freeze_upload": UPLOAD_POINTS, "kill_upload": (*UPLOAD_POINTS[1:], "post served")}
 Act = Callable[[SimWorld, Random, Replica], None]
 
 
@@ -49,24 +51,20 @@ class Planned:
     awaits: int | None
 
 
-def plan(rng: Random, count: int) -> list[Planned]:
-    """Draw at most so many faults."""
-    names = list(FAULTS)
-    weights = [weight for weight, _ in FAULTS.values()]
+def plan(rng: Random, count: int, only: Sequence[str] = ()) -> list[Planned]:
+    """Draw at most so many faults; of these names, if there are any."""
+    names = [name for name in FAULTS if not only or name in only]
+    weights = [FAULTS[name][0] for name in names]
     return [
         Planned(
             name,
             rng.uniform(0, LAST_SECONDS) if rng.random() < 0.5 else rng.uniform(0, 20),
-            rng.choice(_points(name)) if name == "freeze_upload" or rng.random() < 0.5 else "",
+            rng.choice(_POINTS_OF.get(name, POINTS)) if name in _POINTS_OF or rng.random() < 0.5 else "",
             rng.randint(1, 12),
             rng.randrange(400) if rng.random() < 0.3 else None,
         )
         for name in rng.choices(names, weights, k=rng.randint(count // 3, count))
     ]
-
-
-def _points(name: str) -> tuple[str, ...]:
-    return UPLOAD_POINTS if name == "freeze_upload" else POINTS
 
 
 class Injector:
@@ -248,6 +246,24 @@ def _answer_lost(world: SimWorld, rng: Random, _replica: Replica) -> None:
     )
 
 
+def _doubt_after_doubt(world: SimWorld, rng: Random, _replica: Replica) -> None:
+    """A request is lost, and what is sent in its place takes effect late."""
+    times, delay_seconds = rng.randint(1, 3), rng.uniform(0.3, 1.0) * _latest(world)
+    world.toloka.faults.add(
+        Fault("drop_request", ("bulk",), times=times),
+        Fault("late_commit", ("bulk",), times=3, delay_seconds=delay_seconds, hangs=rng.random() < 0.5),
+    )
+
+
+def _no_after_doubt(world: SimWorld, rng: Random, _replica: Replica) -> None:
+    """An answer is lost, and what is sent next is refused."""
+    status = rng.choice((429, 403, 409, 400, 413))
+    world.toloka.faults.add(
+        Fault("drop_answer", ("bulk",), times=rng.randint(1, 2), reset=rng.random() < 0.5),
+        Fault("status", ("bulk",), times=rng.randint(1, 3), status=status, style="json"),
+    )
+
+
 def _wrong_ids(world: SimWorld, rng: Random, _replica: Replica) -> None:
     kind: Kind = rng.choice(("missing_id", "extra_id", "repeated_id"))
     world.toloka.faults.add(Fault(kind, ("bulk",), times=rng.randint(1, 3)))
@@ -376,6 +392,7 @@ FAULTS: dict[str, tuple[float, Act]] = {
     "terminate": (2, _terminate),
     "wall_step": (1, _wall_step),
     "freeze_upload": (2, _freeze_upload),
+    "kill_upload": (2, _kill),
     "broker_restart": (2, _broker_restart),
     "coordinator_loading": (1, _loading),
     "commit_fate": (4, _commit_fate),
@@ -385,6 +402,8 @@ FAULTS: dict[str, tuple[float, Act]] = {
     "member_dies": (1, _member_dies),
     "compaction": (1.5, _compact),
     "answer_lost": (5, _answer_lost),
+    "doubt_after_doubt": (1, _doubt_after_doubt),
+    "no_after_doubt": (1, _no_after_doubt),
     "wrong_ids": (1, _wrong_ids),
     "request_cut": (1, _request_cut),
     "late_commit": (3, _late_commit),

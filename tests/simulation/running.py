@@ -35,6 +35,7 @@ class Run:
         kill_at: the first replica is killed in place of its so-many-th step, where a step is what it does
             between two awaits; None for never.
         api: which of Toloka's: app or tasks.
+        only: the faults that may be drawn, by name, with commas between; all of them where it is empty.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Run:
     replicas: int = 3
     kill_at: int | None = None
     api: str = "app"
+    only: str = ""
 
     @property
     def command(self) -> str:
@@ -109,7 +111,7 @@ def _unexpected(world: SimWorld, context: dict[str, object]) -> None:
 async def _story(world: SimWorld, run: Run) -> None:
     rng = Random(f"{run.seed} faults")
     injector = Injector(world, rng)
-    injector.begin(plan(rng, run.faults))
+    injector.begin(plan(rng, run.faults, tuple(filter(None, run.only.split(",")))))
     world.restart_who_is_down()
     if run.kill_at is not None:
         first = world.replicas[0]

@@ -22,6 +22,8 @@ _NO_ITEMS = (b"no json", b"[1]", b'{"text":1}', b"{}", b'{"text":"a","text":"b"}
 OPAQUE, NAMED = "opaquely-bad", "namedly-bad"
 VANISHING = "vanishing"
 LARGE_LETTERS = 2000
+# Longer than anything in this world lasts; beyond it replicas would only wait.
+LONGEST_QUARANTINE_SECONDS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,13 @@ def _settings(rng: Random) -> Settings:
         "SUBMIT__MAX_ITEMS": rng.choices((1, 3, 7, 20, 50), (1, 4, 6, 6, 3))[0],
         "SUBMIT__LINGER_SECONDS": rng.choices((0.05, 0.5, 1.5, 4.0), (1, 3, 3, 2))[0],
         "SUBMIT__REQUEST_TIMEOUT_SECONDS": request,
-        "SUBMIT__QUARANTINE_SECONDS": request * rng.choice((3, 6, 9)),
+        "SUBMIT__QUARANTINE_SECONDS": min(request * rng.choice((3, 6, 9)), LONGEST_QUARANTINE_SECONDS),
         "SUBMIT__MAX_REJECTED_RATIO": 1,
         "COLLECT__INTERVAL_SECONDS": rng.choice((1, 3)),
         "COLLECT__PAGE_SIZE": rng.choice((2, 10, 100)),
         "COLLECT__OVERLAP_SECONDS": rng.choice((40, 60)),
         "COLLECT__OVERLAP_EVERY_SECONDS": rng.choice((5, 20)),
-        "COLLECT__SWEEP_AFTER_SECONDS": rng.choice((60, 200)),
+        "COLLECT__SWEEP_AFTER_SECONDS": rng.choice((60, 120)),
         "COLLECT__SWEEP_EVERY_SECONDS": rng.choice((10, 30)),
         "COLLECT__START_AT": rng.choice(("now", "earliest")),
         "COLLECT__UNKNOWN_ITEMS": rng.choice(("ignore", "publish")),

@@ -193,7 +193,7 @@ def _result_problems(source: StoredRecord, record: StoredRecord, value: dict[str
     )
     if record.key != source.key or tuple(record.headers) != (*source.headers, *added):
         yield f"{where} has the key {record.key!r} and the headers {record.headers}"
-    if canonical(value["task"]["input_values"]) != canonical(_members(source)["input_values"]):
+    if canonical(value["task"]["input_values"]) != canonical(_members(source).get("input_values", {})):
         yield f"{where} answers {value['task']}, not {source.value!r}"
     if value["task"]["id"] != value["task_id"] or not value["solution"]:
         yield f"{where} is {value}"
@@ -205,7 +205,7 @@ def _spending(
     """As many tasks were created with a content as records asked for it and were not refused."""
     taken = _dead(world, b"RESULT_TOO_LARGE")
     due = Counter(
-        canonical(_members(record)["input_values"])
+        canonical(_members(record).get("input_values", {}))
         for origin, record in asked.items()
         if record.value is not None and (taken[origin] or not dead.get(origin))
     )

@@ -2,5 +2,6 @@
 
 from tests.mutants.catalogue.collecting import COLLECTING
 from tests.mutants.catalogue.submitting import SUBMITTING
+from tests.mutants.catalogue.tasks import TASKS
 
-MUTANTS = (*SUBMITTING, *COLLECTING)
+MUTANTS = (*SUBMITTING, *COLLECTING, *TASKS)

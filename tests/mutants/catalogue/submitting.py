@@ -208,8 +208,8 @@ SUBMITTING = (
         "loading-taken-for-none",
         "a coordinator that is loading is taken for one that knows of no offset",
         "tests.simulation.broker.client",
-        "if all(partition in found for partition in partitions):\n                        return found",
-        "if True:\n                        return {p: found.get(p, Committed(-1, '')) for p in partitions}",
+        "if all(partition in found for partition in partitions):\n                    return found",
+        "if True:\n                    return {p: found.get(p, Committed(-1, '')) for p in partitions}",
     ),
     Mutant(
         "found-in-the-ledger-and-sent-again",

@@ -2,13 +2,14 @@
 
 import asyncio
 import random
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from tests.kit.commands import tolokad
 from tests.system.conftest import Deploy
 from tests.system.deployment import Deployment, eventually
-from tests.system.feed import Kinds, no_item, sources, with_own_id, without_id
+from tests.system.feed import GOOD, Kinds, no_item, sources, with_own_id, without_id
 
 pytestmark = pytest.mark.timeout(300)
 LIMIT = 10_000
@@ -62,3 +63,21 @@ async def test_exactly_the_limit(deploy: Deploy) -> None:
     verdict = await deployment.conclusion()
     assert verdict.ok, str(verdict)
     assert verdict.complete, str(verdict)
+
+
+async def test_a_new_day(deploy: Deploy) -> None:
+    """A day's limit holds until Toloka's day has ended, whatever the machine's clock says."""
+    moment = datetime.now(UTC)
+    noon = datetime.combine(moment.date() + timedelta(days=1), time(12), UTC)
+    ahead = (noon - moment).total_seconds()
+    deployment = await deploy(f"--clock-skew-seconds={ahead:.0f}", BUDGET__ITEMS_PER_DAY="20")
+    await deployment.started()
+    await deployment.feed(sources(30, 9, GOOD))
+    await eventually(lambda: held(deployment), deployment.state)
+    await deployment.until_outcomes(20)
+    assert await submitted(deployment) == 20
+    await deployment.control("PUT", "knobs", json={"clock_skew_seconds": ahead + 86_400})
+    verdict = await deployment.conclusion()
+    assert verdict.ok, str(verdict)
+    assert verdict.complete, str(verdict)
+    assert await submitted(deployment) == 30

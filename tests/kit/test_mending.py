@@ -6,13 +6,14 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from tests.checker import Verdict
 from tests.kafka.fixtures import Cluster
-from tests.kit.commands import tolokad
+from tests.kit.commands import Ended, tolokad
 from tests.kit.planting import Plot, Source
 from tests.system.conftest import Deploy
 from tests.system.deployment import Deployment, eventually
@@ -132,11 +133,25 @@ BLIND = json.dumps(
 )
 
 
+# What is said beforehand, of each way.
+SAID: Final = {
+    "adopt": "are taken as submitted, and nothing is sent",
+    "resubmit": "are paid for twice, up to 1.00 in the project's currency",
+    "dead-letter": "all become dead letters: what Toloka has of them is paid for",
+}
+ITEMS: Final = 20
+
+
 async def in_doubt(deploy: Deploy) -> Deployment:
-    """A deployment whose only batch is held in doubt: Toloka has its items, and lists nothing."""
-    deployment = await deploy("--faults", BLIND, partitions=1, SUBMIT__QUARANTINE_SECONDS="600")
+    """A deployment whose first batch is held in doubt: Toloka has its items, and lists nothing.
+
+    As many records again wait behind it.
+    """
+    deployment = await deploy(
+        "--faults", BLIND, partitions=1, SUBMIT__QUARANTINE_SECONDS="600", SUBMIT__MAX_ITEMS=str(ITEMS)
+    )
+    await deployment.feed(sources(2 * ITEMS, 5, GOOD))
     replica = await deployment.started()
-    await deployment.feed(sources(20, 5, GOOD))
 
     async def held() -> bool:
         return (await replica.scrape())("tolokad_held", flow="submit", reason="listing_failed") > 0
@@ -145,9 +160,25 @@ async def in_doubt(deploy: Deploy) -> Deployment:
     return deployment
 
 
-async def resolve(deployment: Deployment, way: str) -> Any:
+async def resolve(deployment: Deployment, way: str) -> Ended:
     """Run the command."""
     return await tolokad(deployment.environment, "resolve", "--partition", "0", "--as", way, "--json")
+
+
+async def resolved(deployment: Deployment, way: str) -> Verdict:
+    """Resolve, having been told what it costs; the verdict once the daemon has gone on to the end."""
+    ended = await resolve(deployment, way)
+    assert (ended.code, ended.json) == (0, {"items": ITEMS}), ended.err
+    assert f"{ITEMS} items in doubt since" in ended.err
+    assert SAID[way] in ended.err
+    await deployment.control("PUT", "faults", json=[])
+    for replica in deployment.replicas:
+        replica.thaw()
+    verdict = await deployment.conclusion()
+    assert verdict.complete, str(verdict)
+    nothing = await resolve(deployment, way)
+    assert (nothing.code, nothing.out) == (1, "")
+    return verdict
 
 
 async def test_resolve_by_adopting(deploy: Deploy) -> None:
@@ -155,41 +186,30 @@ async def test_resolve_by_adopting(deploy: Deploy) -> None:
     deployment = await in_doubt(deploy)
     blind = await resolve(deployment, "adopt")
     assert blind.code == 69, blind.err
-    await tolokad(deployment.environment, "pause")
+    # Else the daemon itself would be the first to see what is listed.
+    deployment.replicas[0].freeze()
     await deployment.control("PUT", "faults", json=[])
-    ended = await resolve(deployment, "adopt")
-    await tolokad(deployment.environment, "resume")
-    await deployment.feed(sources(20, 6, GOOD))
-    verdict = await deployment.conclusion()
+    verdict = await resolved(deployment, "adopt")
     assert verdict.ok, str(verdict)
-    assert verdict.complete, str(verdict)
-    assert ended.code in {0, 1}, ended.err
-    nothing = await resolve(deployment, "adopt")
-    assert (nothing.code, nothing.out) == (1, "")
+    assert (verdict.results, verdict.created) == (2 * ITEMS, 2 * ITEMS)
 
 
 async def test_resolve_as_dead_letters(deploy: Deploy) -> None:
     """The whole batch becomes dead letters that say so, and the daemon goes on behind it."""
     deployment = await in_doubt(deploy)
-    ended = await resolve(deployment, "dead-letter")
-    assert ended.json["items"] > 0, ended.err
-    assert "items in doubt since" in ended.err
-    await deployment.control("PUT", "faults", json=[])
-    await deployment.until_done()
+    verdict = await resolved(deployment, "dead-letter")
+    assert verdict.ok, str(verdict)
+    assert (verdict.results, verdict.dead_letters) == (ITEMS, ITEMS)
     listed = await tolokad(deployment.environment, "dlq", "list", "--json")
-    assert {row["code"] for row in listed.json} == {"RESOLVED_BY_OPERATOR"}
-    assert len(listed.json) == ended.json["items"]
+    assert [row["code"] for row in listed.json] == ["RESOLVED_BY_OPERATOR"] * ITEMS
     audit = await tolokad(deployment.environment, "audit", "--toloka", "--json")
-    assert len(audit.json["orphans"]) == ended.json["items"]
+    assert len(audit.json["orphans"]) == ITEMS
 
 
 async def test_resolve_by_sending_again(deploy: Deploy) -> None:
     """The whole batch is sent again, paid for twice as was said, and each record has one result."""
     deployment = await in_doubt(deploy)
-    ended = await resolve(deployment, "resubmit")
-    assert ended.json["items"] > 0, ended.err
-    await deployment.control("PUT", "faults", json=[])
-    await deployment.until_done()
-    audit = await tolokad(deployment.environment, "audit", "--json")
-    assert audit.json["ok"], audit.out
-    assert audit.json["results"] == 20
+    verdict = await resolved(deployment, "resubmit")
+    wrong = {kind: count for kind, count in verdict.counts.items() if count}
+    assert wrong == {"submitted_twice": ITEMS}, str(verdict)
+    assert (verdict.results, verdict.created) == (2 * ITEMS, 3 * ITEMS)

@@ -160,10 +160,11 @@ class Deployment:
     @property
     def subject(self) -> Subject:
         """What the checker is to look at."""
+        pointer = self.settings.get("TOLOKAD_SUBMIT__ITEM_POINTER", "")
         return Subject(
             bootstrap_servers=self.kafka.bootstrap_servers,
             group=self.group,
-            rules=Rules(self.topic("items"), tasks=self.tasks),
+            rules=Rules(self.topic("items"), item_pointer=pointer, tasks=self.tasks),
             output_topic=self.topic("results"),
             dead_letter_topic=self.topic("dead-letters"),
             ledger_topic=self.topic("ledger"),

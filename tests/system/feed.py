@@ -103,6 +103,18 @@ def refused_without_a_name(dice: random.Random, number: int) -> bytes:
     return json.dumps({"id": f"opaque-{number}", "text": text(dice) + OPAQUE}).encode()
 
 
+def enveloped(dice: random.Random, number: int) -> bytes:
+    """An item inside a larger record; some are such as Toloka refuses."""
+    item = json.loads((refused if dice.random() < 0.1 else with_own_id)(dice, number))
+    return json.dumps({"source": text(dice), "payload": {"at": number, "it/em": item}, "2": None}).encode()
+
+
+def empty_envelope(dice: random.Random, number: int) -> bytes:
+    """A record with something else, or nothing, where its item should be."""
+    payload = dice.choice([{}, [], {"it/em": [number]}, {"it/em": "text"}, {"item": {"text": "elsewhere"}}])
+    return json.dumps({"payload": payload}).encode()
+
+
 def tombstone(_dice: random.Random, _number: int) -> None:
     """A record without a value."""
 
@@ -111,6 +123,7 @@ Kinds = tuple[tuple[Callable[[random.Random, int], bytes | None], float], ...]
 
 TASKS: Final[Kinds] = ((task, 0.88), (wrong_task, 0.04), (no_item, 0.04), (tombstone, 0.04))
 GOOD: Final[Kinds] = ((with_own_id, 0.5), (with_repeated_id, 0.1), (without_id, 0.4))
+ENVELOPES: Final[Kinds] = ((enveloped, 0.9), (empty_envelope, 0.1))
 MIXED: Final[Kinds] = (
     (with_own_id, 0.4),
     (with_repeated_id, 0.1),

@@ -1,10 +1,11 @@
 """The main job: what goes in comes out once, or says why it does not."""
 
 import json
+from collections import Counter
 
 from tests.kafka.clients import read_topic
 from tests.system.conftest import Deploy
-from tests.system.feed import MARKERS, sources, with_own_id, with_repeated_id, without_id
+from tests.system.feed import ENVELOPES, MARKERS, sources, with_own_id, with_repeated_id, without_id
 
 ITEMS = 3_000
 
@@ -49,3 +50,21 @@ async def test_key_headers_and_origin(deploy: Deploy) -> None:
         assert value["item"]["input_data"]["id"] == (asked.get("id") or own)
     assert len(found) == len(fed)
     assert len({item["id"] for item in found.values()}) == len(fed)
+
+
+async def test_items_in_envelopes(deploy: Deploy) -> None:
+    """ITEM_POINTER: the item inside a record is sent alone, and a dead letter is the whole record."""
+    deployment = await deploy(*MARKERS, SUBMIT__ITEM_POINTER="/payload/it~1em")
+    await deployment.started()
+    fed = list(sources(200, seed=3, kinds=ENVELOPES))
+    await deployment.feed(fed)
+    verdict = await deployment.conclusion()
+    assert verdict.ok, str(verdict)
+    assert verdict.complete, str(verdict)
+    servers = deployment.kafka.bootstrap_servers
+    letters = await read_topic(servers, deployment.topic("dead-letters"), partitions=4)
+    codes = Counter(dict(record.headers)["tolokad-error-code"] for record in letters)
+    assert set(codes) == {b"VALUE_NOT_ALLOWED", b"POINTER_MISSES", b"NOT_AN_OBJECT"}
+    values = Counter(source.value for source in fed)
+    assert all(values[record.value] for record in letters)
+    assert verdict.results == len(fed) - len(letters) > len(letters) > 0

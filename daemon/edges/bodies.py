@@ -1,5 +1,6 @@
 """The bodies of requests and answers: what goes out last and on what condition, how much may come in."""
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable
 
@@ -8,6 +9,8 @@ import httpx
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
+# After so many pieces of an answer the event loop has its turn.
+TURN_CHUNKS = 100
 _PLAIN = frozenset({"", "identity"})
 _COMPRESSED = frozenset({"gzip", "x-gzip", "deflate"})
 # zlib finds out by itself which of its two headers it is, gzip's or deflate's (zlib manual, inflateInit2).
@@ -67,13 +70,17 @@ async def read(response: httpx.Response) -> bytes:
     Raises:
         UnreadableError: it is larger, or encoded in a way that was not asked for.
     """
-    chunks, size = [], 0
+    body = bytearray()
+    crumbs = 0
     async for chunk in response.aiter_raw():
-        size += len(chunk)
-        _insist_small(size)
-        chunks.append(chunk)
+        body += chunk
+        _insist_small(len(body))
+        crumbs += 1
+        if crumbs % TURN_CHUNKS == 0:
+            # Chunks that have come already are given out without a pause, however many and small.
+            await asyncio.sleep(0)
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    return _decoded(b"".join(chunks), encoding)
+    return _decoded(bytes(body), encoding)
 
 
 def _decoded(body: bytes, encoding: str) -> bytes:

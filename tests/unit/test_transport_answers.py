@@ -1,15 +1,17 @@
 """What comes in over a line: bodies, dates, refusals of the credential."""
 
+import asyncio
 import gzip
 import logging
 import traceback
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
@@ -86,6 +88,32 @@ async def test_a_gigantic_answer(monkeypatch: pytest.MonkeyPatch) -> None:
             with pytest.raises(Unclear, match="more than 1000 bytes"):
                 await line.request("list", "GET", "/x")
             assert len((await line.request("list", "GET", "/x")).body) == 1000
+
+
+class _Crumbs(httpx.AsyncByteStream):
+    """An answer in pieces that have all come already."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for _ in range(10 * bodies.TURN_CHUNKS):
+            yield b"x"
+
+
+@pytest.mark.fault(49)
+async def test_crumbs_leave_others_their_turns() -> None:
+    """However small the pieces of an answer, heartbeats and timeouts go on while it is read."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count())
+    body = await bodies.read(httpx.Response(200, stream=_Crumbs()))
+    counting.cancel()
+    assert len(body) == 10 * bodies.TURN_CHUNKS
+    assert turns >= 10
 
 
 async def test_dates_are_heard() -> None:

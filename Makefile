@@ -83,10 +83,17 @@ reference: setup ## Write config/reference.env anew from the settings
 events: setup ## Write config/events.md anew from the code
 	$(BIN)/python -m tests.deploy.events > config/events.md
 
+licences: setup ## Write config/licences.md anew from what is pinned
+	$(BIN)/python -m tests.supply.licences > config/licences.md
+
+sbom: setup ## Write the bill of materials of what is shipped to dist/tolokad.cdx.json (CycloneDX)
+	@mkdir -p dist
+	$(BIN)/python -m tests.supply.sbom > dist/tolokad.cdx.json
+
 rules: setup ## Write the PrometheusRule of deploy/kubernetes anew from deploy/prometheus
 	$(BIN)/python -m tests.deploy.prometheus_rule > deploy/kubernetes/overlays/production/prometheus-rule.yaml
 
 dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
 	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
 
-.PHONY: help setup bench bench-quick demo test soak test-system chaos faults outage conformance check format reference events rules dashboard
+.PHONY: help setup bench bench-quick demo test soak test-system chaos faults outage conformance check format reference events licences sbom rules dashboard

@@ -26,6 +26,7 @@ GROUPS = {
         "tests/contract",
         "tests/simulation",
         "tests/deploy",
+        "tests/supply",
     ),
     "on a real Kafka": ("tests/integration", "tests/system", "tests/security"),
     "commands, chaos, demo": ("tests/kit", "tests/chaos", "tests/demo", "tests/checker", "tests/matrix"),

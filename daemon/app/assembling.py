@@ -10,7 +10,7 @@ from decimal import Decimal
 from random import Random
 
 from daemon.flows.batching import BatchLimits
-from daemon.flows.budgeting import Budget, item_limits
+from daemon.flows.budgeting import Budget
 from daemon.flows.collecting import Collecting, Desk, Rhythm
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
@@ -22,6 +22,7 @@ from daemon.flows.publishing import Outlets
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.sharing import Sharing, Way
+from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Company, Manner, Submitting
 from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics

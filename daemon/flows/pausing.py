@@ -5,21 +5,16 @@ until it is taken back, over restarts too: a flow begins only once it is known.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 import structlog
 
-from daemon.errors import Held, Transient
 from daemon.flows import orders
-from daemon.flows.holding import Backoff, Gate
-from daemon.flows.waiting import pause, unless
+from daemon.flows.holding import Gate
+from daemon.flows.keeping_up import Reading, keep_up
 from daemon.model import Record
 from daemon.ports import Kafka
-
-READ_RECORDS = 1000
-READ_SECONDS = 10.0
-PARTITION = 0
 
 log = structlog.get_logger(__name__)
 
@@ -40,35 +35,28 @@ class Pausing:
         self._gates = gates
         self._rng = rng
         self._told: dict[str, str | None] = {}
+        self._words: dict[str, str] = {}
         for gate in gates.values():
             gate.pause(None)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Follow the topic until the event is set."""
-        backoff = Backoff(self._rng)
-        while not stopping.is_set():
-            try:
-                await self._follow(backoff, stopping)
-            except (Transient, Held) as failure:
-                # What was said last still holds.
-                log.warning("pauses_unread", detail=str(failure))
-                await pause(backoff.seconds(), stopping)
+        """Follow the topic until the event is set; what was said last holds while it cannot be read."""
+        reading = Reading(self._words.clear, self._note, lambda why: log.warning("pauses_unread", detail=why))
+        await keep_up(self._kafka, self._topic, reading, self._rng, stopping)
 
-    async def _follow(self, backoff: Backoff, stopping: asyncio.Event) -> None:
-        start = (await self._kafka.start_offsets(self._topic))[PARTITION]
-        end = (await self._kafka.end_offsets(self._topic))[PARTITION]
-        words: dict[str, str] = {}
-        async with self._kafka.reader(self._topic, {PARTITION: start}) as reader:
-            while not stopping.is_set():
-                if reader.position(PARTITION) >= end:
-                    self._obey(words)
-                    backoff.reset()
-                records = await unless(stopping, reader.read(READ_RECORDS, READ_SECONDS))
-                _note(words, records or ())
+    def _note(self, records: Sequence[Record], caught_up: bool) -> None:  # noqa: FBT001 - see `Reading`
+        for record in records:
+            flow = orders.paused_flow(record.key or b"")
+            if flow is not None and record.value is not None:
+                self._words[flow] = f"paused by an operator: `tolokad resume --flow {flow}` lets it go on"
+            elif flow is not None:
+                self._words.pop(flow, None)
+        if caught_up:
+            self._obey()
 
-    def _obey(self, words: Mapping[str, str]) -> None:
+    def _obey(self) -> None:
         for flow, gate in self._gates.items():
-            word = words.get(flow)
+            word = self._words.get(flow)
             if flow in self._told and self._told[flow] == word:
                 continue
             self._told[flow] = word
@@ -76,14 +64,3 @@ class Pausing:
                 gate.resume()
             else:
                 gate.pause(word)
-
-
-def _note(words: dict[str, str], records: Iterable[Record]) -> None:
-    for record in records:
-        flow = orders.paused_flow(record.key or b"")
-        if flow is None:
-            continue
-        if record.value is None:
-            words.pop(flow, None)
-        else:
-            words[flow] = f"paused by an operator: `tolokad resume --flow {flow}` lets it go on"

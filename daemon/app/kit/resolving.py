@@ -21,13 +21,14 @@ from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.kafka import KafkaCluster
 from daemon.errors import ConfigurationError, Fenced, StartError, UnavailableAtStart
 from daemon.flows import codec
-from daemon.flows.budgeting import Budget, Limits, Purse
+from daemon.flows.budgeting import Budget, Purse
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.scanning import scan
 from daemon.flows.spec import InputSpec
+from daemon.flows.spending import Limits
 from daemon.flows.taking_over import read_range
 from daemon.flows.tallying import last_tally
 from daemon.metrics import Metrics

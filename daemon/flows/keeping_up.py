@@ -1,0 +1,58 @@
+"""Reading a topic of one partition to its end and on, as long as this replica runs."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from daemon.errors import Held, Transient
+from daemon.flows.holding import Backoff
+from daemon.flows.waiting import pause, unless
+from daemon.model import Record
+from daemon.ports import Kafka
+
+READ_RECORDS = 1000
+READ_SECONDS = 10.0
+PARTITION = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What becomes of what is read.
+
+    Attributes:
+        begin: the topic is read from its beginning, for the first time or again.
+        note: some records, and whether they reach to where the end was when reading began; may raise Held.
+        failed: it cannot be read now, and why; it is tried again.
+    """
+
+    begin: Callable[[], None]
+    note: Callable[[Sequence[Record], bool], None]
+    failed: Callable[[str], None]
+
+
+async def keep_up(kafka: Kafka, topic: str, reading: Reading, rng: Random, stopping: asyncio.Event) -> None:
+    """Read until the event is set; a failure is waited out, and the topic read anew."""
+    backoff = Backoff(rng)
+    while not stopping.is_set():
+        try:
+            await _read(kafka, topic, reading, backoff, stopping)
+        except (Transient, Held) as failure:
+            reading.failed(str(failure))
+            await pause(backoff.seconds(), stopping)
+
+
+async def _read(
+    kafka: Kafka, topic: str, reading: Reading, backoff: Backoff, stopping: asyncio.Event
+) -> None:
+    start = (await kafka.start_offsets(topic))[PARTITION]
+    end = (await kafka.end_offsets(topic))[PARTITION]
+    reading.begin()
+    records: Sequence[Record] = ()
+    async with kafka.reader(topic, {PARTITION: start}) as reader:
+        while not stopping.is_set():
+            caught_up = reader.position(PARTITION) >= end
+            reading.note(records, caught_up)
+            if caught_up:
+                backoff.reset()
+            records = await unless(stopping, reader.read(READ_RECORDS, READ_SECONDS)) or ()

@@ -20,6 +20,8 @@ _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
 _PLAIN = frozenset({str, bool, NoneType})
+_flat = msgspec.json.Decoder(dict[str, str | bool | None]).decode
+_write = _canonical.encode
 
 
 class ContentError(ValueError):
@@ -50,6 +52,18 @@ def parse_hashed(value: bytes) -> tuple[dict[str, Any], int]:
     """
     parsed = _decoded(value)
     written = canonical(parsed)
+    if written != value:
+        _insist_unrepeated(value, parsed)
+    return parsed, xxh3_64_intdigest(written)
+
+
+def parse_flat(value: bytes) -> tuple[dict[str, Any], int] | None:
+    """What `parse_hashed` says, for two thirds of it; None where something is nested, a number, or wrong."""
+    try:
+        parsed = _flat(value)
+    except (msgspec.DecodeError, ValueError):
+        return None
+    written = _write(parsed)
     if written != value:
         _insist_unrepeated(value, parsed)
     return parsed, xxh3_64_intdigest(written)
@@ -108,11 +122,16 @@ def canonical(parsed: dict[str, Any]) -> bytes:
     Raises:
         ContentError: TOO_DEEP.
     """
-    for value in parsed.values():
-        if type(value) not in _PLAIN:
-            return _canonical.encode(_with_doubles(parsed, MAX_DEPTH))
     # Most items are flat and hold no numbers: nothing to rewrite then.
-    return _canonical.encode(parsed)
+    return _write(parsed if is_flat(parsed) else _with_doubles(parsed, MAX_DEPTH))
+
+
+def is_flat(parsed: dict[str, Any]) -> bool:
+    """Whether an object holds no numbers and nothing nested."""
+    for value in parsed.values():  # noqa: SIM110 - a generator takes twice the time, on the hot path
+        if type(value) not in _PLAIN:
+            return False
+    return True
 
 
 def _with_doubles(value: Any, depth: int) -> Any:

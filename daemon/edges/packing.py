@@ -3,16 +3,22 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from daemon.model import Append
+
+_place: Callable[[Append], tuple[str, int]] = itemgetter(0, 1)
+# The client wants a list, and only reads it.
+_NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 def by_place(appends: Iterable[Append]) -> Mapping[tuple[str, int], Sequence[Append]]:
     """The records for each partition, in their order."""
     groups: dict[tuple[str, int], list[Append]] = defaultdict(list)
-    for append in appends:
-        groups[append[:2]].append(append)
+    for place, run in groupby(appends, _place):
+        groups[place].extend(run)
     return groups
 
 
@@ -24,7 +30,7 @@ def packed(create_batch: Callable[[], Any], appends: Iterable[Append]) -> Iterab
     add = batch._builder.append  # noqa: SLF001 - see above
     for _, _, key, value, headers, timestamp_ms in appends:
         at = now_ms if timestamp_ms is None else timestamp_ms
-        if add(count, at, key, value, [*headers]) is None:
+        if add(count, at, key, value, [*headers] if headers else _NO_HEADERS) is None:
             yield _closed(batch, count)
             batch, count = create_batch(), 0
             add = batch._builder.append  # noqa: SLF001 - see above

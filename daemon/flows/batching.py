@@ -1,6 +1,5 @@
 """Pure: what has been read and not yet sent, and when it makes a batch."""
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -76,7 +75,7 @@ class Filling:
         self._read = read
         self._limits = limits
         self._first = first
-        self._waiting: deque[Record] = deque()
+        self._waiting: list[Record] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -102,18 +101,31 @@ class Filling:
         """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
         waiting = self._waiting
         waiting.extend(records)
-        max_items, max_bytes = self._limits.max_items, self._limits.max_bytes
-        while waiting and not self.full:
-            record = waiting[0]
-            found = None if record.value is None else self._read(record)
+        if self.full or not waiting:
+            return
+        max_items, max_bytes, read = self._limits.max_items, self._limits.max_bytes, self._read
+        before, count, used, items = self._count, self._count, self._bytes, self._items
+        for record in waiting:
+            found = None if record.value is None else read(record)
             size = _size(record, found)
-            if self._count and (self._bytes + size > max_bytes or self._count >= max_items):
+            if count and (used + size > max_bytes or count >= max_items):
                 self.full = True
-                return
-            self._sort(waiting.popleft(), found)
-            self._bytes += size
-            self._count += 1
-            self.full = self._count >= max_items or self._bytes >= max_bytes
+                break
+            if type(found) is Item:
+                items.append(found)
+            elif isinstance(found, Flaw):
+                self._dead.append(DeadLetter(record, found))
+            else:
+                self._skipped += 1
+            used += size
+            count += 1
+            if count >= max_items or used >= max_bytes:
+                self.full = True
+                break
+        self._count, self._bytes = count, used
+        if count > before:
+            self._end = waiting[count - before - 1].offset + 1
+            del waiting[: count - before]
 
     def pass_over(self, position: int) -> None:
         """What lies before this offset and behind the last record is for no reader: ends of transactions.
@@ -123,16 +135,6 @@ class Filling:
         """
         if self.empty and not self._waiting:
             self._end = max(self._end, position)
-
-    def _sort(self, record: Record, found: Item | Flaw | None) -> None:
-        """Put a record where it belongs."""
-        if type(found) is Item:
-            self._items.append(found)
-        elif isinstance(found, Flaw):
-            self._dead.append(DeadLetter(record, found))
-        else:
-            self._skipped += 1
-        self._end = record.offset + 1
 
     def take(self) -> Batch:
         """The batch as it is; the next one begins with what was waiting."""
@@ -153,6 +155,8 @@ class Filling:
 
 def _size(record: Record, found: Item | Flaw | None) -> int:
     """What a record takes of the limit: its place in the body, or in the settling transaction."""
+    if type(found) is Item and not (record.key or record.headers):
+        return len(found.body) + 1
     beside = 0
     if record.key or record.headers:
         beside = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)

@@ -35,6 +35,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # version, batch end, partition, offset, timestamp in ms, submitted_at in µs, content hash, topic length
 _HEAD = struct.Struct(">BQIQqqQB")
+# Its beginning, which all of a batch have in common, and what is each record's own.
+_BATCH = struct.Struct(">BQI")
+_OWN = struct.Struct(">QqqQ")
 _LENGTH = struct.Struct(">i")
 _WANTED = struct.Struct(">H")
 # No UTF-8 begins with it, and so no header's name does.
@@ -95,27 +98,25 @@ def iso(moment: datetime) -> str:
 # --- ledger ----------------------------------------------------------------------------------------------
 
 
-def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Iterable[bytes]:
-    """The ledger's value for each item of one batch, all of one topic."""
+def pack_entries(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Sequence[bytes]:
+    """The ledger's value for each item of one batch, all of one partition."""
+    if not items:
+        return ()
     submitted = micros(submitted_at)
-    topic = items[0].record.topic.encode() if items else b""
-    size, bare = len(topic), topic + _sized(None)
+    topic = items[0].record.topic.encode()
+    # All of a batch begin alike, and those without key and headers end alike.
+    opening = _BATCH.pack(VERSION, batch_end, items[0].record.partition)
+    name = bytes((len(topic),)) + topic
+    bare, own = name + _sized(None), _OWN.pack
+    values = []
     for record, _, content_hash, _, wanted in items:
-        head = _HEAD.pack(
-            VERSION,
-            batch_end,
-            record.partition,
-            record.offset,
-            record.timestamp,
-            submitted,
-            content_hash,
-            size,
-        )
-        if record.key is None and not record.headers:
-            packed = head + bare
-        else:
-            packed = b"".join((head, topic, _sized(record.key), *_packed_headers(record.headers)))
-        yield packed if wanted == 1 else packed + _packed_shares(wanted, ())
+        rest = bare
+        if record.key is not None or record.headers:
+            rest = b"".join((name, _sized(record.key), *_packed_headers(record.headers)))
+        if wanted != 1:
+            rest += _packed_shares(wanted, ())
+        values.append(opening + own(record.offset, record.timestamp, submitted, content_hash) + rest)
+    return values
 
 
 def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from daemon.content import ContentError, content_hash, parse_hashed
+from daemon.content import ContentError, content_hash, is_flat, parse_flat, parse_hashed
 from daemon.model import Flaw, Item, Record
 
 
@@ -46,6 +46,7 @@ class ItemReader:
         self._path = None if pointer is None else _path(pointer)
         self._max_bytes = max_bytes
         self._max_overhead_bytes = max_overhead_bytes
+        self._flat = pointer is None
 
     def follow(self, spec: Spec) -> None:
         """Check by this spec from now on."""
@@ -53,8 +54,17 @@ class ItemReader:
 
     def read(self, record: Record) -> Item | Flaw:
         """The item in a record that is no tombstone, or why there is none."""
+        body = record.value or b""
         try:
-            return self._item(record, record.value or b"")
+            if self._flat and not (record.key or record.headers) and len(body) <= self._max_bytes:
+                # The way of most records, in few steps.
+                if (flat := parse_flat(body)) is None:
+                    self._flat = False
+                elif self._spec.flaw(flat[0]) is None and not (
+                    self._spec.takes_id and flat[0].get("id") is None
+                ):
+                    return _new(Item, (record, body, flat[1], False, 1))
+            return self._item(record, body)
         except ContentError as error:
             return Flaw(error.code, str(error))
 
@@ -66,6 +76,9 @@ class ItemReader:
             parsed = _inside(parsed, self._path)
             body = msgspec.json.encode(parsed)
             hashed = content_hash(parsed)
+        else:
+            # The next record is most likely as this one.
+            self._flat = is_flat(parsed)
         identified = self._spec.takes_id and parsed.get("id") is None
         if identified:
             parsed, body = _identified(record, parsed, body)

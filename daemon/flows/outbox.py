@@ -7,7 +7,7 @@ from datetime import datetime
 from daemon.flows import codec
 from daemon.flows.budgeting import Purse
 from daemon.flows.outputs import dead_letter_append
-from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Tally, Transaction
+from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Tally, Transaction, appends
 from daemon.ports import TolokaClock, Writer
 
 
@@ -166,7 +166,7 @@ class Outbox:
             lost: how many items Toloka may have besides, without anybody ever knowing: they count as spent.
         """
         now = self._clock.now()
-        appends = [
+        records = [
             # Never later than they were sent: the collector takes it for the earliest they can have ended.
             *self._adopted(batch, batch.since or now),
             *self._opened(batch.items, ids, batch.end, submitted_at or now),
@@ -174,17 +174,18 @@ class Outbox:
             self._mark(batch.end, now, batch, len(batch.items)),
         ]
         if self._purse is not None:
-            appends.append(self._purse.settling(len(batch.items) + len(batch.adopted) + lost))
+            records.append(self._purse.settling(len(batch.items) + len(batch.adopted) + lost))
         metadata = "" if then is None else codec.intent_metadata(then)
-        await self._writer.transact(Transaction("settle", appends, self._offset(batch.end, metadata)))
+        await self._writer.transact(Transaction("settle", records, self._offset(batch.end, metadata)))
 
     def _opened(
         self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime
     ) -> Iterable[Append]:
-        topic, partition = self._place.ledger_topic, self._place.ledger_partition
         values = codec.pack_entries(items, end, submitted_at)
-        pairs = zip(map(str.encode, ids), values, strict=True)
-        return (Append(topic, partition, key, value) for key, value in pairs)
+        keys = [item_id.encode() for item_id in ids]
+        if len(keys) != len(values):
+            raise ValueError(f"{len(keys)} ids for {len(values)} items")
+        return appends(self._place.ledger_topic, self._place.ledger_partition, keys, values)
 
     def _adopted(self, batch: Batch, submitted_at: datetime) -> Iterable[Append]:
         items, ids = zip(*batch.adopted, strict=True) if batch.adopted else ((), ())

@@ -42,7 +42,7 @@ class SubmitWatch:
     def _submitted(self, accepted: Sequence[Item], now_ms: float) -> None:
         if accepted:
             self._metrics.items_submitted.inc(len(accepted))
-            waited = [max(now_ms - item.record.timestamp, 0.0) / 1000 for item in accepted]
+            waited = [(now_ms - item.record.timestamp) / 1000 for item in accepted]
             self._metrics.submit_latency_seconds.observe_many(waited)
 
 

@@ -23,7 +23,9 @@ class BatchHistogram(Histogram):
             values: in the metric's unit. Negative ones, which clocks that differ can produce, count as 0:
                 a sum that goes down would look like a restart to Prometheus.
         """
-        ordered = sorted(max(0.0, value) for value in values)
+        ordered = sorted(values)
+        if ordered and ordered[0] < 0:
+            ordered = [max(0.0, value) for value in ordered]
         ends = [0, *(bisect_right(ordered, bound) for bound in self._upper_bounds)]
         for bucket, (start, end) in zip(self._buckets, pairwise(ends), strict=True):
             if end > start:

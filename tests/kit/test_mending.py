@@ -6,6 +6,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -17,11 +18,11 @@ from tests.kit.commands import Ended, tolokad
 from tests.kit.planting import Plot, Source
 from tests.system.conftest import Deploy
 from tests.system.deployment import Deployment, eventually
-from tests.system.feed import GOOD, sources
+from tests.system.feed import GOOD, NAMED, refused, sources
 from tests.system.processes import TOLOKAD, Process
 
 pytestmark = pytest.mark.timeout(240)
-LETTERS = 3000
+LETTERS = 2500
 # Of ten records in two partitions, those with odd offsets.
 ODD = 4
 
@@ -92,34 +93,46 @@ async def test_list_and_replay(plot: Plot) -> None:
     assert Counter(row["attempts"] for row in third.json) == {0: 10, 1: 3}
 
 
-async def test_replay_killed_half_way(plot: Plot, tmp_path: Any) -> None:
-    """Killed at any moment and run again, it sends each dead letter back exactly once."""
-    bad = letters(plot, LETTERS)
-    await plot.write(plot.dead_letter(source) for source in bad)
-    dice = random.Random(1)
-    with Process([TOLOKAD, "dlq", "replay"], tmp_path / "replay.log", plot.environment) as replay:
+async def test_replay_killed_half_way(deploy: Deploy, tmp_path: Path) -> None:
+    """Killed at any moment and run again beside a daemon, it sends each dead letter back exactly once."""
+    deployment = await deploy(
+        "--named-marker", NAMED, SUBMIT__MAX_REJECTED_RATIO="1", SUBMIT__MAX_ITEMS="500"
+    )
+    await deployment.started()
+    await deployment.feed(sources(LETTERS, 11, ((refused, 1),)))
+    await deployment.until_done()
+    # The app takes now what it refused; each dead letter will have a second outcome.
+    await deployment.control("PUT", "knobs", json={"named_marker": ""})
+    deployment.due += LETTERS
+    dice, killed = random.Random(1), 0
+    with Process([TOLOKAD, "dlq", "replay"], tmp_path / "replay.log", deployment.environment) as replay:
         for _ in range(3):
             replay.start()
-            before = await sent_back(plot)
-            await eventually(lambda b=before: more(plot, b, replay), replay.output)  # type: ignore[misc] # bound now
+            before = await sent_back(deployment)
+            await eventually(lambda b=before: more(deployment, b, replay), replay.output)  # type: ignore[misc] # bound now
             await asyncio.sleep(dice.uniform(0, 0.02))
             if replay.running:
                 replay.signal(signal.SIGKILL)
+                killed += 1
             await replay.ended()
-    ended = await tolokad(plot.environment, "dlq", "replay", "--json")
+    assert killed
+    ended = await tolokad(deployment.environment, "dlq", "replay", "--json")
     assert ended.code == 0
-    back = await everything(plot.servers, plot.topic("items"), plot.partitions)
-    assert Counter(record.value for record in back) == Counter(source.value for source in bad)
+    verdict = await deployment.conclusion()
+    assert verdict.ok, str(verdict)
+    assert verdict.complete, str(verdict)
+    assert (verdict.inputs, verdict.results, verdict.dead_letters) == (2 * LETTERS, LETTERS, LETTERS)
 
 
-async def sent_back(plot: Plot) -> int:
+async def sent_back(deployment: Deployment) -> int:
     """How many records the input topic shows."""
-    return len(await everything(plot.servers, plot.topic("items"), plot.partitions))
+    servers, topic = deployment.kafka.bootstrap_servers, deployment.topic("items")
+    return len(await everything(servers, topic, deployment.partitions))
 
 
-async def more(plot: Plot, before: int, replay: Process) -> bool:
+async def more(deployment: Deployment, before: int, replay: Process) -> bool:
     """Whether more were sent back, or the program has come to its end."""
-    return not replay.running or await sent_back(plot) > before
+    return not replay.running or await sent_back(deployment) > before
 
 
 # --- resolve ------------------------------------------------------------------------------------------

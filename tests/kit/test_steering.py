@@ -59,9 +59,11 @@ async def test_cursor_set_back_under_load(deploy: Deploy) -> None:
     await deployment.feed(sources(400, 2, GOOD))
     await deployment.until_outcomes(200)
     back = datetime.now(UTC) - timedelta(hours=1)
-    ended = await tolokad(environment, "cursor", "set", "--to", back.isoformat(), "--json")
+    ended, _ = await asyncio.gather(
+        tolokad(environment, "cursor", "set", "--to", back.isoformat(), "--json"),
+        deployment.feed(sources(400, 3, GOOD)),
+    )
     assert (ended.code, ended.json["item_id"]) == (0, None), ended.err
-    await deployment.feed(sources(400, 3, GOOD))
     await deployment.until_outcomes(800)
     # The collector has nothing to write now: it hears of it nevertheless.
     item_id = (await tolokad(environment, "cursor", "show", "--json")).json["item_id"]

@@ -36,19 +36,24 @@ async def kafka_checks(settings: Settings) -> AsyncIterator[Check]:
             return
         how = kafka.security_protocol + (f", {kafka.sasl_mechanism or 'PLAIN'}" if kafka.uses_sasl else "")
         yield Check("kafka", f"connected to {', '.join(kafka.bootstrap_servers)} ({how})")
+        brokers: Counter[str] = Counter()
         try:
             with ending():
-                releases = Counter((await cluster.releases()).values())
+                brokers.update((await cluster.releases()).values())
+            told = (f"{count} of Kafka {release}" for release, count in sorted(brokers.items()))
+            yield Check("brokers", ", ".join(told))
+        except StartError as error:
+            yield Check.failed("brokers", error)
+        try:
+            with ending():
                 wanted = demands.demanded(kafka, budget=settings.budget.limited)
                 found = await cluster.topics.find([topic.name for topic in wanted])
                 stay = await _stay(cluster, kafka, found)
         except StartError as error:
             yield Check.failed("topics", error)
             return
-        told = (f"{count} of Kafka {name}" for name, count in sorted(releases.items()))
-        yield Check("brokers", ", ".join(told))
         for topic in wanted:
-            yield _topic(topic, found.get(topic.name), stay, releases.total(), create=kafka.create_topics)
+            yield topic_check(topic, found.get(topic.name), stay, brokers.total(), create=kafka.create_topics)
         for check in [check async for check in _permissions(cluster, kafka, wanted, found)]:
             yield check
         if kafka.cursor_topic in found:
@@ -63,7 +68,7 @@ async def kafka_checks(settings: Settings) -> AsyncIterator[Check]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Stay:
+class Stay:
     """How long records must stay where they are.
 
     Attributes:
@@ -75,24 +80,25 @@ class _Stay:
     input_seconds: float | None
 
 
-async def _stay(cluster: KafkaCluster, kafka: KafkaSettings, found: Mapping[str, Topic]) -> _Stay:
+async def _stay(cluster: KafkaCluster, kafka: KafkaSettings, found: Mapping[str, Topic]) -> Stay:
     source = found.get(kafka.input_topic)
     kept = None if source is None else source.retention_seconds
     if kafka.ledger_topic not in found:
-        return _Stay(None, kept)
+        return Stay(None, kept)
     try:
         with Progress() as progress:
             oldest = (await read_ledger(cluster, kafka.ledger_topic, progress)).oldest()
     except (Held, Transient, codec.UnreadableError):
         # What is wrong with it is told by its permissions, or by the daemon itself.
-        return _Stay(None, kept)
+        return Stay(None, kept)
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
-    return _Stay(max(age, 0.0), kept)
+    return Stay(max(age, 0.0), kept)
 
 
-def _topic(
-    wanted: demands.Demanded, found: Topic | None, stay: _Stay, brokers: int, *, create: bool
+def topic_check(
+    wanted: demands.Demanded, found: Topic | None, stay: Stay, brokers: int, *, create: bool
 ) -> Check:
+    """Whether a topic is there and fits; `brokers` is how many there are, 0 where nobody knows."""
     name = f"topic {wanted.name}"
     if found is None and create:
         return Check(name, "is not there, and is made at the first start")
@@ -102,7 +108,7 @@ def _topic(
     return Check(name, ", ".join(_about(wanted, found, stay, brokers)))
 
 
-def _too_short(wanted: demands.Demanded, found: Topic, stay: _Stay) -> Iterator[str]:
+def _too_short(wanted: demands.Demanded, found: Topic, stay: Stay) -> Iterator[str]:
     kept, longest = found.retention_seconds, stay.longest_seconds
     if wanted.use == "input" and kept is not None and longest is not None and kept < longest:
         yield (
@@ -112,7 +118,7 @@ def _too_short(wanted: demands.Demanded, found: Topic, stay: _Stay) -> Iterator[
         )
 
 
-def _about(wanted: demands.Demanded, found: Topic, stay: _Stay, brokers: int) -> Iterator[str]:
+def _about(wanted: demands.Demanded, found: Topic, stay: Stay, brokers: int) -> Iterator[str]:
     yield f"{found.partitions} partition{'s' if found.partitions > 1 else ''}"
     yield f"replication {found.replicas}"
     if found.replicas == 1 < brokers:
@@ -123,7 +129,7 @@ def _about(wanted: demands.Demanded, found: Topic, stay: _Stay, brokers: int) ->
     yield from demands.advice((wanted,), {found.name: found})
 
 
-def _kept(wanted: demands.Demanded, found: Topic, stay: _Stay) -> Iterator[str]:
+def _kept(wanted: demands.Demanded, found: Topic, stay: Stay) -> Iterator[str]:
     kept, source = found.retention_seconds, stay.input_seconds
     yield "records are kept for ever" if kept is None else f"records are kept for {_days(kept)}"
     if wanted.use == "input" and stay.longest_seconds is not None:

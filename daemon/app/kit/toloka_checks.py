@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from daemon.app.kit.checks import CONFIGURATION, NOT_PERMITTED, Check
 from daemon.app.services import Service, open_service
+from daemon.app.starting import insist_on_a_price
 from daemon.app.world import connect_toloka
 from daemon.edges.certificate import certificate_ends
 from daemon.edges.endpoint import Endpoint
 from daemon.errors import StartError, UnavailableAtStart
 from daemon.flows.codec import iso
+from daemon.flows.spending import Limits, item_limits
 from daemon.metrics import Metrics
 from daemon.settings import Settings, TolokaSettings
 
@@ -39,6 +42,8 @@ async def toloka_checks(settings: Settings) -> AsyncIterator[Check]:
         yield Check("toloka", f"{toloka.url} answers{await _certificate(endpoint)}")
         yield Check("credential", f"accepted ({toloka.auth_scheme})")
         yield _project(service)
+        if settings.budget.limited:
+            yield budget_check(settings, service.item_price)
         yield _clock(endpoint)
         yield _limits(toloka)
 
@@ -57,6 +62,18 @@ def _project(service: Service) -> Check:
         return Check("project", f"{service.about}: {service.closed}", CONFIGURATION)
     price = "" if service.item_price is None else f"; an item costs {service.item_price}"
     return Check("project", f"{service.about}{price}")
+
+
+def budget_check(settings: Settings, item_price: Decimal | None) -> Check:
+    """How many items the spend guard allows, all limits together."""
+    try:
+        insist_on_a_price(settings, item_price)
+    except StartError as error:
+        return Check.failed("budget", error)
+    limits = item_limits(settings.budget, item_price) or Limits(None, None)
+    bounds = {"a day": limits.per_day, "in all": limits.total}
+    told = [f"{items} items {when}" for when, items in bounds.items() if items is not None]
+    return Check("budget", f"{' and '.join(told)} are submitted, then it holds")
 
 
 def _clock(endpoint: Endpoint) -> Check:

@@ -1,0 +1,84 @@
+"""What `check --connect` says of a topic and of the spend guard, whatever the cluster is like."""
+
+from decimal import Decimal
+from typing import Any, Final
+
+import pytest
+
+from daemon.app.demands import Demanded
+from daemon.app.kit.kafka_checks import Stay, topic_check
+from daemon.app.kit.toloka_checks import budget_check
+from daemon.edges.topics import Topic
+from daemon.settings import load
+from tests.unit.app.test_starting import USUAL
+
+DAY_SECONDS: Final = 86_400
+INPUT = Demanded("TOLOKAD_KAFKA__INPUT_TOPIC", "in", "input")
+OUTPUT = Demanded("TOLOKAD_KAFKA__OUTPUT_TOPIC", "out", "output")
+LEDGER = Demanded("TOLOKAD_KAFKA__LEDGER_TOPIC", "ledger", "compacted")
+
+
+def topic(name: str, days: float | None = 7, replicas: int = 3, policy: str = "delete") -> Topic:
+    """A topic that keeps records for so many days, None for ever."""
+    kept = -1 if days is None else round(days * DAY_SECONDS * 1000)
+    return Topic(name, 2, {"cleanup.policy": policy, "retention.ms": str(kept)}, replicas)
+
+
+def said(wanted: Demanded, found: Topic | None, **more: Any) -> tuple[int, str]:
+    """The exit code and the message of a check."""
+    stay = Stay(more.get("longest_days", 0) * DAY_SECONDS, more.get("input_days", 7) * DAY_SECONDS)
+    check = topic_check(wanted, found, stay, more.get("brokers", 3), create=more.get("create", False))
+    return check.exit_code, check.message
+
+
+def test_a_topic_that_fits() -> None:
+    """Partitions, replication, policy and retention are told, and nothing is advised."""
+    code, message = said(INPUT, topic("in"), longest_days=2)
+    assert code == 0
+    assert message == (
+        "2 partitions, replication 3, cleanup.policy=delete, records are kept for 7 days,"
+        " which must be longer than the longest turnaround: the oldest open item is 2 days old"
+    )
+
+
+def test_retention_below_the_turnaround() -> None:
+    """The fix is a command with twice the turnaround, in whole days."""
+    code, message = said(INPUT, topic("in"), longest_days=9.7)
+    assert code == 78
+    assert message.endswith(f"--entity-name in --add-config retention.ms={20 * DAY_SECONDS * 1000}")
+    assert said(INPUT, topic("in", days=None), longest_days=900)[0] == 0
+
+
+@pytest.mark.parametrize(("days", "advised"), [(3, True), (7, False), (None, False)])
+def test_results_kept_for_less_than_records(days: float | None, advised: bool) -> None:  # noqa: FBT001 - what is expected
+    """Results that go before their records are missed by an audit: that is told, and is no failure."""
+    code, message = said(OUTPUT, topic("out", days=days), longest_days=5)
+    assert code == 0
+    assert (f"set retention.ms={7 * DAY_SECONDS * 1000}" in message) is advised
+
+
+@pytest.mark.parametrize(("replicas", "brokers", "advised"), [(1, 3, True), (1, 1, False), (3, 3, False)])
+def test_replication(replicas: int, brokers: int, advised: bool) -> None:  # noqa: FBT001 - as above
+    """One copy among several brokers is advised against; with one broker there is no choice."""
+    code, message = said(LEDGER, topic("ledger", replicas=replicas, policy="compact"), brokers=brokers)
+    assert code == 0
+    assert ("have it copied to 3" in message) is advised
+
+
+def test_a_topic_that_is_not_there() -> None:
+    """It fails, unless it is to be made."""
+    assert said(LEDGER, None)[0] == 78
+    assert said(LEDGER, None, create=True) == (0, "is not there, and is made at the first start")
+
+
+def test_the_budget() -> None:
+    """The tighter of two limits is told in items; a limit in money without a price fails as a start does."""
+    settings = load({**USUAL, "TOLOKAD_BUDGET__MONEY_PER_DAY": "2", "TOLOKAD_BUDGET__ITEMS_TOTAL": "500"})
+    check = budget_check(settings, Decimal("0.05"))
+    assert (check.exit_code, check.message) == (
+        0,
+        "40 items a day and 500 items in all are submitted, then it holds",
+    )
+    unknown = budget_check(settings, None)
+    assert unknown.exit_code == 78
+    assert "TOLOKAD_BUDGET__MONEY_PER_DAY" in unknown.message

@@ -137,8 +137,9 @@ class Plot:
 
     def opened(self, sources: Sequence[Source]) -> Iterable[Append]:
         """The ledger records of items that are open, called `open-<partition>-<offset>`."""
-        items = [Item(source, source.value or b"", 17) for source in sources]
-        for source, value in zip(sources, codec.pack_entries(items, 10**6, SUBMITTED), strict=True):
+        for source in sources:
+            # One at a time: what is packed together is a batch, of one partition.
+            (value,) = codec.pack_entries([Item(source, source.value or b"", 17)], 10**6, SUBMITTED)
             name = f"open-{source.partition}-{source.offset}".encode()
             yield Append(self.topic("ledger"), source.partition, name, value)
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.errors import ConfigurationError, Fenced, Transient
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.cursors import SKEW, first_cursor, read_cursor
 from daemon.flows.ledger import Ledger
 from daemon.flows.origins import record_of
@@ -184,7 +184,7 @@ class Book:
         passed = self.cursor.finished_at - self._overlap
         for item_id in opened:
             entry = self.ledger.find(item_id)
-            if entry is not None and codec.peek_submitted(entry.packed) < passed:
+            if entry is not None and ledger_records.peek_submitted(entry.packed) < passed:
                 self.overdue.add(item_id)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import takewhile
 from typing import NamedTuple
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.model import Headers, Record
 
 BY_HEADER = "tolokad-by"
@@ -62,7 +62,7 @@ class Ledger:
             table.pop(key, None)
             self._remember(key, _closed_ms(record))
             return None
-        codec.check_entry(record.value)
+        ledger_records.check(record.value)
         table[key] = record.value
         return key
 
@@ -110,20 +110,20 @@ class Ledger:
 
     def has_whole_batch(self, packed: bytes) -> bool:
         """Whether all records of this one's batch have been read: their mark comes behind them."""
-        topic, partition, _ = codec.peek_origin(packed)
-        return self._settled.get((topic, partition), -1) >= codec.peek_batch(packed)[1]
+        topic, partition, _ = ledger_records.peek_origin(packed)
+        return self._settled.get((topic, partition), -1) >= ledger_records.peek_batch(packed)[1]
 
     def of_batches(self, batches: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Open]]:
         """The open items of these batches; a walk through everything that is open."""
         for partition, table in self._tables.items():
             for key, packed in table.items():
-                if codec.peek_batch(packed) in batches:
+                if ledger_records.peek_batch(packed) in batches:
                     yield key.decode(), Open(partition, packed)
 
     def oldest(self) -> datetime | None:
         """When the item was submitted that has been open for longest."""
         firsts = (next(iter(table.values()), None) for table in self._tables.values())
-        moments = [codec.peek_submitted(packed) for packed in firsts if packed is not None]
+        moments = [ledger_records.peek_submitted(packed) for packed in firsts if packed is not None]
         return min(moments, default=None)
 
     def submitted_when(self, due: Callable[[datetime], bool]) -> Iterable[tuple[datetime, str]]:
@@ -132,7 +132,7 @@ class Ledger:
             (moment, key.decode())
             for table in self._tables.values()
             for key, packed in table.items()
-            if due(moment := codec.peek_submitted(packed))
+            if due(moment := ledger_records.peek_submitted(packed))
         ]
         return sorted(found)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from daemon.flows.codec import Entry
+from daemon.flows.ledger_records import Entry
 from daemon.model import Headers, Record
 from daemon.ports import Kafka
 

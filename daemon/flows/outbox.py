@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.budgeting import Purse
 from daemon.flows.outputs import dead_letter_append
 from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Tally, Transaction, appends
@@ -181,7 +181,7 @@ class Outbox:
     def _opened(
         self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime
     ) -> Iterable[Append]:
-        values = codec.pack_entries(items, end, submitted_at)
+        values = ledger_records.pack(items, end, submitted_at)
         keys = [item_id.encode() for item_id in ids]
         if len(keys) != len(values):
             raise ValueError(f"{len(keys)} ids for {len(values)} items")

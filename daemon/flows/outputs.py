@@ -8,7 +8,8 @@ from datetime import datetime
 
 import msgspec
 
-from daemon.flows.codec import Entry, iso
+from daemon.flows.codec import iso
+from daemon.flows.ledger_records import Entry
 from daemon.model import Append, DeadLetter, Finished, Headers
 
 # The head of a record batch, and the lengths in front of a record's parts.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.ledger import Ledger, Open, closed_header
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
@@ -42,8 +42,8 @@ class Publication:
     `altered` where Toloka gave back other content than it was sent.
     """
 
-    results: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
-    oversized: list[tuple[codec.Entry, Finished]] = field(default_factory=list)
+    results: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
+    oversized: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
     unsure: list[Finished] = field(default_factory=list)
     changes: dict[str, Open | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
@@ -65,7 +65,9 @@ class Publisher:
         fresh = {(item.item_id, item.share): item for item in items if item.status in TERMINAL}
         found = [(item, entry) for item in fresh.values() if (entry := self._ledger.find(item.item_id))]
         others = [
-            (item, entry) for item, entry in found if codec.peek_hash(entry.packed) != item.content_hash
+            (item, entry)
+            for item, entry in found
+            if ledger_records.peek_hash(entry.packed) != item.content_hash
         ]
         counterparts = self._counterparts(others) if others else {}
         for item, _ in found:
@@ -76,10 +78,12 @@ class Publisher:
         self, others: Sequence[tuple[Finished, Open]]
     ) -> dict[tuple[tuple[int, int], int], list[str]]:
         """Where content does not match its record: the open items of the same batches, by content."""
-        batches = frozenset(codec.peek_batch(entry.packed) for _, entry in others)
+        batches = frozenset(ledger_records.peek_batch(entry.packed) for _, entry in others)
         by_content = defaultdict(list)
         for item_id, entry in self._ledger.of_batches(batches):
-            by_content[codec.peek_batch(entry.packed), codec.peek_hash(entry.packed)].append(item_id)
+            by_content[
+                ledger_records.peek_batch(entry.packed), ledger_records.peek_hash(entry.packed)
+            ].append(item_id)
         return by_content
 
     def _close(
@@ -91,14 +95,14 @@ class Publisher:
         entry = self._now(publication, item.item_id)
         if entry is None:
             return
-        if codec.peek_hash(entry.packed) != item.content_hash:
+        if ledger_records.peek_hash(entry.packed) != item.content_hash:
             exchanged = self._change_places(publication, item, entry, counterparts)
             if exchanged is None and not self._ledger.has_whole_batch(entry.packed):
                 publication.unsure.append(item)
                 return
             publication.altered = publication.altered or exchanged is None
             entry = exchanged or entry
-        origin = codec.unpack_entry(entry.packed)
+        origin = ledger_records.unpack(entry.packed)
         if item.share in origin.published:
             return
         out = self._outlets
@@ -110,7 +114,7 @@ class Publisher:
         else:
             publication.results.append((origin, item))
             publication.appends.append(result)
-            left = codec.publishing(origin, entry.packed, item.share)
+            left = ledger_records.publishing(origin, entry.packed, item.share)
         if left is None:
             publication.changes[item.item_id] = None
             publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))
@@ -133,20 +137,20 @@ class Publisher:
 
         None where no open item of the batch has this content.
         """
-        place = (codec.peek_batch(entry.packed), item.content_hash)
+        place = (ledger_records.peek_batch(entry.packed), item.content_hash)
         for other_id in counterparts.get(place, ()):
             other = self._now(publication, other_id)
-            if other is None or codec.peek_hash(other.packed) != item.content_hash:
+            if other is None or ledger_records.peek_hash(other.packed) != item.content_hash:
                 continue
             self._move(publication, other_id, Open(other.ledger_partition, entry.packed))
-            counterparts.setdefault((place[0], codec.peek_hash(entry.packed)), []).append(other_id)
+            counterparts.setdefault((place[0], ledger_records.peek_hash(entry.packed)), []).append(other_id)
             return Open(entry.ledger_partition, other.packed)
         return None
 
-    def _tombstone(self, item_id: str, ledger_partition: int, origin: codec.Origin | None) -> Append:
+    def _tombstone(self, item_id: str, ledger_partition: int, origin: ledger_records.Origin | None) -> Append:
         # By Toloka's clock, which is what "finished" is measured by when it is asked how old this is.
         closed = closed_header(codec.micros(self._clock.now()) // 1000)
-        headers = (*codec.tombstone_headers(origin), closed, *self._ledger.signature())
+        headers = (*ledger_records.tombstone_headers(origin), closed, *self._ledger.signature())
         return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers)
 
     def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
@@ -155,16 +159,18 @@ class Publisher:
         What is left over belongs to those whose content nobody knows: by elimination.
 
         Args:
-            batch: as `codec.peek_batch` tells it.
+            batch: as `ledger_records.peek_batch` tells it.
             contents: item id to content hash.
         """
         publication = Publication()
         open_now = dict(self._ledger.of_batches(frozenset({batch})))
-        astray = [i for i, entry in open_now.items() if codec.peek_hash(entry.packed) != contents.get(i)]
+        astray = [
+            i for i, entry in open_now.items() if ledger_records.peek_hash(entry.packed) != contents.get(i)
+        ]
         records = [open_now[i].packed for i in astray]
         for item_id in sorted(astray, key=lambda i: i not in contents):
             wanted = contents.get(item_id)
-            fitting = (packed for packed in records if wanted in {None, codec.peek_hash(packed)})
+            fitting = (packed for packed in records if wanted in {None, ledger_records.peek_hash(packed)})
             own = open_now[item_id].packed
             packed = next(fitting, own if own in records else records[0])
             records.remove(packed)
@@ -209,7 +215,7 @@ class Publisher:
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
                 continue
-            unpacked = codec.unpack_entry(entry.packed)
+            unpacked = ledger_records.unpack(entry.packed)
             if not unpacked.published:
                 publication.appends.append(
                     dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from daemon.errors import Held
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.model import Record
 from daemon.ports import Kafka
 
@@ -66,9 +66,9 @@ class _Scan:
 
 def _owner(record: Record) -> tuple[str, int, int] | None:
     if record.value is None:
-        return codec.tombstone_origin(record.headers)
-    codec.check_entry(record.value)
-    return codec.peek_origin(record.value)
+        return ledger_records.tombstone_origin(record.headers)
+    ledger_records.check(record.value)
+    return ledger_records.peek_origin(record.value)
 
 
 async def scan(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from daemon.flows import codec
+from daemon.flows import ledger_records
 from daemon.flows.cursors import SKEW
 from daemon.flows.following import Book
 from daemon.flows.ledger import Open
@@ -177,7 +177,7 @@ class Sweeping:
         letters = []
         for item_id in ids:
             if (entry := book.ledger.find(item_id)) is not None:
-                record = await record_of(self._kafka, codec.unpack_entry(entry.packed))
+                record = await record_of(self._kafka, ledger_records.unpack(entry.packed))
                 letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"))))
         if letters:
             log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
@@ -191,7 +191,11 @@ class Sweeping:
         what the others of its batch hold can be asked: theirs are put right, and what is left is its own.
         """
         certain: list[str] = []
-        batches = {codec.peek_batch(entry.packed) for i in gone if (entry := book.ledger.find(i)) is not None}
+        batches = {
+            ledger_records.peek_batch(entry.packed)
+            for i in gone
+            if (entry := book.ledger.find(i)) is not None
+        }
         for batch in batches:
             mates = dict(book.ledger.of_batches(frozenset({batch})))
             others = [item_id for item_id in mates if self._missing[item_id] < SWEEPS_UNTIL_GONE]
@@ -203,7 +207,7 @@ class Sweeping:
 
     async def _contents(self, ids: Sequence[str], mates: Mapping[str, Open]) -> dict[str, int]:
         """The content hashes of these items, of those that Toloka knows."""
-        moments = [codec.peek_submitted(mates[item_id].packed) for item_id in ids]
+        moments = [ledger_records.peek_submitted(mates[item_id].packed) for item_id in ids]
         listed = await self._api.created_items(min(moments) - SKEW, max(moments) + SKEW)
         found = {item_id: sight.content_hash for item_id, sight in listed.items()}
         rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]

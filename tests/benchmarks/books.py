@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.edges.fetched import Fetched
-from daemon.flows import codec
+from daemon.flows import ledger_records
 from daemon.flows.ledger import Ledger
 from daemon.model import Item
 
@@ -34,7 +34,7 @@ def main(count: int) -> None:
             for offset in range(begin, begin + BATCH)
         ]
         items = [Item(record, b"", hash(record.key) & (2**63 - 1)) for record in records]
-        packed = codec.pack_entries(items, begin + BATCH, now)
+        packed = ledger_records.pack(items, begin + BATCH, now)
         read = [
             Fetched("ledger", 0, offset, 1_795_000_000_000, secrets.token_hex(10).encode(), value, ())
             for offset, value in enumerate(packed, begin)

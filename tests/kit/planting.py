@@ -11,7 +11,7 @@ import httpx
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.outputs import dead_letter_append
 from daemon.model import Append, DeadLetter, Flaw, Headers, Intent, Item, Record
 from tests.canary import CANARY
@@ -139,7 +139,7 @@ class Plot:
         """The ledger records of items that are open, called `open-<partition>-<offset>`."""
         for source in sources:
             # One at a time: what is packed together is a batch, of one partition.
-            (value,) = codec.pack_entries([Item(source, source.value or b"", 17)], 10**6, SUBMITTED)
+            (value,) = ledger_records.pack([Item(source, source.value or b"", 17)], 10**6, SUBMITTED)
             name = f"open-{source.partition}-{source.offset}".encode()
             yield Append(self.topic("ledger"), source.partition, name, value)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.errors import Transient
-from daemon.flows import codec, following
+from daemon.flows import codec, following, ledger_records
 from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
@@ -94,7 +94,7 @@ class Collectors(RuleBasedStateMachine):
         self.running |= dict(zip(ids, contents, strict=True))
         items = [Item(FakeRecord(first + i, b""), b"", HASHES[name]) for i, name in enumerate(contents)]
         partition, end = first % 2, len(self.origins)
-        for item_id, packed in zip(answered, codec.pack_entries(items, end, START), strict=True):
+        for item_id, packed in zip(answered, ledger_records.pack(items, end, START), strict=True):
             self.kafka.put(LEDGER, packed, partition, key=item_id.encode())
         self.kafka.put(LEDGER, codec.mark_value(end), partition, key=codec.mark_key(INPUT, 0))
         self.do(turns(steps))

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemon.flows import codec
-from daemon.flows.codec import Origin, UnreadableError
+from daemon.flows import codec, ledger_records
+from daemon.flows.codec import UnreadableError
+from daemon.flows.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
 from tests.doubles import START, FakeRecord
 
@@ -40,21 +41,21 @@ def test_a_ledger_value_is_read_as_it_was_written(
 ) -> None:
     """For every record that Kafka can hold."""
     record = FakeRecord(offset, b"", topic, partition, timestamp, key, headers)
-    (packed,) = codec.pack_entries([Item(record, b"", offset)], offset + 1, moment)
-    codec.check_entry(packed)
-    entry = codec.unpack_entry(packed)
+    (packed,) = ledger_records.pack([Item(record, b"", offset)], offset + 1, moment)
+    ledger_records.check(packed)
+    entry = ledger_records.unpack(packed)
     assert entry.origin == Origin(topic, partition, offset, timestamp)
     assert (entry.key, entry.headers, entry.submitted_at) == (key, headers, moment)
-    assert codec.peek_origin(packed) == (topic, partition, offset)
-    assert (codec.peek_hash(packed), codec.peek_submitted(packed)) == (offset, moment)
-    assert codec.peek_batch(packed) == (partition, offset + 1)
+    assert ledger_records.peek_origin(packed) == (topic, partition, offset)
+    assert (ledger_records.peek_hash(packed), ledger_records.peek_submitted(packed)) == (offset, moment)
+    assert ledger_records.peek_batch(packed) == (partition, offset + 1)
 
 
 @given(TOPICS, st.integers(0, 2**31), OFFSETS)
 def test_a_tombstones_origin_is_read_as_it_was_written(topic: str, partition: int, offset: int) -> None:
     """Whatever the topic is called."""
-    headers = codec.tombstone_headers(Origin(topic, partition, offset, 0))
-    assert codec.tombstone_origin(headers) == (topic, partition, offset)
+    headers = ledger_records.tombstone_headers(Origin(topic, partition, offset, 0))
+    assert ledger_records.tombstone_origin(headers) == (topic, partition, offset)
 
 
 @given(st.uuids().map(str), OFFSETS, TIMES, TIMES)
@@ -76,7 +77,7 @@ def test_a_cursor_is_read_as_it_was_written(item_id: str | None, moment: datetim
 def whole_value() -> bytes:
     """A ledger value to be damaged."""
     record = FakeRecord(7, b"", key=b"key", headers=(("name", b"value"), ("other", None)))
-    (packed,) = codec.pack_entries([Item(record, b"", 1)], 9, START)
+    (packed,) = ledger_records.pack([Item(record, b"", 1)], 9, START)
     return packed
 
 
@@ -95,11 +96,11 @@ def damaged(draw: st.DrawFn) -> bytes:
 def test_no_ledger_value_raises_anything_else(value: bytes) -> None:
     """Damaged, cut, or of somebody else."""
     with suppress(UnreadableError):
-        codec.check_entry(value)
-        codec.peek_hash(value)
-        codec.peek_batch(value)
+        ledger_records.check(value)
+        ledger_records.peek_hash(value)
+        ledger_records.peek_batch(value)
     with suppress(UnreadableError):
-        codec.unpack_entry(value)
+        ledger_records.unpack(value)
 
 
 JSON = st.recursive(
@@ -136,4 +137,4 @@ def test_no_cursor_raises_anything_else(value: bytes) -> None:
 def test_no_origin_raises_anything_else(value: bytes | None) -> None:
     """Nor a tombstone's header."""
     with suppress(UnreadableError):
-        codec.tombstone_origin(((codec.ORIGIN_HEADER, value),))
+        ledger_records.tombstone_origin(((ledger_records.ORIGIN_HEADER, value),))

@@ -16,7 +16,7 @@ from daemon.edges import app_bulk, app_items, operations, tasks_items
 from daemon.edges.answers import complaint, refusal
 from daemon.edges.app_items import MalformedError
 from daemon.edges.sending import Answer
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.model import Cursor, Intent, Item
 from tests.doubles import START, FakeRecord
 
@@ -42,7 +42,7 @@ LOG = (
     b'{"type":"TASK_VALIDATE","success":false,"input":{"__item_idx":"1"},"output":{"code":"X"}}]'
 )
 RECORD = FakeRecord(7, b"", key=b"key", headers=(("h", b"v"), ("none", None)))
-ENTRY = next(iter(codec.pack_entries([Item(RECORD, b"", 5)], 8, START)))
+ENTRY = next(iter(ledger_records.pack([Item(RECORD, b"", 5)], 8, START)))
 INTENT = codec.intent_metadata(Intent("attempt", 9, START, START)).encode()
 CURSOR = codec.cursor_value(Cursor("item", START, 3, START))
 MARK = codec.mark_value(12)
@@ -99,11 +99,11 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes, type[Exception] | No
     "a refusal": (lambda data: refusal("x", _answer(429)(data), NOW), REFUSAL, None),
     "a complaint": (lambda data: complaint(_answer(500)(data)), REFUSAL, None),
     "an intent": (lambda data: codec.read_intent(_text(data)), INTENT, codec.UnreadableError),
-    "a ledger record": (codec.unpack_entry, ENTRY, codec.UnreadableError),
+    "a ledger record": (ledger_records.unpack, ENTRY, codec.UnreadableError),
     "a cursor": (codec.read_cursor, CURSOR, codec.UnreadableError),
     "a mark": (codec.read_mark, MARK, codec.UnreadableError),
     "a tombstone": (
-        lambda data: codec.tombstone_origin(((codec.ORIGIN_HEADER, data),)),
+        lambda data: ledger_records.tombstone_origin(((ledger_records.ORIGIN_HEADER, data),)),
         b"moderation.items/1/7",
         codec.UnreadableError,
     ),

@@ -9,7 +9,7 @@ from daemon.app.kit.kafka import ending, reached, records
 from daemon.app.kit.progress import Progress
 from daemon.app.kit.toloka import toloka_of
 from daemon.errors import ConfigurationError
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.cursors import read_cursor
 from daemon.flows.ledger import Ledger
 from daemon.model import Cursor
@@ -26,7 +26,7 @@ class OpenItem:
     """An item that is at Toloka, and whose result is not published yet; `status` where Toloka was asked."""
 
     item_id: str
-    origin: codec.Origin
+    origin: ledger_records.Origin
     submitted_at: datetime
     age_seconds: float
     key: bytes | None
@@ -109,7 +109,7 @@ class OpenItems:
     def _item(self, item_id: str) -> OpenItem | None:
         if (entry := self._ledger.find(item_id)) is None:
             return None
-        told = codec.unpack_entry(entry.packed)
+        told = ledger_records.unpack(entry.packed)
         age = (self._now - told.submitted_at).total_seconds()
         return OpenItem(item_id, told.origin, told.submitted_at, max(age, 0.0), told.key)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import xxhash
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.kit.offsets import Offsets
 from daemon.flows.kit.outcomes import Place, dead_letter_origin, place_of, result_origin
 from daemon.model import Record
@@ -95,8 +95,8 @@ class Audit:
         if record.value is None:
             self._items.pop(name, None)
             return
-        codec.check_entry(record.value)
-        topic, partition, offset = codec.peek_origin(record.value)
+        ledger_records.check(record.value)
+        topic, partition, offset = ledger_records.peek_origin(record.value)
         if topic == self._topic:
             self._items[name] = (partition, offset)
 

@@ -69,7 +69,7 @@ COLLECTING = (
         "content-not-compared",
         "results are matched by the order of ids alone",
         PUBLISH,
-        "        if codec.peek_hash(entry.packed) != item.content_hash:\n            exchanged",
+        "        if ledger_records.peek_hash(entry.packed) != item.content_hash:\n            exchanged",
         "        if False:\n            exchanged",
     ),
     Mutant(
@@ -83,7 +83,7 @@ COLLECTING = (
         "moved-record-not-found-again",
         "a record that changed places within a page is not found by the next who looks for it",
         PUBLISH,
-        "codec.peek_hash(entry.packed)), []).append(other_id)",
+        "ledger_records.peek_hash(entry.packed)), []).append(other_id)",
         "0), []).append(other_id)",
     ),
     Mutant(

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.flows import codec
-from daemon.flows.codec import Origin, UnreadableError
+from daemon.flows import codec, ledger_records
+from daemon.flows.codec import UnreadableError
+from daemon.flows.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
 from tests.doubles import START, FakeRecord
 
@@ -29,7 +30,7 @@ def packed(
 ) -> bytes:
     """A ledger value."""
     record = FakeRecord(fields.pop("offset", 9), b"{}", topic, 3, key=key, headers=headers, **fields)
-    (value,) = codec.pack_entries([Item(record, b"{}", 2**64 - 1)], 11, START + MICRO)
+    (value,) = ledger_records.pack([Item(record, b"{}", 2**64 - 1)], 11, START + MICRO)
     return value
 
 
@@ -38,7 +39,7 @@ def packed(
 @pytest.mark.parametrize("topic", ["a", "moderation.items", "t" * 249])
 def test_a_ledger_value_is_read_as_it_was_written(key: bytes | None, headers: Headers, topic: str) -> None:
     """Key and headers come back byte for byte, absent ones as absent; the rest exactly."""
-    entry = codec.unpack_entry(packed(key, headers, topic, timestamp=-1))
+    entry = ledger_records.unpack(packed(key, headers, topic, timestamp=-1))
     assert entry.origin == Origin(topic, 3, 9, -1)
     assert (entry.batch_end, entry.submitted_at) == (11, START + MICRO)
     assert (entry.content_hash, entry.key, tuple(entry.headers)) == (2**64 - 1, key, tuple(headers))
@@ -47,17 +48,17 @@ def test_a_ledger_value_is_read_as_it_was_written(key: bytes | None, headers: He
 def test_a_ledger_value_can_be_peeked_into() -> None:
     """Each part that is asked for by the million is found without unpacking the rest."""
     value = packed()
-    assert codec.peek_origin(value) == ("moderation.items", 3, 9)
-    assert codec.peek_submitted(value) == START + MICRO
-    assert codec.peek_hash(value) == 2**64 - 1
-    assert codec.peek_batch(value) == (3, 11)
+    assert ledger_records.peek_origin(value) == ("moderation.items", 3, 9)
+    assert ledger_records.peek_submitted(value) == START + MICRO
+    assert ledger_records.peek_hash(value) == 2**64 - 1
+    assert ledger_records.peek_batch(value) == (3, 11)
 
 
 def test_the_values_of_a_batch_come_in_its_order() -> None:
     """One for each item."""
     items = [Item(FakeRecord(offset), b"{}", offset) for offset in (4, 2, 9)]
-    values = codec.pack_entries(items, 10, START)
-    assert [codec.peek_origin(value)[2] for value in values] == [4, 2, 9]
+    values = ledger_records.pack(items, 10, START)
+    assert [ledger_records.peek_origin(value)[2] for value in values] == [4, 2, 9]
 
 
 @pytest.mark.fault(66)
@@ -65,19 +66,19 @@ def test_a_release_reads_one_version_more_than_it_writes() -> None:
     """So that it can be rolled back; what is newer is refused, and named."""
     newest = codec.VERSION + 1
     following = bytes([newest]) + packed()[1:]
-    codec.check_entry(following)
-    assert codec.unpack_entry(following).origin.offset == 9
+    ledger_records.check(following)
+    assert ledger_records.unpack(following).origin.offset == 9
     with pytest.raises(UnreadableError, match=f"version {newest + 1}"):
-        codec.check_entry(bytes([newest + 1]) + packed()[1:])
+        ledger_records.check(bytes([newest + 1]) + packed()[1:])
     with pytest.raises(UnreadableError):
-        codec.unpack_entry(bytes([newest + 1]) + packed()[1:])
+        ledger_records.unpack(bytes([newest + 1]) + packed()[1:])
 
 
 @pytest.mark.parametrize("value", [b"", b"\x01", b"\x00" + packed()[1:], b"\xff" * 60])
 def test_damage_to_the_head_is_noticed_at_once(value: bytes) -> None:
     """The ledger is checked as it is read, before anything is decided by it."""
     with pytest.raises(UnreadableError):
-        codec.check_entry(value)
+        ledger_records.check(value)
 
 
 def test_every_cut_of_a_ledger_value_is_noticed() -> None:
@@ -94,29 +95,29 @@ def test_an_entry_of_several_results_is_rewritten_until_all_are_out() -> None:
     """It names those that are published; the last one closes it. Without a number none does."""
     record = FakeRecord(9, b"{}", key=b"key", headers=(("name", b"value"), ("other", None)))
     for wanted, ends in ((2, True), (0, False)):
-        (value,) = codec.pack_entries([Item(record, b"{}", 7, wanted=wanted)], 10, START)
-        entry = codec.unpack_entry(value)
+        (value,) = ledger_records.pack([Item(record, b"{}", 7, wanted=wanted)], 10, START)
+        entry = ledger_records.unpack(value)
         assert (entry.wanted, entry.published, entry.headers) == (wanted, (), record.headers)
-        once = codec.publishing(entry, value, "s-1")
+        once = ledger_records.publishing(entry, value, "s-1")
         assert once is not None
-        again = codec.unpack_entry(once)
+        again = ledger_records.unpack(once)
         assert again == entry._replace(published=("s-1",))
-        twice = codec.publishing(again, once, "s-2")
+        twice = ledger_records.publishing(again, once, "s-2")
         assert (twice is None) is ends
-        assert twice is None or codec.unpack_entry(twice).published == ("s-1", "s-2")
-        assert all(refused(once[:size]) for size in range(len(value) - 4, len(once)))
+        assert twice is None or ledger_records.unpack(twice).published == ("s-1", "s-2")
+        assert all(refused(once[:size]) for size in range(len(value) - 3, len(once)))
 
 
 def test_an_entry_of_one_result_is_closed_by_it() -> None:
     """Whatever the result is called, nothing is left to be awaited."""
     value = packed()
-    assert codec.publishing(codec.unpack_entry(value), value, "") is None
+    assert ledger_records.publishing(ledger_records.unpack(value), value, "") is None
 
 
 def refused(value: bytes) -> bool:
     """Whether a value is called unreadable."""
     try:
-        codec.unpack_entry(value)
+        ledger_records.unpack(value)
     except UnreadableError:
         return True
     return False
@@ -138,25 +139,25 @@ def test_a_negative_length_is_damage() -> None:
 )
 def test_a_tombstone_names_the_origin_of_what_it_closes(origin: Origin) -> None:
     """Whatever letters the topic has."""
-    assert codec.tombstone_origin(codec.tombstone_headers(origin)) == origin[:3]
+    assert ledger_records.tombstone_origin(ledger_records.tombstone_headers(origin)) == origin[:3]
 
 
 def test_a_tombstone_of_a_foreign_item_says_so() -> None:
     """It belongs to no record."""
-    assert codec.tombstone_origin(codec.tombstone_headers(None)) == codec.FOREIGN
+    assert ledger_records.tombstone_origin(ledger_records.tombstone_headers(None)) == ledger_records.FOREIGN
 
 
 @pytest.mark.parametrize("headers", [(), (("other", b"x"),), (("tolokad-origin", None),)])
 def test_a_tombstone_that_names_no_origin_has_none(headers: Headers) -> None:
     """An operator's tool may have written it."""
-    assert codec.tombstone_origin(headers) is None
+    assert ledger_records.tombstone_origin(headers) is None
 
 
 @pytest.mark.parametrize("value", [b"", b"t/1", b"t/x/1", b"t/1/", b"\xff/1/2"])
 def test_a_damaged_origin_is_unreadable(value: bytes) -> None:
     """It is an UnreadableError that says so, not a bare ValueError."""
     try:
-        codec.tombstone_origin(((codec.ORIGIN_HEADER, value),))
+        ledger_records.tombstone_origin(((ledger_records.ORIGIN_HEADER, value),))
     except UnreadableError:
         return
 

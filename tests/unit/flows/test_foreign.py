@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.foreign import EVERY_SECONDS, Foreign
 from daemon.flows.watching import CollectWatch
@@ -62,7 +62,7 @@ class Office:
 
     def settled(self, item_id: str) -> None:
         """What a way writes when it is done."""
-        (packed,) = codec.pack_entries([item(0)], 1, START)
+        (packed,) = ledger_records.pack([item(0)], 1, START)
         self.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
         self.kafka.put(LEDGER, packed, key=item_id.encode())
         self.kafka.put(LEDGER, codec.mark_value(1), key=codec.mark_key(INPUT, 0))
@@ -169,7 +169,7 @@ async def test_what_was_published_as_foreign_is_not_published_again() -> None:
         await ours.judge()
         assert (ours.results(), ours.book.waiting) == ([None], {})
         (tombstone,) = ours.kafka.written(LEDGER)
-        assert codec.tombstone_origin(tombstone.headers) == codec.FOREIGN
+        assert ledger_records.tombstone_origin(tombstone.headers) == ledger_records.FOREIGN
 
 
 @in_virtual_time

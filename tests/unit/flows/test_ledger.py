@@ -4,16 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import codec
-from daemon.flows.codec import Origin
+from daemon.flows import codec, ledger_records
 from daemon.flows.ledger import Ledger, Open, closed_header
+from daemon.flows.ledger_records import Origin
 from daemon.model import Headers
 from tests.doubles import LEDGER, START, START_MS, FakeRecord, item
 
 
 def value(offset: int = 0, end: int = 10, seconds: float = 0) -> bytes:
     """A ledger value that was submitted so many seconds after START."""
-    (packed,) = codec.pack_entries([item(offset)], end, START + timedelta(seconds=seconds))
+    (packed,) = ledger_records.pack([item(offset)], end, START + timedelta(seconds=seconds))
     return packed
 
 
@@ -53,7 +53,7 @@ def test_the_last_record_of_an_id_counts() -> None:
     book.note(written("a", value(2)))
     found = book.find("a")
     assert found is not None
-    assert codec.peek_origin(found.packed)[2] == 2
+    assert ledger_records.peek_origin(found.packed)[2] == 2
     assert len(book) == 1
 
 
@@ -196,7 +196,11 @@ def test_due_items_come_oldest_first() -> None:
 def test_a_tombstone_names_the_origin_it_was_opened_for() -> None:
     """The headers are what `audit` and a resolution read."""
     origin = Origin("moderation.items", 4, 5, 6)
-    assert codec.tombstone_origin(codec.tombstone_headers(origin)) == ("moderation.items", 4, 5)
+    assert ledger_records.tombstone_origin(ledger_records.tombstone_headers(origin)) == (
+        "moderation.items",
+        4,
+        5,
+    )
 
 
 def test_a_tombstone_is_as_old_as_it_says() -> None:

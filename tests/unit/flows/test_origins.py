@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from daemon.flows.codec import Entry, Origin
+from daemon.flows.ledger_records import Entry, Origin
 from daemon.flows.origins import MISSING_HEADER, record_of
 from tests.doubles import INPUT, START, START_MS, MemoryKafka, in_virtual_time
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Fenced
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.outbox import Outbox
 from daemon.model import Batch, Committed, DeadLetter, Flaw, Intent, Tally
 from tests.doubles import (
@@ -82,7 +82,7 @@ async def test_what_was_adopted_goes_to_the_ledger_with_the_next_intent(desk: De
     ((_, transaction),) = desk.kafka.transactions
     opened, mark = transaction.appends
     assert codec.read_tally(mark.value or b"") == Tally(START.date(), 1)
-    entry = codec.unpack_entry(opened.value or b"")
+    entry = ledger_records.unpack(opened.value or b"")
     assert (transaction.kind, opened.key) == ("intent", b"found")
     assert (entry.origin.offset, entry.submitted_at) == (14, since)
 
@@ -139,7 +139,7 @@ async def test_settling_writes_everything_a_batch_has_come_to_at_once(desk: Desk
     assert {append.partition for append in ledger.values()} == {1}
     mark = ledger.pop(codec.mark_key(INPUT, 3))
     assert mark.value == codec.mark_value(15, Tally(START.date(), 3))
-    opened = {key: codec.unpack_entry(append.value or b"") for key, append in ledger.items()}
+    opened = {key: ledger_records.unpack(append.value or b"") for key, append in ledger.items()}
     assert {key: entry.origin.offset for key, entry in opened.items()} == {b"x": 10, b"y": 12, b"found": 14}
     assert {key: entry.submitted_at for key, entry in opened.items()} == {
         b"x": START + MINUTE,
@@ -210,7 +210,7 @@ async def test_what_was_in_doubt_was_not_submitted_later_than_it_was_sent(desk: 
     async with desk.kafka.writer("w") as writer:
         await desk.outbox_on(writer).settle(replace(BATCH, since=START), ("x", "y"), START + MINUTE, None)
     found = next(record for record in desk.kafka.written(LEDGER) if record.key == b"found")
-    assert codec.peek_submitted(found.value or b"") == START
+    assert ledger_records.peek_submitted(found.value or b"") == START
 
 
 @in_virtual_time

@@ -6,7 +6,7 @@ from itertools import permutations
 import msgspec
 import pytest
 
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.ledger import Ledger, closed_header
 from daemon.flows.publishing import Publication, Publisher
 from daemon.model import Append, Cursor, DeadLetter, Finished, Flaw, Item
@@ -57,7 +57,7 @@ class Table:
             offset = len(self.origins)
             self.origins[offset] = content
             items.append(Item(FakeRecord(offset), body(content), item(0, body(content)).content_hash))
-        for item_id, packed in zip(ids, codec.pack_entries(items, end, START), strict=True):
+        for item_id, packed in zip(ids, ledger_records.pack(items, end, START), strict=True):
             self.ledger.note(FakeRecord(0, packed, LEDGER, partition, key=item_id.encode()))
         if whole:
             mark = codec.mark_key("moderation.items", 0)
@@ -90,7 +90,7 @@ def test_a_terminal_item_that_is_open_is_a_result(status: str) -> None:
     (tombstone,) = tombstones(publication)
     assert (tombstone.key, tombstone.partition) == (b"x", 1)
     assert closed_header(START_MS) in tombstone.headers
-    assert codec.tombstone_origin(tombstone.headers) == ("moderation.items", 0, 0)
+    assert ledger_records.tombstone_origin(tombstone.headers) == ("moderation.items", 0, 0)
     assert set(table.ledger.signature()) <= set(tombstone.headers)
     assert publication.changes == {"x": None}
     assert len(publication.appends) == 2
@@ -167,9 +167,9 @@ def test_two_records_change_places_durably() -> None:
     assert table.results == [(1, "b")]
     (moved,) = [append for append in publication.appends if append.topic == LEDGER and append.value]
     assert (moved.key, tuple(moved.headers)) == (b"y", tuple(table.ledger.signature()))
-    assert codec.peek_origin(moved.value or b"") == ("moderation.items", 0, 0)
+    assert ledger_records.peek_origin(moved.value or b"") == ("moderation.items", 0, 0)
     (tombstone,) = tombstones(publication)
-    assert codec.tombstone_origin(tombstone.headers) == ("moderation.items", 0, 1)
+    assert ledger_records.tombstone_origin(tombstone.headers) == ("moderation.items", 0, 1)
     table.publish([finished("y", body("a"))])
     assert sorted(table.results) == [(0, "a"), (1, "b")]
 
@@ -267,7 +267,7 @@ def test_a_foreign_item_is_published_with_a_tombstone_of_its_own() -> None:
     publication = table.publisher.foreign([finished("x", body("a"))])
     result, tombstone = publication.appends
     assert msgspec.json.decode(result.value or b"")["origin"] is None
-    assert codec.tombstone_origin(tombstone.headers) == codec.FOREIGN
+    assert ledger_records.tombstone_origin(tombstone.headers) == ledger_records.FOREIGN
     table.ledger.apply(publication.changes, START_MS)
     assert table.ledger.was_closed("x")
 
@@ -297,7 +297,7 @@ def open_for(wanted: int) -> Table:
     table = Table()
     record = FakeRecord(0)
     one = Item(record, body("a"), item(0, body("a")).content_hash, wanted=wanted)
-    (packed,) = codec.pack_entries([one], 1, START)
+    (packed,) = ledger_records.pack([one], 1, START)
     table.ledger.note(FakeRecord(0, packed, LEDGER, 0, key=b"x"))
     return table
 
@@ -325,7 +325,7 @@ def test_the_rewritten_record_tells_another_collector_what_is_out() -> None:
     """It stands in the transaction that publishes."""
     publication = open_for(3).publisher.publication([shared("s-1")])
     (rewritten,) = [append for append in publication.appends if append.topic == LEDGER]
-    assert codec.unpack_entry(rewritten.value or b"").published == ("s-1",)
+    assert ledger_records.unpack(rewritten.value or b"").published == ("s-1",)
 
 
 def test_an_item_without_a_number_stays_open_until_toloka_has_ended() -> None:

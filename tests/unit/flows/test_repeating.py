@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import codec
+from daemon.flows import ledger_records
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.model import (
@@ -162,9 +162,9 @@ async def test_when_told_to_stop_the_intent_is_left_to_a_successor() -> None:
 async def test_what_an_earlier_attempt_created_is_not_sent_again() -> None:
     """A successor finds it in the ledger, open or closed; the rest is what the attempt holds."""
     doubt = Doubt()
-    (packed,) = codec.pack_entries([item(0)], 3, START)
+    (packed,) = ledger_records.pack([item(0)], 3, START)
     doubt.kafka.put(LEDGER, packed, 0, key=b"x")
-    headers = codec.tombstone_headers(codec.Origin(INPUT, 0, 2, 0))
+    headers = ledger_records.tombstone_headers(ledger_records.Origin(INPUT, 0, 2, 0))
     doubt.kafka.put(LEDGER, None, 0, key=b"z", headers=headers)
     assert left(await doubt.resolution.unaccounted(BATCH, INTENT)) == [1]
     assert await doubt.resolution.unaccounted(BATCH, replace(INTENT, once=False)) == BATCH

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Fenced, Held
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.holding import Hold
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import SKEW, Patience, Resolver
@@ -79,7 +79,7 @@ class Doubt:
 
     def settle(self, item_id: str, offset: int, partition: int) -> None:
         """What another batch has settled."""
-        (packed,) = codec.pack_entries([item(offset, partition=partition)], 10, START)
+        (packed,) = ledger_records.pack([item(offset, partition=partition)], 10, START)
         self.kafka.put(LEDGER, packed, 0, key=item_id.encode())
 
     def outcomes(self) -> dict[str, float]:
@@ -258,8 +258,8 @@ async def test_what_a_torn_transaction_wrote_is_accounted_for() -> None:
 async def test_what_was_published_already_is_accounted_for() -> None:
     """Its tombstone names the origin."""
     doubt = Doubt([created("x", body("a"), status="COMPLETED")])
-    origin = codec.Origin(INPUT, 1, 0, 0)
-    doubt.kafka.put(LEDGER, None, key=b"x", headers=codec.tombstone_headers(origin))
+    origin = ledger_records.Origin(INPUT, 1, 0, 0)
+    doubt.kafka.put(LEDGER, None, key=b"x", headers=ledger_records.tombstone_headers(origin))
     resolved = await doubt.resolve(batch_of("a"))
     assert (pairs(resolved), left(resolved), seconds()) == ({}, [], 0)
 
@@ -270,7 +270,7 @@ async def test_what_belongs_to_another_record_is_not_adopted(*, closed: bool) ->
     """By its ledger record or its tombstone; equal content is no proof."""
     doubt = Doubt([created("x", body("a"))])
     if closed:
-        headers = codec.tombstone_headers(codec.Origin(INPUT, 0, 77, 0))
+        headers = ledger_records.tombstone_headers(ledger_records.Origin(INPUT, 0, 77, 0))
         doubt.kafka.put(LEDGER, None, key=b"x", headers=headers)
     else:
         doubt.settle("x", 77, partition=1)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from daemon.errors import Fenced, Transient
-from daemon.flows import codec
+from daemon.flows import codec, ledger_records
 from daemon.flows.batching import BatchLimits
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
@@ -156,7 +156,7 @@ class Way:
     def open(self) -> dict[int, str]:
         """Offsets that the ledger has, with their ids."""
         return {
-            codec.peek_origin(record.value)[2]: (record.key or b"").decode()
+            ledger_records.peek_origin(record.value)[2]: (record.key or b"").decode()
             for record in self.kafka.written(LEDGER)
             if record.value is not None and not (record.key or b"").startswith(codec.MARK_PREFIX)
         }

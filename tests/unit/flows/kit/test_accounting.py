@@ -3,7 +3,7 @@
 import json
 from datetime import UTC, datetime
 
-from daemon.flows import codec
+from daemon.flows import ledger_records
 from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.outcomes import Place
 from daemon.flows.outputs import dead_letter_append, result_append
@@ -25,7 +25,7 @@ def audit(committed: int, *, from_first: bool = False) -> Audit:
 
 def note_result(audit: Audit, offset: int, topic: str = "in", share: str = "") -> None:
     """The audit reads the result of a record."""
-    entry = codec.Entry(codec.Origin(topic, 0, offset, 1000), 9, NOW, 7, None, ())
+    entry = ledger_records.Entry(ledger_records.Origin(topic, 0, offset, 1000), 9, NOW, 7, None, ())
     raw = b'"assignment":{"id":"%s"}' % share.encode() if share else b'"item":{}'
     append = result_append("out", 1, entry, Finished("id", "COMPLETED", NOW, NOW, 7, raw))
     audit.note_result(record(0, append.value, "out", append.headers))
@@ -41,7 +41,7 @@ def note_open(audit: Audit, item_id: str, offset: int | None) -> None:
     """The audit reads an item's ledger record; None closes it."""
     value = None
     if offset is not None:
-        (value,) = codec.pack_entries([Item(record(offset), b"{}", 7)], 9, NOW)
+        (value,) = ledger_records.pack([Item(record(offset), b"{}", 7)], 9, NOW)
     audit.note_ledger(FakeRecord(0, value, "ledger", key=item_id.encode()))
 
 

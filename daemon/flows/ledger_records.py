@@ -1,0 +1,209 @@
+"""Pure: the ledger's records of open items, packed, for they are kept in memory by the million.
+
+A value holds: version, partition, offset, how far behind it its batch ends, timestamp, submitted_at, content
+hash, topic, key, headers, and where not just one result is awaited, how many and which are published.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from daemon.flows.codec import VERSION, UnreadableError, from_micros, insist_readable, micros
+from daemon.model import Headers, Item
+
+ORIGIN_HEADER = "tolokad-origin"
+FOREIGN = ("", -1, -1)
+
+# version, partition, offset, batch end less offset, timestamp in ms, submitted_at in µs, content hash
+_HEAD = struct.Struct(">BIQIqqQ")
+# Its beginning, which all of a batch have in common, and what is each record's own.
+_BATCH = struct.Struct(">BI")
+_OWN = struct.Struct(">QIqqQ")
+_WANTED = struct.Struct(">H")
+# A field begins with its length in one byte, and in five where it is longer than that can say.
+_LONG = struct.Struct(">BI")
+_LONGER, _NONE = 254, 255
+# No UTF-8 begins with it, and so no header's name does.
+_SHARES = b"\xff"
+
+
+class Origin(NamedTuple):
+    """Which input record an item came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Entry(NamedTuple):
+    """A ledger record, unpacked: an open item.
+
+    `wanted` results are awaited, 0 where Toloka decides; those of the `published` shares are out already.
+    """
+
+    origin: Origin
+    batch_end: int
+    submitted_at: datetime
+    content_hash: int
+    key: bytes | None
+    headers: Headers
+    wanted: int = 1
+    published: tuple[str, ...] = ()
+
+
+def pack(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Sequence[bytes]:
+    """The ledger's value for each item of one batch, all of one partition."""
+    if not items:
+        return ()
+    submitted = micros(submitted_at)
+    topic = items[0].record.topic.encode()
+    # All of a batch begin alike, and those without key and headers end alike.
+    opening = _BATCH.pack(VERSION, items[0].record.partition)
+    name = _sized(topic)
+    bare, own = name + _sized(None), _OWN.pack
+    values = []
+    for record, _, content_hash, _, wanted in items:
+        rest = bare
+        if record.key is not None or record.headers:
+            rest = b"".join((name, _sized(record.key), *_packed_headers(record.headers)))
+        if wanted != 1:
+            rest += _packed_shares(wanted, ())
+        offset = record.offset
+        head = own(offset, batch_end - offset, record.timestamp, submitted, content_hash)
+        values.append(opening + head + rest)
+    return values
+
+
+def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:
+    """An entry's ledger value once this result is published, too; None where none is awaited any more.
+
+    Args:
+        entry: the item.
+        packed: its ledger value.
+        share: the result's; it is not among those that are published.
+    """
+    published = (*entry.published, share)
+    if len(published) == entry.wanted:
+        return None
+    before = _packed_shares(entry.wanted, entry.published)
+    return packed.removesuffix(before) + _packed_shares(entry.wanted, published)
+
+
+def _packed_shares(wanted: int, published: Iterable[str]) -> bytes:
+    """A last field that stands alone, for those of headers come in pairs, and begins as no name can."""
+    return _sized(_SHARES + _WANTED.pack(wanted) + "\n".join(published).encode())
+
+
+def _packed_headers(headers: Headers) -> Iterable[bytes]:
+    for name, value in headers:
+        yield _sized(name.encode())
+        yield _sized(value)
+
+
+def _sized(data: bytes | None) -> bytes:
+    if data is None:
+        return bytes((_NONE,))
+    size = len(data)
+    return (bytes((size,)) if size < _LONGER else _LONG.pack(_LONGER, size)) + data
+
+
+def unpack(packed: bytes) -> Entry:
+    """The open item that a ledger value describes.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    try:
+        version, partition, offset, behind, timestamp, submitted, content_hash = _HEAD.unpack_from(packed)
+        insist_readable(version)
+        topic, key, *fields = _unsized(packed, _HEAD.size)
+        origin = Origin((topic or b"").decode(), partition, offset, timestamp)
+        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith(_SHARES)
+        wanted, published = _shares(fields.pop() or b"") if has_shares else (1, ())
+        names = [name.decode() for name in fields[::2] if name is not None]
+        headers = tuple(zip(names, fields[1::2], strict=True))
+        moment = from_micros(submitted)
+        return Entry(origin, offset + behind, moment, content_hash, key, headers, wanted, published)
+    except (struct.error, ValueError, OverflowError) as error:
+        raise UnreadableError(f"a ledger record is damaged: {error}") from error
+
+
+def _shares(field: bytes) -> tuple[int, tuple[str, ...]]:
+    (wanted,) = _WANTED.unpack_from(field, len(_SHARES))
+    published = field[len(_SHARES) + _WANTED.size :].decode()
+    return wanted, tuple(published.split("\n")) if published else ()
+
+
+def _unsized(packed: bytes, at: int) -> Iterable[bytes | None]:
+    while at < len(packed):
+        size = packed[at]
+        at += 1
+        if size == _NONE:
+            yield None
+            continue
+        if size == _LONGER:
+            _, size = _LONG.unpack_from(packed, at - 1)
+            at += _LONG.size - 1
+        yield packed[at : at + size]
+        at += size
+    if at != len(packed):
+        raise UnreadableError("a ledger record is cut short")
+
+
+def check(packed: bytes) -> None:
+    """Insist that a ledger value is one that this release reads.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    if len(packed) < _HEAD.size:
+        raise UnreadableError("a ledger record is cut short")
+    insist_readable(packed[0])
+
+
+def peek_origin(packed: bytes) -> tuple[str, int, int]:
+    """Topic, partition and offset of an entry's origin, without unpacking the rest."""
+    _, partition, offset, *_ = _HEAD.unpack_from(packed)
+    topic = next(iter(_unsized(packed, _HEAD.size)), None) or b""
+    return topic.decode(), partition, offset
+
+
+def peek_submitted(packed: bytes) -> datetime:
+    """When an entry's item was submitted, without unpacking the rest."""
+    return from_micros(_HEAD.unpack_from(packed)[5])
+
+
+def peek_hash(packed: bytes) -> int:
+    """An entry's content hash, without unpacking the rest."""
+    content_hash: int = _HEAD.unpack_from(packed)[6]
+    return content_hash
+
+
+def peek_batch(packed: bytes) -> tuple[int, int]:
+    """What entries of one batch have in common: the input partition and the batch's end."""
+    _, partition, offset, behind, *_ = _HEAD.unpack_from(packed)
+    return partition, offset + behind
+
+
+def tombstone_headers(origin: Origin | None) -> Headers:
+    """What a tombstone still says of the item that it closes; without origin, that it was foreign."""
+    topic, partition, offset = (origin.topic, origin.partition, origin.offset) if origin else FOREIGN
+    return ((ORIGIN_HEADER, f"{topic}/{partition}/{offset}".encode()),)
+
+
+def tombstone_origin(headers: Headers) -> tuple[str, int, int] | None:
+    """Topic, partition and offset that a tombstone names; None where it names none.
+
+    Raises:
+        UnreadableError: it names something else.
+    """
+    named = dict(headers).get(ORIGIN_HEADER)
+    if named is None:
+        return None
+    try:
+        topic, partition, offset = named.decode().rsplit("/", 2)
+        return topic, int(partition), int(offset)
+    except ValueError as error:
+        raise UnreadableError(f"a tombstone's origin is unreadable: {named[:200]!r}") from error

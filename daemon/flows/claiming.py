@@ -84,17 +84,33 @@ class Turns:
             blocking = {p: since for p, since in blocking.items() if standing.get(p) == since}
         return True
 
-    async def take(self, claim: Claim) -> bool:
+    async def take(self, claim: Claim, *, believable: bool) -> bool:
         """Claim what we see; False where somebody else's turn has come meanwhile, or not ended yet.
+
+        While a request of ours may still land, what we see may be what another way looks for: were it adopted
+        now, that way would believe its own to be absent, and what we have sent would be too much.
+
+        Args:
+            claim: ours.
+            believable: whether nothing of ours can land any more.
 
         Raises:
             Held: `intent_unreadable`.
         """
+        if await self._must_wait(believable=believable):
+            return False
         await claim.claim()
-        own = self._place.partition
-        return not any(
-            intent.claiming or (intent.doubted and p < own) for p, intent in (await self._others()).items()
-        )
+        return not await self._must_wait(believable=believable)
+
+    async def _must_wait(self, *, believable: bool) -> bool:
+        own, now = self._place.partition, self._clock.now()
+        for partition, intent in (await self._others()).items():
+            if intent.claiming:
+                return True
+            is_doubt = intent.doubted or self._is_over(intent, now)
+            if is_doubt and (partition < own or not believable):
+                return True
+        return False
 
     async def _blocking(self) -> Mapping[int, datetime]:
         """The intents to wait for, by their `since`. Of those in doubt the lowest partition goes first."""
@@ -106,7 +122,11 @@ class Turns:
             return True
         if intent.doubted:
             return intent.claiming
-        return now < intent.at + self._request + SETTLING
+        return not self._is_over(intent, now)
+
+    def _is_over(self, intent: Intent, now: datetime) -> bool:
+        """Whether no answer can settle it any more."""
+        return now >= intent.at + self._request + SETTLING
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.end_offsets(self._place.topic)

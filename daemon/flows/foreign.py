@@ -14,6 +14,7 @@ from daemon.flows.watching import CollectWatch
 from daemon.model import Finished
 from daemon.ports import Kafka
 
+NO_OFFSET = -1
 EVERY_SECONDS = 5.0
 INTENTS_SECONDS = 2.0
 
@@ -48,10 +49,11 @@ class Foreign:
         self._due_at = now + EVERY_SECONDS
         try:
             async with asyncio.timeout(INTENTS_SECONDS):
-                oldest = await self._oldest_intent()
-        except (codec.UnreadableError, TimeoutError) as error:
-            # Somebody else's metadata may hide an intent, or one is just being written by a replica that has
-            # stopped in the middle: then nothing can be called foreign, and the tail is not kept waiting.
+                oldest = await self._oldest_intent(book)
+        except (codec.UnreadableError, LookupError, TimeoutError) as error:
+            # Somebody else's metadata may hide an intent, or it is lost with its offset, or one is just being
+            # written by a replica that has stopped in the middle: then nothing can be called foreign, and the
+            # tail is not kept waiting.
             log.warning("foreign_unknown", detail=str(error) or "no intents in time")
             return False
         suspects = [
@@ -97,8 +99,17 @@ class Foreign:
         taken = await scan(self._kafka, book.ledger_topic, self._topic, 0, range(0), old)
         return taken.elsewhere
 
-    async def _oldest_intent(self) -> datetime | None:
+    async def _oldest_intent(self, book: Book) -> datetime | None:
+        """Since when what is under way may have been made; None where nothing is.
+
+        Raises:
+            LookupError: an offset is lost.
+            UnreadableError: a metadata is not an intent.
+        """
         partitions = await self._kafka.end_offsets(self._topic)
         committed = await self._kafka.committed(self._group, self._topic, list(partitions))
+        for partition, found in committed.items():
+            if found.offset == NO_OFFSET and book.ledger.has_mark(self._topic, partition):
+                raise LookupError(f"the offset of {self._topic}-{partition} is lost, and its intent with it")
         intents = (codec.read_intent(found.metadata) for found in committed.values())
         return min((intent.since for intent in intents if intent is not None), default=None)

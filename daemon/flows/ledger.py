@@ -108,6 +108,10 @@ class Ledger:
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables.values())
 
+    def has_mark(self, topic: str, partition: int) -> bool:
+        """Whether anything of this partition was ever settled."""
+        return self._settled.get((topic, partition), -1) >= 0
+
     def has_whole_batch(self, packed: bytes) -> bool:
         """Whether all records of this one's batch have been read: their mark comes behind them."""
         topic, partition, _ = ledger_records.peek_origin(packed)

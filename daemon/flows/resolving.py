@@ -160,7 +160,8 @@ class Resolver:
             before = await self._taken(batch, candidates)
             if not believable and _matched(batch, candidates, before).items:
                 return None
-            if not (await self._turns.come(until) and await self._turns.take(claim)):
+            turns = self._turns
+            if not (await turns.come(until) and await turns.take(claim, believable=believable)):
                 return None
         taken = await self._taken(batch, candidates)
         contested = before is not None and not set(taken.elsewhere) <= set(before.elsewhere)

@@ -107,6 +107,21 @@ async def test_what_no_intent_can_have_made_is_foreign() -> None:
 
 
 @in_virtual_time
+async def test_nothing_is_foreign_while_an_offset_is_lost() -> None:
+    """The intent that may have made it is lost, too, until somebody commits the offset again."""
+    async with office() as ours:
+        ours.settled("before")
+        await asyncio.sleep(5)
+        await ours.see("x")
+        del ours.kafka.offsets[GROUP, INPUT, 0]
+        await ours.judge(5)
+        assert "x" in ours.book.waiting
+        ours.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
+        await ours.judge(5)
+        assert (ours.counted, ours.book.waiting) == (1, {})
+
+
+@in_virtual_time
 async def test_foreign_items_can_be_ignored() -> None:
     """They are counted only."""
     async with office(publish=False) as ours:

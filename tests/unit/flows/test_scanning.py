@@ -14,7 +14,7 @@ from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, it
 
 def opened(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
     """A ledger record."""
-    (packed,) = ledger_records.pack([item(offset, partition=partition)], 10, START)
+    (packed,) = ledger_records.pack([item(offset, partition=partition)], offset + 1, START)
     kafka.put(LEDGER, packed, ledger, key=item_id.encode())
 
 

@@ -63,13 +63,16 @@ async def test_the_later_of_two_attempts_gives_way() -> None:
 async def test_a_days_limit_ends_with_the_day() -> None:
     """What was submitted yesterday counts for the total alone."""
     bench = Bench(per_day=10, total=15)
-    purse = await bench.purse("in/0")
+    purse, other = await bench.purse("in/0"), await bench.purse("in/1")
     await bench.write(purse.reserving("a", 10, 0, NOON))
     assert await purse.fits("a", 10)
     await bench.write(purse.settling(10))
     await asyncio.sleep(2)
-    assert purse.room(NOON) == 0
-    assert purse.room(NOON + timedelta(days=1)) == 5
+    tomorrow = NOON + timedelta(days=1)
+    assert [each.room(NOON) for each in (purse, other)] == [0, 0]
+    assert [each.room(tomorrow) for each in (purse, other)] == [5, 5]
+    await bench.write(other.reserving("b", 5, 0, tomorrow))
+    assert await other.fits("b", 10)
     await bench.end()
 
 

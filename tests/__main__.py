@@ -25,6 +25,7 @@ GROUPS = {
         "tests/property",
         "tests/contract",
         "tests/simulation",
+        "tests/mutants",
         "tests/deploy",
         "tests/supply",
     ),

@@ -12,14 +12,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.hunting import Hunt, hunt
 from tests.mutants.planting import Mutant
+from tests.mutants.table import HINTS, TABLE, hints, table
 
 DEFAULT_SEEDS = 100
-HINTS = Path(__file__).with_name("hints.json")
 # Imported once, before the hunters are forked; nothing of the project may be among them.
 LIBRARIES = ("httpx", "msgspec", "pydantic_settings", "prometheus_client", "structlog", "xxhash", "certifi")
 
@@ -36,27 +35,29 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="keep what was found as hints")
     parser.add_argument("--jobs", type=int, default=1, help="so many at a time")
     options = parser.parse_args()
-    hints: dict[str, int] = json.loads(HINTS.read_text())
+    known = hints()
     chosen = [mutant for mutant in MUTANTS if not options.names or mutant.name in options.names]
     if options.hinted:
-        slow = [mutant.name for mutant in chosen if mutant.name not in hints and not mutant.found_by]
+        slow = [mutant.name for mutant in chosen if mutant.name not in known and not mutant.found_by]
         print(f"left to the soak, for no hint is known: {', '.join(slow) or 'none'}")
         chosen = [mutant for mutant in chosen if mutant.name not in slow]
-    found = _hunted(chosen, options.seeds, {} if options.from_scratch else hints, options.jobs)
+    found = _hunted(chosen, options.seeds, {} if options.from_scratch else known, options.jobs)
     if options.write:
-        hints |= {each.mutant.name: each.seed for each in found if each.seed is not None}
-        HINTS.write_text(json.dumps(hints, indent=1, sort_keys=True) + "\n")
+        known |= {each.mutant.name: each.seed for each in found if each.seed is not None}
+        seeds = {mutant.name: known[mutant.name] for mutant in MUTANTS if mutant.name in known}
+        HINTS.write_text(json.dumps(seeds, indent=1, sort_keys=True) + "\n")
+        TABLE.write_text(table(seeds))
     caught = sum(each.found for each in found)
     print(f"{caught} of {len(chosen)} mutants found within {options.seeds} seeds")
     return 0 if caught == len(chosen) else 1
 
 
-def _hunted(mutants: Sequence[Mutant], seeds: int, hints: Mapping[str, int], jobs: int) -> list[Hunt]:
+def _hunted(mutants: Sequence[Mutant], seeds: int, known: Mapping[str, int], jobs: int) -> list[Hunt]:
     for library in LIBRARIES:
         importlib.import_module(library)
     found = []
     with get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:
-        for each in pool.imap(partial(_hunt, seeds=seeds, hints=hints), mutants, chunksize=1):
+        for each in pool.imap(partial(_hunt, seeds=seeds, known=known), mutants, chunksize=1):
             found.append(each)
             needed = "by test" if each.mutant.found_by and each.found else "not found"
             if each.seed is not None:
@@ -66,8 +67,8 @@ def _hunted(mutants: Sequence[Mutant], seeds: int, hints: Mapping[str, int], job
     return found
 
 
-def _hunt(mutant: Mutant, seeds: int, hints: Mapping[str, int]) -> Hunt:
-    hint = hints.get(mutant.name)
+def _hunt(mutant: Mutant, seeds: int, known: Mapping[str, int]) -> Hunt:
+    hint = known.get(mutant.name)
     first = [] if hint is None else [hint]
     return hunt(mutant, [*first, *(seed for seed in range(seeds) if seed != hint)])
 

@@ -10,7 +10,7 @@ import msgspec
 from daemon.content import canonical
 from daemon.flows import codec
 from tests.simulation.broker.log import StoredRecord
-from tests.simulation.scenario import CURSORS, DEAD, GROUP, INPUT, LEDGER, RESULTS
+from tests.simulation.scenario import CURSORS, DEAD, GROUP, INPUT, LEDGER, RESULTS, VANISHING
 from tests.simulation.world import SimWorld
 from tests.simulator.items import TERMINAL
 
@@ -194,6 +194,9 @@ def _letter_problems(source: StoredRecord | None, record: StoredRecord) -> Itera
         yield f"{where} differs: {record}"
     if tuple(record.headers[: len(source.headers)]) != tuple(source.headers):
         yield f"{where} has other headers: {record.headers}"
+    gone = dict(record.headers)["tolokad-error-code"] == b"ITEM_VANISHED"
+    if gone and VANISHING.encode() not in (source.value or b""):
+        yield f"{where} says that its item has vanished, which nothing has made it do"
 
 
 def _spending(world: SimWorld, found: Accounts) -> Iterator[str]:

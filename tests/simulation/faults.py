@@ -349,6 +349,11 @@ def _pages_lead_nowhere(world: SimWorld, rng: Random, _replica: Replica) -> None
 
 
 def _item_fails(world: SimWorld, rng: Random, _replica: Replica) -> None:
+    """An item is not told, or once not known although it is there."""
+    if rng.random() < 0.3 and not world.injected.unknown:
+        world.injected.unknown = True
+        world.toloka.faults.add(Fault("status", ("item",), times=1, status=404, style="json"))
+        return
     world.toloka.faults.add(
         Fault(rng.choice(("status", "drop")), ("item", "project"), times=rng.randint(1, 5))
     )

@@ -149,6 +149,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     """
 
     _stopping: bool
+    # False; asked for with every future, and so without a frame of its own.
+    get_debug = staticmethod(bool)
 
     def __init__(self, rng: Random | None = None) -> None:
         super().__init__()

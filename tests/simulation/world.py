@@ -46,11 +46,13 @@ class Injected:
         fates: of the next commits.
         dying_readers: how many of the next reads fail.
         dying_members: how many of the memberships fail.
+        unknown: Toloka has denied an item that is there; twice would be a lie that nobody can see through.
     """
 
     fates: list[Fate] = field(default_factory=list)
     dying_readers: int = 0
     dying_members: int = 0
+    unknown: bool = False
 
 
 class SimWorld:

@@ -43,6 +43,7 @@ COLLECTING = (
         FOLLOW,
         "        _noted(ledger, records)\n        recent",
         "        if not records:\n            break\n        _noted(ledger, records)\n        recent",
+        found_by="tests/unit/flows/test_following.py::test_opening_waits_for_what_an_open_transaction_hides",
     ),
     Mutant(
         "no-overlap",
@@ -64,6 +65,8 @@ COLLECTING = (
         FOLLOW,
         "            if item.status in TERMINAL and not item.echo and not self.knows(item.item_id):\n",
         "            if False:\n",
+        found_by="tests/unit/flows/test_following.py::"
+        "test_an_item_that_finished_before_its_record_came_is_published_with_it",
     ),
     Mutant(
         "content-not-compared",
@@ -92,6 +95,7 @@ COLLECTING = (
         "daemon.flows.collecting",
         "            desk.gate.open(began)\n",
         "",
+        only="refused,throttled,outage",
     ),
     Mutant(
         "unsettled-is-foreign",
@@ -106,6 +110,8 @@ COLLECTING = (
         FOREIGN,
         "book.taken_in.get(p, -1) < end for p",
         "False for p",
+        found_by="tests/unit/flows/test_foreign.py::"
+        "test_nothing_is_judged_before_the_ledger_has_been_read_that_far",
     ),
     Mutant(
         "own-ledger-records-undo",
@@ -113,6 +119,7 @@ COLLECTING = (
         "daemon.flows.ledger",
         "(BY_HEADER, self._by) in record.headers or key",
         "key",
+        found_by="tests/unit/flows/test_ledger.py::test_what_the_collector_wrote_itself_is_passed_over",
     ),
     Mutant(
         "cursor-beyond-its-page",
@@ -133,6 +140,7 @@ COLLECTING = (
         for part in (first, [append for append in whole.appends if append not in first]):
             await self._writer.transact(replace(whole, appends=part))
 """.replace("self._opening_cursors", '"tolokad.cursors"'),
+        only="kill,commit_fate,broker_restart",
     ),
     Mutant(
         "lost-cursor-insisted-on",
@@ -140,6 +148,7 @@ COLLECTING = (
         "daemon.flows.collecting",
         "                case UnknownCursor():\n                    await self._go_on_by_time(book)\n",
         "                case UnknownCursor():\n                    pass\n",
+        only="archive",
     ),
     Mutant(
         "same-page-for-ever",
@@ -147,6 +156,7 @@ COLLECTING = (
         "daemon.flows.collecting",
         "            if stuck >= PATIENCE_PAGES:",
         "            if False:",
+        only="pages_lead_nowhere",
     ),
     Mutant(
         "second-looks-forgotten",
@@ -177,5 +187,6 @@ COLLECTING = (
         "daemon.flows.sweeping",
         "SWEEPS_UNTIL_GONE = 2",
         "SWEEPS_UNTIL_GONE = 0",
+        only="item_fails,vanish",
     ),
 )

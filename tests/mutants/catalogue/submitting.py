@@ -54,6 +54,8 @@ SUBMITTING = (
         ANNOUNCE,
         "        if batch.since is None:\n            await outbox.withdraw(",
         "        if True:\n            await outbox.withdraw(",
+        found_by="tests/unit/flows/test_submitting.py::"
+        "test_a_range_in_doubt_keeps_its_intent_when_toloka_says_not_now",
     ),
     Mutant(
         "since-not-carried-on",
@@ -61,6 +63,8 @@ SUBMITTING = (
         OUTBOX,
         "batch.end, batch.since or now, now, once, batch.first)",
         "batch.end, now, now, once, batch.first)",
+        found_by="tests/unit/flows/test_outbox.py::"
+        "test_every_attempt_has_its_own_name_and_time_and_the_doubt_its_own_beginning",
     ),
     Mutant(
         "at-not-renewed",
@@ -68,6 +72,7 @@ SUBMITTING = (
         OUTBOX,
         "batch.end, batch.since or now, now, once, batch.first)",
         "batch.end, batch.since or now, batch.since or now, once, batch.first)",
+        only="doubt_after_doubt",
     ),
     Mutant(
         "settled-ahead-of-its-intent",
@@ -75,6 +80,7 @@ SUBMITTING = (
         OUTBOX,
         'metadata = "" if then is None else codec.intent_metadata(then)',
         'metadata = ""',
+        only="kill_upload",
     ),
     Mutant(
         "dead-letters-forgotten",
@@ -103,6 +109,7 @@ SUBMITTING = (
         "daemon.edges.transport",
         "if left <= 0 or deadline.seconds - left > fresh_seconds:",
         "if False:",
+        only="freeze_upload",
     ),
     Mutant(
         "doubt-taken-for-a-no",
@@ -117,6 +124,7 @@ SUBMITTING = (
         "daemon.edges.app_bulk",
         'return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())',
         'return NotNow("unreachable", said.message)',
+        only="answer_lost",
     ),
     Mutant(
         "opaque-refusal-of-all",
@@ -124,6 +132,7 @@ SUBMITTING = (
         "daemon.flows.pieces",
         '"""Something in this piece is bad, and nobody says what; where it is one item, that is the one."""',
         "self._left.append(dead(batch, flaw))\n        return",
+        found_by="tests/unit/flows/test_pieces.py::test_one_bad_item_is_found_in_few_requests_wherever_it_is",
     ),
     Mutant(
         "no-quarantine",
@@ -203,6 +212,7 @@ SUBMITTING = (
         "daemon.flows.taking_over",
         "    if known.marked:\n",
         "    if False:\n",
+        only="offset_lost,kill",
     ),
     Mutant(
         "loading-taken-for-none",
@@ -210,6 +220,7 @@ SUBMITTING = (
         "tests.simulation.broker.client",
         "if all(partition in found for partition in partitions):\n                    return found",
         "if True:\n                    return {p: found.get(p, Committed(-1, '')) for p in partitions}",
+        only="coordinator_loading,kill,broker_restart",
     ),
     Mutant(
         "found-in-the-ledger-and-sent-again",
@@ -224,5 +235,6 @@ SUBMITTING = (
         "daemon.flows.sharing",
         "            self._running[partition].stop.set()\n",
         "            pass\n",
+        only="rebalance,terminate,kill,freeze",
     ),
 )

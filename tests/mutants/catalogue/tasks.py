@@ -16,6 +16,7 @@ TASKS = (
         REPEAT,
         "            case NotNow(over=over) if over:\n",
         "            case NotNow():\n",
+        only="no_after_doubt",
     ),
     _mutant(
         "rejection-believed-at-once",
@@ -23,6 +24,7 @@ TASKS = (
         REPEAT,
         "            case Rejected(culprits, over=over) if over or believable:\n",
         "            case Rejected(culprits):\n",
+        only="no_after_doubt",
     ),
     _mutant(
         "doubt-answered-with-a-new-attempt",
@@ -44,6 +46,7 @@ TASKS = (
         REPEAT,
         "        if not (intent.once or intent.decided):\n            return batch\n",
         "        if True:\n            return batch\n",
+        only="commit_fate,kill_upload",
     ),
     _mutant(
         "log-read-by-its-order",

@@ -73,7 +73,7 @@ class Cluster:
         self._held: list[Callable[[], None]] = []
         self.transactions = Transactions(
             self.log,
-            lambda offset: self.groups.settle(offset),  # noqa: PLW0108 - the groups come after
+            lambda: self.groups,
             self.later,
             lambda: rng.uniform(0, self.pace.marker),
             now_ms,

@@ -1,6 +1,7 @@
 """The group coordinator: who is a member, who owns which partitions, and the committed offsets."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -64,6 +65,8 @@ class Groups:
         self._new_suffix = new_suffix
         self._groups: dict[str, _Group] = {}
         self._offsets: dict[tuple[str, str, int], Committed] = {}
+        # How many transactions may still change an offset.
+        self._unstable: Counter[tuple[str, str, int]] = Counter()
         self.loading = False
 
     # --- offsets
@@ -74,11 +77,28 @@ class Groups:
             offset.offset, offset.metadata
         )
 
+    def unsettle(self, offset: OffsetCommit) -> None:
+        """A transaction carries an offset: until it has ended, what is committed there is not told."""
+        self._unstable[offset.group, offset.topic, offset.partition] += 1
+
+    def end(self, offset: OffsetCommit, *, committed: bool) -> None:
+        """The transaction that carried it has ended."""
+        self._unstable[offset.group, offset.topic, offset.partition] -= 1
+        if committed:
+            self.settle(offset)
+
     def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
-        """What is committed; nothing at all, and no error, while the coordinator loads."""
+        """What is committed; nothing at all, and no error, while the coordinator loads.
+
+        Nor of a partition whose offset an open transaction carries, as `require_stable` asks for.
+        """
         if self.loading:
             return {}
-        return {p: self._offsets.get((group, topic, p), NONE) for p in partitions}
+        return {
+            p: self._offsets.get((group, topic, p), NONE)
+            for p in partitions
+            if not self._unstable[group, topic, p]
+        }
 
     def known_offset(self, group: str, topic: str, partition: int) -> Committed | None:
         """What is committed, without asking a coordinator that may be loading."""

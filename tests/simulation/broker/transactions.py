@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from daemon.model import Append, OffsetCommit
 from tests.simulation.broker.errors import BusyError, FailedError, FencedError, TooLargeError
+from tests.simulation.broker.groups import Groups
 from tests.simulation.broker.log import PartitionLog
 
 Place = tuple[str, int]
@@ -40,7 +41,7 @@ class Transactions:
 
     Args:
         log: finds a partition's log.
-        settle_offset: makes a committed offset visible.
+        groups: keep the committed offsets.
         later: the cluster's timers.
         marker_seconds: how long each marker takes to be written after the decision.
         now_ms: the broker's clock.
@@ -50,14 +51,14 @@ class Transactions:
     def __init__(
         self,
         log: Callable[[Place], PartitionLog],
-        settle_offset: Callable[[OffsetCommit], None],
+        groups: Callable[[], Groups],
         later: Later,
         marker_seconds: Callable[[], float],
         now_ms: Callable[[], int],
         timeout_seconds: float,
     ) -> None:
         self._log = log
-        self._settle_offset = settle_offset
+        self._groups = groups
         self._later = later
         self._marker_seconds = marker_seconds
         self._now_ms = now_ms
@@ -109,6 +110,7 @@ class Transactions:
             BusyError, FencedError
         """
         self._begun(name, epoch).offsets.append(offset)
+        self._groups().unsettle(offset)
 
     def end(self, name: str, epoch: int, *, torn: bool = False) -> None:
         """Commit; answered when it is decided, which is before the markers are written.
@@ -121,9 +123,7 @@ class Transactions:
         """
         producer = self._known(name, epoch)
         if producer.state == "ongoing":
-            if torn:
-                producer.offsets = []
-            self._end(producer, committing=True)
+            self._end(producer, committing=True, torn=torn)
         elif not producer.committing:
             raise FailedError("INVALID_TXN_STATE")
 
@@ -150,7 +150,7 @@ class Transactions:
             producer.epoch += 1
             self._end(producer, committing=False)
 
-    def _end(self, producer: _Producer, *, committing: bool) -> None:
+    def _end(self, producer: _Producer, *, committing: bool, torn: bool = False) -> None:
         """Decide; each partition learns of it in its own time."""
         producer.state, producer.committing = "ending", committing
         places, offsets = sorted(producer.partitions), producer.offsets
@@ -159,8 +159,8 @@ class Transactions:
             lambda place=place: self._log(place).mark(producer.name, committed=committing)  # type: ignore[misc] # a default binds the loop's value
             for place in places
         ]
-        if committing:
-            actions += [lambda offset=offset: self._settle_offset(offset) for offset in offsets]  # type: ignore[misc] # as above
+        settled = committing and not torn
+        actions += [lambda offset=offset: self._groups().end(offset, committed=settled) for offset in offsets]  # type: ignore[misc] # as above
         producer.left = len(actions)
         if not actions:
             producer.state = "empty"

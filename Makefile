@@ -53,7 +53,7 @@ outage: setup ## Toloka away in every way at once, for five minutes (SECONDS=300
 SEEDS ?= 0-1999
 JOBS ?= 2
 soak: setup ## Run many seeds of the simulation, kills at every step, all mutants from scratch (SEEDS=a-b, JOBS=2)
-	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kills 0-2999 --jobs $(JOBS) --progress --count-as soak
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kills 0-2999 --steered $(SEEDS) --jobs $(JOBS) --progress --count-as soak
 	$(BIN)/python -m tests.mutants --from-scratch --seeds 1000 --jobs $(JOBS)
 	TOLOKAD_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 0 tests/property/test_decoders_fuzzed.py
 

@@ -5,6 +5,7 @@ import importlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tests.mutants.planting import Mutant, plant
 
@@ -41,7 +42,12 @@ def hunt(mutant: Mutant, seeds: Sequence[int]) -> Hunt:
     # Only now, for the simulation imports what is to be changed.
     many = importlib.import_module("tests.simulation.many")
     running = importlib.import_module("tests.simulation.running")
-    runs = (running.Run(seed, api=mutant.api, only=mutant.only) for seed in seeds)
+    run = (
+        running.Run.with_operator
+        if mutant.steered
+        else partial(running.Run, api=mutant.api, only=mutant.only)
+    )
+    runs = map(run, seeds)
     verdicts = many.run_many(runs, jobs=1)
     for tried, verdict in enumerate(verdicts, 1):
         if verdict.violations:

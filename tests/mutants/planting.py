@@ -21,6 +21,7 @@ class Mutant:
         found_by: the test that finds it, where seeds of the simulation would have to be very many.
         api: in which of Toloka's APIs it shows.
         only: the faults by which it shows, with commas between: others are not drawn; empty for any.
+        steered: whether it shows where an operator is at work.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Mutant:
     found_by: str = ""
     api: str = "app"
     only: str = ""
+    steered: bool = False
 
     def applied(self, source: str) -> str:
         """The changed source.

@@ -36,7 +36,8 @@ def table(found: Mapping[str, int]) -> str:
 
 def _lines(found: Mapping[str, int]) -> Iterator[str]:
     for mutant in MUTANTS:
-        yield f"| {mutant.name} | {mutant.harm} | {mutant.api} | {mutant.only} | {_needed(mutant, found)} |"
+        only = "an operator at work" if mutant.steered else mutant.only
+        yield f"| {mutant.name} | {mutant.harm} | {mutant.api} | {only} | {_needed(mutant, found)} |"
 
 
 def _needed(mutant: Mutant, found: Mapping[str, int]) -> str:

@@ -1,7 +1,8 @@
 """Run seeds: `--seed N [--trace]` replays one exactly, `--seeds A-B [--jobs J]` runs many and sums up.
 
-`--kills A-B` kills the only replica of a small run at each of these steps, one run for each. Every run has a
-process of its own, forked from one that has done nothing but import: whatever it leaves behind ends with it,
+`--kills A-B` kills the only replica of a small run at each of these steps, one run for each. `--steered A-B`
+runs these seeds with an operator at work, who sets a limit, pauses and resumes. Every run has a process of its
+own, forked from one that has done nothing but import: whatever it leaves behind ends with it,
 and every run starts from the same state.
 """
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kill-at", type=int, help="kill the first replica at this step")
     parser.add_argument("--seeds", default="", help="run these, first-last")
     parser.add_argument("--kills", default="", help="kill at these steps, first-last or first-last/every")
+    parser.add_argument("--steered", default="", help="run these with an operator at work; 1 with --seed")
     parser.add_argument("--jobs", type=int, default=2, help="so many at a time")
     parser.add_argument("--api", choices=("app", "tasks"), default="app", help="which of Toloka's APIs")
     parser.add_argument("--only", default="", help="draw only these faults, with commas between")
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str]) -> int:
             options.kill_at,
             options.api,
             options.only,
+            int(options.steered or 0),
         )
         return _one(run, trace=options.trace)
     kills = [
@@ -56,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
         Run(seed, options.faults, options.items, api=options.api, only=options.only)
         for seed in _span(options.seeds)
     )
-    runs = chain(drawn, kills)
+    steered = (Run.with_operator(seed, options.faults, options.api) for seed in _span(options.steered))
+    runs = chain(drawn, kills, steered)
     sums = summed(run_many(runs, options.jobs), progress=options.progress)
     _show_counts(sums)
     if options.count_as:

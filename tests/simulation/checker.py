@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from daemon.content import canonical
-from daemon.flows import codec
+from daemon.flows import codec, orders
 from tests.simulation.broker.log import StoredRecord
 from tests.simulation.scenario import CURSORS, DEAD, GROUP, INPUT, LEDGER, RESULTS, VANISHING
 from tests.simulation.world import SimWorld
@@ -206,12 +206,12 @@ def _spending(world: SimWorld, found: Accounts) -> Iterator[str]:
         for origin in {*found.results, *(o for o, letters in found.dead.items() if _was_created(letters))}
         if origin in found.inputs
     )
-    made = Counter(
+    there = Counter(
         canonical(item.input_data) for item in world.toloka.record if not _is_foreign(item.input_data)
     )
-    for content in {*asked, *made}:
-        if asked[content] != made[content]:
-            yield f"{made[content]} items were made where {asked[content]} were asked for: {content!r}"
+    for content in {*asked, *there}:
+        if asked[content] != there[content]:
+            yield f"{there[content]} items were made where {asked[content]} were asked for: {content!r}"
 
 
 def _was_created(letters: Sequence[StoredRecord]) -> bool:
@@ -222,6 +222,11 @@ def oversized(world: SimWorld) -> int:
     """How many results were too large for their topic."""
     codes = (dict(record.headers)["tolokad-error-code"] for record in _records(world, DEAD))
     return sum(1 for code in codes if code == b"RESULT_TOO_LARGE")
+
+
+def made(world: SimWorld) -> int:
+    """How many items Toloka was ever paid for by us."""
+    return sum(1 for item in world.toloka.record if not _is_foreign(item.input_data))
 
 
 def _is_foreign(input_data: Mapping[str, Any]) -> bool:
@@ -240,6 +245,8 @@ def cursor_problems(world: SimWorld) -> Iterator[str]:
     """Where the cursor went back."""
     last = None
     for record in _records(world, CURSORS):
+        if orders.is_order(record.key or b""):
+            continue
         cursor = codec.read_cursor(record.value or b"")
         if last is not None and (cursor.finished_at, cursor.published) < (last.finished_at, last.published):
             yield f"the cursor went back from {last} to {cursor}"

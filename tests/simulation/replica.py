@@ -179,6 +179,6 @@ async def _run(settings: Any, world: World, stopping: asyncio.Event) -> None:
     flows = assemble(settings, world)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(flows.pausing.run(stopping))
-        for flow in (flows.submit, flows.collect):
+        for flow in (flows.submit, flows.collect, flows.budget):
             if flow is not None:
                 tasks.create_task(flow.run(stopping))

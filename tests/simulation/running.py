@@ -11,6 +11,7 @@ from tests.simulation import checker, rows, tasks
 from tests.simulation.faults import Injector, plan
 from tests.simulation.loop import DeadlockError, LivelockError, VirtualLoop
 from tests.simulation.scenario import Job, Scenario, scenario
+from tests.simulation.steering import Operator, limited
 from tests.simulation.trace import Trace
 from tests.simulation.world import SimWorld
 
@@ -35,6 +36,7 @@ class Run:
         kill_at: the first replica is killed in place of its so-many-th step, where a step is what it does
             between two awaits; None for never.
         api: which of Toloka's: app or tasks.
+        steered: 1 where an operator limits what is submitted, pauses and resumes; see `steering`.
         only: the faults that may be drawn, by name, with commas between; all of them where it is empty.
     """
 
@@ -45,6 +47,12 @@ class Run:
     kill_at: int | None = None
     api: str = "app"
     only: str = ""
+    steered: int = 0
+
+    @classmethod
+    def with_operator(cls, seed: int, faults: int = 12, api: str = "app") -> "Run":
+        """With an operator at work; every other seed without faults, for then more can be told."""
+        return cls(seed, seed % 2 * faults, api=api, steered=1)
 
     @property
     def command(self) -> str:
@@ -84,6 +92,8 @@ def run_once(run: Run, show: Callable[[str], None] | None = None) -> Verdict:
     trace.listen_to_logs()
     draw: Callable[[Random, int], Scenario] = tasks.tasks_scenario if run.api == "tasks" else scenario
     drawn = draw(Random(f"{seed} scenario"), run.items)
+    if run.steered:
+        drawn = limited(drawn, Random(f"{seed} limit"))
     world = SimWorld(str(seed), drawn, loop, trace, run.replicas)
     if run.api == "tasks":
         tasks.translate(world.toloka.faults)
@@ -112,6 +122,10 @@ async def _story(world: SimWorld, run: Run) -> None:
     rng = Random(f"{run.seed} faults")
     injector = Injector(world, rng)
     injector.begin(plan(rng, run.faults, tuple(filter(None, run.only.split(",")))))
+    operator = None
+    if run.steered:
+        operator = Operator(world, Random(f"{run.seed} operator"), strict=not run.faults)
+        operator.begin()
     world.restart_who_is_down()
     if run.kill_at is not None:
         first = world.replicas[0]
@@ -120,6 +134,8 @@ async def _story(world: SimWorld, run: Run) -> None:
         world.loop.world.call_later(job.at, _produce, world, job)
     await _watch(world, HEALED_SECONDS if run.faults else world.scenario.work[-1].at + 1)
     injector.heal()
+    if operator is not None:
+        await operator.raise_the_limit()
     healed_at = world.wall()
     await _settle(world)
     world.violations += _judge(world).slow_results(world, healed_at, 70.0)

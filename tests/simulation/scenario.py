@@ -14,7 +14,7 @@ from tests.simulator.world import MODERATION_APP, MODERATION_PROJECT, App, Proje
 
 GROUP = "tolokad"
 INPUT, RESULTS, DEAD = "moderation.items", "moderation.results", "moderation.dead-letters"
-LEDGER, CURSORS = "tolokad.ledger", "tolokad.cursors"
+LEDGER, CURSORS, BUDGET = "tolokad.ledger", "tolokad.cursors", "tolokad.budget"
 # 2023-11-14T22:13:20Z, when virtual time begins.
 EPOCH_SECONDS = 1_700_000_000.0
 

@@ -1,7 +1,8 @@
 """All mutants."""
 
 from tests.mutants.catalogue.collecting import COLLECTING
+from tests.mutants.catalogue.steering import STEERING
 from tests.mutants.catalogue.submitting import SUBMITTING
 from tests.mutants.catalogue.tasks import TASKS
 
-MUTANTS = (*SUBMITTING, *COLLECTING, *TASKS)
+MUTANTS = (*SUBMITTING, *COLLECTING, *TASKS, *STEERING)

@@ -17,18 +17,8 @@ import time
 # run the units run as well.
 FIRST = "simulation, units, properties, contracts"
 SEEDS = os.environ.get("SIMULATION_SEEDS", "0-499")
-RUN = (
-    "-m",
-    "tests.simulation",
-    "--seeds",
-    SEEDS,
-    "--kills",
-    "0-2999/150",
-    "--steered",
-    "0-19",
-    "--jobs",
-    "2",
-)
+BESIDES = ("--kills", "0-2999/150", "--steered", "0-19")
+RUN = ("-m", "tests.simulation", "--seeds", SEEDS, *BESIDES, "--jobs", "2")
 SIMULATIONS = ((*RUN, "--count-as=simulation"), ("-m", "tests.mutants", "--hinted"))
 GROUPS = {
     FIRST: (

@@ -1,9 +1,9 @@
 """Run seeds: `--seed N [--trace]` replays one exactly, `--seeds A-B [--jobs J]` runs many and sums up.
 
 `--kills A-B` kills the only replica of a small run at each of these steps, one run for each. `--steered A-B`
-runs these seeds with an operator at work, who sets a limit, pauses and resumes. Every run has a process of its
-own, forked from one that has done nothing but import: whatever it leaves behind ends with it,
-and every run starts from the same state.
+runs these seeds with an operator at work, who sets a limit, pauses and resumes. Every run has a process of
+its own, forked from one that has done nothing but import: whatever it leaves behind ends with it, and every
+run starts from the same state.
 """
 
 import argparse

@@ -95,7 +95,7 @@ COLLECTING = (
         "daemon.flows.collecting",
         "            desk.gate.open(began)\n",
         "",
-        only="refused,throttled,outage",
+        found_by="tests/unit/flows/test_collecting.py::test_no_for_now_is_held_visibly_and_asked_again",
     ),
     Mutant(
         "unsettled-is-foreign",

@@ -235,6 +235,6 @@ SUBMITTING = (
         "daemon.flows.sharing",
         "            self._running[partition].stop.set()\n",
         "            pass\n",
-        only="rebalance,terminate,kill,freeze",
+        found_by="tests/unit/flows/test_sharing.py::test_a_way_begins_for_each_partition_and_ends_without_it",
     ),
 )

@@ -146,7 +146,8 @@ def unsettled(world: SimWorld) -> Iterator[str]:
     """What is still under way; nothing once all has come to rest."""
     yield from checker.unsettled_batches(world)
     dead = _dead(world)
-    out = Counter((value["origin"]["partition"], value["origin"]["offset"]) for _, value in _results(world))
+    origins = (value["origin"] for _, value in _results(world) if value["origin"] is not None)
+    out = Counter((origin["partition"], origin["offset"]) for origin in origins)
     late = [o for o, record in _asked(world).items() if not dead[o] and out[o] < _wanted(record)]
     if late:
         yield f"{len(late)} inputs without an end: {late[:5]}"

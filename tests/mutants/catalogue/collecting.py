@@ -105,6 +105,14 @@ COLLECTING = (
         "if True",
     ),
     Mutant(
+        "lost-offset-hides-no-intent",
+        "an item is called somebody else's while the offset is lost that says whose it is",
+        FOREIGN,
+        "if found.offset == NO_OFFSET and",
+        "if False and",
+        found_by="tests/unit/flows/test_foreign.py::test_nothing_is_foreign_while_an_offset_is_lost",
+    ),
+    Mutant(
         "foreign-before-the-ledger-is-read",
         "an item is called somebody else's before the ledger was read to its end",
         FOREIGN,
@@ -140,7 +148,7 @@ COLLECTING = (
         for part in (first, [append for append in whole.appends if append not in first]):
             await self._writer.transact(replace(whole, appends=part))
 """.replace("self._opening_cursors", '"tolokad.cursors"'),
-        only="kill,commit_fate,broker_restart",
+        found_by="tests/unit/flows/test_following.py::test_results_tombstones_and_cursor_are_one_transaction",
     ),
     Mutant(
         "lost-cursor-insisted-on",
@@ -173,6 +181,8 @@ COLLECTING = (
         FOREIGN,
         "if self._publish and (again :=",
         "if False and (again :=",
+        found_by="tests/unit/flows/test_foreign.py::"
+        "test_what_ends_again_long_after_its_result_is_not_foreign",
     ),
     Mutant(
         "open-status-is-an-end",

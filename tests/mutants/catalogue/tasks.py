@@ -24,7 +24,8 @@ TASKS = (
         REPEAT,
         "            case Rejected(culprits, over=over) if over or believable:\n",
         "            case Rejected(culprits):\n",
-        only="no_after_doubt",
+        found_by="tests/unit/flows/test_repeating.py::"
+        "test_a_no_to_one_request_says_nothing_of_the_one_before",
     ),
     _mutant(
         "doubt-answered-with-a-new-attempt",
@@ -61,12 +62,5 @@ TASKS = (
         OPERATIONS,
         "        return Divided(log.ids, log.flaws)\n",
         "        return Divided(log.ids, {})\n",
-    ),
-    _mutant(
-        "failed-operation-is-no-end",
-        "an operation that has failed is asked for for ever",
-        OPERATIONS,
-        'its log names no task", over=True)',
-        'its log names no task", over=False)',
     ),
 )

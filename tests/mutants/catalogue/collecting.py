@@ -190,6 +190,7 @@ COLLECTING = (
         PUBLISH,
         "TERMINAL = frozenset(RESULT_STATUSES) - {OTHER}",
         'TERMINAL = frozenset({*RESULT_STATUSES, "NO_MONEY"}) - {OTHER}',
+        found_by="tests/unit/flows/test_publishing.py::test_an_item_that_is_not_at_its_end_is_left_open",
     ),
     Mutant(
         "vanished-at-first-sight",
@@ -197,6 +198,7 @@ COLLECTING = (
         "daemon.flows.sweeping",
         "SWEEPS_UNTIL_GONE = 2",
         "SWEEPS_UNTIL_GONE = 0",
-        only="item_fails,vanish",
+        found_by="tests/unit/flows/test_sweeping.py::"
+        "test_what_toloka_does_not_know_in_two_sweeps_is_a_dead_letter",
     ),
 )

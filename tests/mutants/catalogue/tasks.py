@@ -62,5 +62,6 @@ TASKS = (
         OPERATIONS,
         "        return Divided(log.ids, log.flaws)\n",
         "        return Divided(log.ids, {})\n",
+        found_by="tests/unit/test_tasks_api.py::test_invalid_tasks_are_left_out",
     ),
 )

@@ -179,9 +179,18 @@ SUBMITTING = (
         "claims-not-looked-at",
         "two ways that look at the same time adopt the same item",
         CLAIM,
-        "        await claim.claim()\n        own = self._place.partition\n        return not any(",
-        "        await claim.claim()\n        own = self._place.partition\n        return True or not any(",
+        "        return not await self._must_wait(believable=believable)\n",
+        "        return True\n",
         found_by="tests/unit/flows/test_resolving.py::test_who_claims_and_then_sees_another_steps_back",
+    ),
+    Mutant(
+        "theirs-taken-while-ours-may-land",
+        "what another way looks for is adopted while our own may still land, which nobody adopts then",
+        CLAIM,
+        "if is_doubt and (partition < own or not believable):",
+        "if is_doubt and partition < own:",
+        found_by="tests/unit/flows/test_resolving.py::"
+        "test_what_another_looks_for_is_not_taken_while_our_own_may_still_land",
     ),
     Mutant(
         "claim-kept",

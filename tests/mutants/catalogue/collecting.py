@@ -136,6 +136,7 @@ COLLECTING = (
         'results = await book.publish(items, "tail", cursor)',
         'results = await book.publish(items, "tail", replace(cursor, item_id=None,'
         " finished_at=max(cursor.finished_at, self._desk.toloka_clock.now())))",
+        found_by="tests/unit/flows/test_collecting.py::test_items_without_an_end_do_not_move_the_cursor",
     ),
     Mutant(
         "cursor-outside-the-transaction",

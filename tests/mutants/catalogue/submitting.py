@@ -229,7 +229,7 @@ SUBMITTING = (
         "tests.simulation.broker.client",
         "if all(partition in found for partition in partitions):\n                    return found",
         "if True:\n                    return {p: found.get(p, Committed(-1, '')) for p in partitions}",
-        only="coordinator_loading,kill,broker_restart",
+        found_by="tests/simulation/test_broker.py::test_a_coordinator_that_loads_is_asked_again",
     ),
     Mutant(
         "found-in-the-ledger-and-sent-again",

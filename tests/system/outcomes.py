@@ -6,6 +6,10 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+TRIES = 30
+AGAIN_SECONDS = 0.5
 
 
 class Outcomes:
@@ -21,6 +25,24 @@ class Outcomes:
         self.count = 0
 
     async def __aenter__(self) -> Self:
+        """Open it; a broker that has just started again may not be ready yet.
+
+        Raises:
+            KafkaError: it is away for long.
+        """
+        for tries in range(TRIES):
+            try:
+                await self._open()
+                break
+            except KafkaError:
+                await self._consumer.stop()
+                if tries == TRIES - 1:
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
+        self._task = asyncio.create_task(self._read())
+        return self
+
+    async def _open(self) -> None:
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._servers,
             isolation_level="read_committed",
@@ -29,8 +51,6 @@ class Outcomes:
         )
         await self._consumer.start()
         self._consumer.assign(await _places(self._servers, self._topics))
-        self._task = asyncio.create_task(self._read())
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()

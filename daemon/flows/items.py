@@ -76,10 +76,9 @@ class ItemReader:
             parsed = _inside(parsed, self._path)
             body = msgspec.json.encode(parsed)
             hashed = content_hash(parsed)
-        else:
-            # The next record is most likely as this one.
-            self._flat = is_flat(parsed)
         identified = self._spec.takes_id and parsed.get("id") is None
+        # The next record is most likely as this one, and is not to be read twice.
+        self._flat = self._path is None and not identified and is_flat(parsed)
         if identified:
             parsed, body = _identified(record, parsed, body)
             hashed = content_hash(parsed)

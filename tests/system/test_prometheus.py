@@ -53,13 +53,18 @@ class Server:
         assert answer.status_code == httpx.codes.OK, f"{expression}: {answer.text}"
         return list(answer.json()["data"]["result"])
 
-    async def scrapes(self) -> bool:
-        """Whether both replicas were seen often enough for rates."""
+    async def ready(self) -> bool:
+        """Whether it answers queries: it refuses the connection first, and then answers with 503."""
         try:
-            seen = await self.query("min(count_over_time(tolokad_build_info[1m])) >= 4")
-            return bool(seen) and len(await self.query("tolokad_build_info")) == 2
+            answer = await self._deployment.http.get(f"http://127.0.0.1:{self._port}/-/ready")
         except httpx.TransportError:
             return False
+        return answer.status_code == httpx.codes.OK
+
+    async def scrapes(self) -> bool:
+        """Whether both replicas were seen often enough for rates."""
+        seen = await self.query("min(count_over_time(tolokad_build_info[1m])) >= 4")
+        return bool(seen) and len(await self.query("tolokad_build_info")) == 2
 
     async def recorded(self) -> bool:
         """Whether the recording rules have been worked out."""
@@ -88,6 +93,7 @@ async def test_every_query_finds_its_series(deploy: Deploy, tmp_path: Path) -> N
     with server.process as process:
         process.start()
         await deployment.feed(sources(ITEMS, seed=12))
+        await eventually(server.ready, process.output)
         await eventually(server.scrapes, process.output)
         await deployment.feed(sources(ITEMS, seed=13))
         await deployment.until_done()

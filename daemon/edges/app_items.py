@@ -1,5 +1,6 @@
 """Pure: items of the App API as they come in answers, and times as they go into filters (contract, A6-A8)."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,8 +12,11 @@ from daemon.model import Finished, Page
 # No item of ours nests so deep that it cannot be hashed, and none has this hash but by a chance of 2^-64.
 UNHASHABLE = 0
 
+_EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # noqa: DTZ001 - as it says
+
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
+_objects = msgspec.json.Decoder(list[dict[str, Any]])
 _encoder = msgspec.json.Encoder()
 
 
@@ -43,8 +47,22 @@ def page_of(body: bytes, limit: int) -> Page:
         raise MalformedError(f"not a page: {error}") from None
     if not isinstance(has_more, bool | None):
         raise MalformedError("a page with a has_more that is neither true nor false")
-    items = tuple(map(item_of, map(bytes, raw_items)))
+    parsed = _shortest(bytes(members["content"]))
+    raw = map(bytes, raw_items)
+    items = tuple(map(item_of, raw) if parsed is None else map(_item, parsed, raw))
     return Page(items, len(items) >= limit if has_more is None else has_more)
+
+
+def _shortest(contents: bytes) -> Sequence[dict[str, Any]] | None:
+    """The items' objects, where all are written the shortest way: none of them has a key twice then.
+
+    None where one is written otherwise, or is none: each is to be looked at.
+    """
+    try:
+        parsed = _objects.decode(contents)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return parsed if _encoder.encode(parsed) == contents else None
 
 
 def item_of(raw: bytes) -> Finished:
@@ -54,20 +72,25 @@ def item_of(raw: bytes) -> Finished:
         MalformedError: it is not JSON, has a key twice, or lacks something that every item has.
     """
     try:
-        item = content.parse(raw)
+        return _item(content.parse(raw), raw)
+    except content.ContentError as error:
+        raise MalformedError(f"not an item: {error}") from None
+
+
+def _item(item: dict[str, Any], raw: bytes) -> Finished:
+    try:
         finished = item.get("finished_at")
+        # In this order, for names would take as long as all the rest.
         return Finished(
-            item_id=_text(item["id"]),
-            status=_text(item["status"]),
-            created_at=time_of(item["created_at"]),
-            finished_at=None if finished is None else time_of(finished),
-            content_hash=_hash(item["input_data"]),
-            raw=b'"item":' + raw,
+            _text(item["id"]),
+            _text(item["status"]),
+            time_of(item["created_at"]),
+            None if finished is None else time_of(finished),
+            _hash(item["input_data"]),
+            b'"item":' + raw,
         )
     except KeyError as error:
         raise MalformedError(f"an item without {error}") from None
-    except ValueError as error:
-        raise MalformedError(f"not an item: {error}") from None
 
 
 def the_item(raw: bytes, item_id: str) -> Finished:
@@ -105,7 +128,8 @@ def time_of(text: Any) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(_text(text))
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        # What `replace(tzinfo=UTC)` comes to, in a sixth of its time.
+        return _EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedError("a time is wanted") from None
 

@@ -4,6 +4,7 @@ All of them are JSON but the ledger's of open items (`daemon.flows.ledger_record
 """
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -28,6 +29,8 @@ UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, KeyError, OverflowErro
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _json = msgspec.json.Encoder()
+# What was submitted together has one time, and the results of a page are of few batches.
+_once_a_batch = lru_cache(maxsize=1024)
 
 
 class UnreadableError(ValueError):
@@ -44,11 +47,13 @@ def micros_of(span: timedelta) -> int:
     return span // _MICROSECOND
 
 
+@_once_a_batch
 def from_micros(value: int) -> datetime:
     """The moment so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=value)
 
 
+@_once_a_batch
 def iso(moment: datetime) -> str:
     """UTC, ISO 8601 with `Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -12,6 +12,7 @@ from daemon.errors import Fenced, Held, Transient
 from daemon.flows.following import Book, Opening, open_book
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
+from daemon.flows.paging import Pages
 from daemon.flows.sweeping import Overlapping, Sweeping
 from daemon.flows.waiting import pause, unless
 from daemon.flows.watching import CollectWatch
@@ -118,13 +119,19 @@ class Collecting:
 
     async def _tail(self, book: Book, backoff: Backoff, stopping: asyncio.Event) -> None:
         """Page after page; when there is none for now, second looks until the next is due."""
+        async with Pages(self._desk.api, self._rhythm.page_size) as pages:
+            await self._page_after_page(book, pages, backoff, stopping)
+
+    async def _page_after_page(
+        self, book: Book, pages: Pages, backoff: Backoff, stopping: asyncio.Event
+    ) -> None:
         desk, rhythm, stuck = self._desk, self._rhythm, 0
         looks = self._second_looks(book)
         due = began = asyncio.get_running_loop().time()
         while not stopping.is_set():
             await desk.gate.wait(stopping)
             began = asyncio.get_running_loop().time()
-            answer = await unless(stopping, desk.api.tail(book.cursor, rhythm.page_size))
+            answer = await unless(stopping, pages.behind(book.cursor))
             if answer is None:
                 return
             if isinstance(answer, NotNow):
@@ -136,6 +143,8 @@ class Collecting:
                 case UnknownCursor():
                     await self._go_on_by_time(book)
                 case Page(items, has_more):
+                    if has_more:
+                        pages.ask_ahead(book.cursor, _behind(book.cursor, items))
                     progress = await self._publish(book, items)
                     stuck = 0 if progress or not (items or has_more) else stuck + 1
                     if stuck >= PATIENCE_PAGES:

@@ -146,7 +146,8 @@ class Book:
 
     def knows(self, item_id: str) -> bool:
         """Open, or closed not long ago."""
-        return self.ledger.find(item_id) is not None or self.ledger.was_closed(item_id)
+        # In this order, for most of what is asked about has just been published.
+        return self.ledger.was_closed(item_id) or self.ledger.find(item_id) is not None
 
     async def follow(self, reader: Reader, partitions: Collection[int]) -> None:
         """Read on in the ledger for ever; publish what has waited for its record.

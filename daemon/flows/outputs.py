@@ -5,6 +5,7 @@ shared a partition at the input still does, whichever partitioner its producer u
 """
 
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -20,21 +21,21 @@ _json = msgspec.json.Encoder()
 
 def result_append(topic: str, partitions: int, entry: Entry, item: Finished) -> Append:
     """A result, in the partition of its input record as far as the output topic has it."""
-    origin = entry.origin
-    value = b"".join(
-        (
-            b'{"origin":',
-            _json.encode(origin._asdict()),
-            b',"submitted_at":"',
-            iso(entry.submitted_at).encode(),
-            b'",',
-            item.raw,
-            b"}",
-        )
+    name, partition, offset, timestamp = entry.origin
+    value = b'{"origin":{"topic":%b,"partition":%d,"offset":%d,"timestamp":%d},"submitted_at":"%b",%b}' % (
+        _quoted(name),
+        partition,
+        offset,
+        timestamp,
+        iso(entry.submitted_at).encode(),
+        item.raw,
     )
-    return Append(
-        topic, origin.partition % partitions, entry.key, value, _result_headers(entry.headers, item)
-    )
+    return Append(topic, partition % partitions, entry.key, value, _result_headers(entry.headers, item))
+
+
+@lru_cache(maxsize=64)
+def _quoted(topic: str) -> bytes:
+    return _json.encode(topic)
 
 
 def foreign_append(topic: str, partitions: int, item: Finished) -> Append:
@@ -54,8 +55,10 @@ def _result_headers(headers: Headers, item: Finished) -> Headers:
 
 def append_bytes(append: Append) -> int:
     """What a record takes in a batch of its own, rounded up."""
-    headers = sum(len(name.encode()) + len(value or b"") + 10 for name, value in append.headers)
-    return len(append.key or b"") + len(append.value or b"") + headers + BATCH_OVERHEAD_BYTES
+    size = len(append.key or b"") + len(append.value or b"") + BATCH_OVERHEAD_BYTES
+    for name, value in append.headers:
+        size += len(name.encode()) + len(value or b"") + 10
+    return size
 
 
 def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_at: datetime) -> Append:

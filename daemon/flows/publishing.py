@@ -9,7 +9,7 @@ from daemon.flows import codec, ledger_records
 from daemon.flows.ledger import Ledger, Open, closed_header
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
-from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
+from daemon.model import Append, Cursor, DeadLetter, Finished, Headers, Transaction
 from daemon.ports import TolokaClock
 
 # With one of these an item, or one result of it, has come to its end.
@@ -70,8 +70,12 @@ class Publisher:
             if ledger_records.peek_hash(entry.packed) != item.content_hash
         ]
         counterparts = self._counterparts(others) if others else {}
-        for item, _ in found:
-            self._close(publication, item, counterparts)
+        closing = self._closing()
+        for item, entry in found:
+            # An earlier item of the page may have taken its record.
+            now = publication.changes.get(item.item_id, entry)
+            if now is not None:
+                self._close(publication, item, now, counterparts, closing)
         return publication
 
     def _counterparts(
@@ -90,11 +94,10 @@ class Publisher:
         self,
         publication: Publication,
         item: Finished,
+        entry: Open,
         counterparts: dict[tuple[tuple[int, int], int], list[str]],
+        closing: Headers,
     ) -> None:
-        entry = self._now(publication, item.item_id)
-        if entry is None:
-            return
         if ledger_records.peek_hash(entry.packed) != item.content_hash:
             exchanged = self._change_places(publication, item, entry, counterparts)
             if exchanged is None and not self._ledger.has_whole_batch(entry.packed):
@@ -117,7 +120,9 @@ class Publisher:
             left = ledger_records.publishing(origin, entry.packed, item.share)
         if left is None:
             publication.changes[item.item_id] = None
-            publication.appends.append(self._tombstone(item.item_id, entry.ledger_partition, origin.origin))
+            publication.appends.append(
+                self._tombstone(item.item_id, entry.ledger_partition, origin.origin, closing)
+            )
         else:
             self._move(publication, item.item_id, Open(entry.ledger_partition, left))
 
@@ -147,10 +152,15 @@ class Publisher:
             return Open(entry.ledger_partition, other.packed)
         return None
 
-    def _tombstone(self, item_id: str, ledger_partition: int, origin: ledger_records.Origin | None) -> Append:
+    def _closing(self) -> Headers:
+        """What all tombstones of a transaction have in common: when, and by whom."""
         # By Toloka's clock, which is what "finished" is measured by when it is asked how old this is.
-        closed = closed_header(codec.micros(self._clock.now()) // 1000)
-        headers = (*ledger_records.tombstone_headers(origin), closed, *self._ledger.signature())
+        return (closed_header(codec.micros(self._clock.now()) // 1000), *self._ledger.signature())
+
+    def _tombstone(
+        self, item_id: str, ledger_partition: int, origin: ledger_records.Origin | None, closing: Headers
+    ) -> Append:
+        headers = (*ledger_records.tombstone_headers(origin), *closing)
         return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers)
 
     def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
@@ -188,7 +198,7 @@ class Publisher:
 
     def foreign(self, items: Iterable[Finished]) -> Publication:
         """Results of items that others created; a tombstone remembers that they were published."""
-        publication = Publication()
+        publication, closing = Publication(), self._closing()
         out = self._outlets
         for item in items:
             partition = sum(item.item_id.encode()) % out.ledger_partitions
@@ -196,7 +206,7 @@ class Publisher:
             # No record asked for it, so there is none to make a dead letter of.
             if append_bytes(result) <= out.max_result_bytes:
                 publication.appends.append(result)
-            publication.appends.append(self._tombstone(item.item_id, partition, None))
+            publication.appends.append(self._tombstone(item.item_id, partition, None, closing))
             publication.changes[item.item_id] = None
         return publication
 
@@ -210,7 +220,7 @@ class Publisher:
 
     def ended(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
         """Close open items of which no further result comes; a dead letter for those that had none."""
-        publication = Publication()
+        publication, closing = Publication(), self._closing()
         out = self._outlets
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
@@ -221,7 +231,9 @@ class Publisher:
                     dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
                 )
                 publication.buried[letter.flaw.code] += 1
-            publication.appends.append(self._tombstone(item_id, entry.ledger_partition, unpacked.origin))
+            publication.appends.append(
+                self._tombstone(item_id, entry.ledger_partition, unpacked.origin, closing)
+            )
             publication.changes[item_id] = None
         return publication
 

@@ -104,6 +104,12 @@ def test_a_page_with_spaces() -> None:
     assert all(item.raw.removeprefix(b'"item":') in body for item in found.items)
 
 
+def test_a_page_of_items_that_are_written_in_many_ways() -> None:
+    """Each is what it would be alone."""
+    rows = [encoded(), msgspec.json.format(encoded(id="a"), indent=1), encoded(id="b", confidence=1e3)]
+    assert page_of(page(*rows), 1000).items == tuple(map(item_of, rows))
+
+
 @pytest.mark.parametrize(("limit", "has_more"), [(1, True), (2, False)])
 def test_a_page_that_does_not_say_whether_there_is_more(limit: int, *, has_more: bool) -> None:
     """A full page is taken for a part."""
@@ -126,6 +132,7 @@ def test_a_page_that_does_not_say_whether_there_is_more(limit: int, *, has_more:
         page(encoded())[:-3],
         page(encoded(), b"null"),
         page(encoded(), encoded(id=None)),
+        page(encoded(), encoded().replace(b'"text":"a"', b'"text":"a","text":"a"')),
         page(encoded()) + page(encoded()),
         b'{"content":[],' + page(encoded())[1:],
         b'{"content":null,' + page(encoded())[1:],

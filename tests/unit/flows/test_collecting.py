@@ -153,6 +153,20 @@ async def test_pages_are_published_one_after_the_other_while_there_is_more() -> 
 
 
 @in_virtual_time
+async def test_the_next_page_is_asked_for_before_one_is_published() -> None:
+    """So that neither Toloka nor Kafka is waited for in vain."""
+    ours = Collector(*"abc")
+    ours.script(page(ended("a"), more=True), page(ended("b", first=1), more=True), page(ended("c", first=2)))
+    async with ours.kafka.gate, running(ours, 0.5):
+        assert [cursor.item_id for cursor in ours.api.tails] == ["x", "a"]
+        assert ours.results() == []
+        ours.kafka.gate.release()
+        await asyncio.sleep(0.5)
+        assert ours.results() == ["a", "b", "c"]
+        await ours.kafka.gate.acquire()
+
+
+@in_virtual_time
 async def test_the_tail_is_asked_once_an_interval() -> None:
     """Where there is nothing for now."""
     ours = await ran(Collector(), 10.5)

@@ -1,12 +1,14 @@
-"""What an open item costs the collector: memory, and time to take it over, in a process of its own.
+"""What an open item costs the collector's book: memory, and time to take it in, in a process of its own.
 
 `python -m tests.benchmarks.books COUNT` prints one line of JSON.
 """
 
+import asyncio
 import json
 import secrets
 import sys
 import time
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,39 +16,57 @@ from daemon.edges.fetched import Fetched
 from daemon.flows import ledger_records
 from daemon.flows.ledger import Ledger
 from daemon.model import Item
+from tests.benchmarks.stage import Row, Stage
 
+OPEN = (100_000, 1_000_000)
 TRACE = (("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),)
 BATCH = 5_000
+NOW_MS = 1_795_000_000_000
 
 
-def resident_bytes() -> int:
-    """Memory of this process that is in use now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def ledger_rows(topic: str, count: int) -> Iterator[Sequence[tuple[bytes, bytes]]]:
+    """Batches of ledger records by id; each item has a key of 16 bytes and a `traceparent`."""
+    now = datetime.now(UTC)
+    for begin in range(0, count, BATCH):
+        end = min(begin + BATCH, count)
+        records = [
+            Fetched(topic, 0, offset, NOW_MS, secrets.token_bytes(16), b"", TRACE)
+            for offset in range(begin, end)
+        ]
+        values = ledger_records.pack([Item(record, b"", record.offset) for record in records], end, now)
+        yield [(b"%020x" % record.offset, value) for record, value in zip(records, values, strict=True)]
+
+
+async def measure(stage: Stage) -> AsyncIterator[Row]:
+    """With each number of items."""
+    for whole in OPEN:
+        count = stage.count(whole)
+        asking = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.benchmarks.books", str(count), stdout=asyncio.subprocess.PIPE
+        )
+        said, _ = await asking.communicate()
+        yield Row("book", f"{count} open", "tolokad", json.loads(said))
 
 
 def main(count: int) -> None:
-    """Open so many items, each with a key of 16 bytes and a `traceparent`."""
-    ledger, now = Ledger("incarnation", 0), datetime.now(UTC)
-    before, spent = resident_bytes(), 0.0
-    for begin in range(0, count, BATCH):
-        records = [
-            Fetched("items", 0, offset, 1_795_000_000_000, secrets.token_bytes(16), b"", TRACE)
-            for offset in range(begin, begin + BATCH)
-        ]
-        items = [Item(record, b"", hash(record.key) & (2**63 - 1)) for record in records]
-        packed = ledger_records.pack(items, begin + BATCH, now)
-        read = [
-            Fetched("ledger", 0, offset, 1_795_000_000_000, secrets.token_hex(10).encode(), value, ())
-            for offset, value in enumerate(packed, begin)
-        ]
+    """Open so many items."""
+    ledger = Ledger("incarnation", 0)
+    before, spent = _resident_bytes(), 0.0
+    for rows in ledger_rows("items", count):
+        read = [Fetched("ledger", 0, 0, NOW_MS, key, value, ()) for key, value in rows]
         started = time.process_time()
         for record in read:
             ledger.note(record)
         spent += time.process_time() - started
+    assert len(ledger) == count
     # What the measurement itself has made.
-    del records, items, packed, read, record
-    grown = resident_bytes() - before
-    print(json.dumps({"open": len(ledger), "bytes_each": grown / count, "cpu_seconds": round(spent, 2)}))
+    del rows, read, record
+    grown = _resident_bytes() - before
+    print(json.dumps({"bytes_each": grown / count, "cpu_seconds": round(spent, 2)}))
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 if __name__ == "__main__":

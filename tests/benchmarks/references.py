@@ -1,7 +1,8 @@
 """What one would write instead, promising nothing: `python -m tests.benchmarks.references NAME`.
 
 `floor` reads and posts the same bytes and commits now and then; `hand` is the loop that everybody writes
-first: decode, send, commit. Settings come from the environment, as tests.benchmarks.running sets them.
+first: decode, send, commit; `poll` its way back: ask, decode, send. Settings come from the environment, as
+`tests.benchmarks.stage.plain_settings` has them.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 IN_FLIGHT = 4
 
@@ -46,9 +47,27 @@ async def hand(consumer: AIOKafkaConsumer, post: Post, count: int) -> None:
             await consumer.commit()
 
 
+async def poll(http: httpx.AsyncClient) -> None:
+    """Page after page of what has finished, each item a record; nothing is remembered."""
+    place = os.environ
+    async with AIOKafkaProducer(bootstrap_servers=place["BROKER"], linger_ms=5) as producer:
+        query = {"sort": "finished,id", "limit": place["COUNT"]}
+        while True:
+            page = (await http.get(place["URL"], params=query)).raise_for_status().json()
+            for item in page["content"]:
+                await producer.send(place["OUTPUT"], json.dumps({"item": item}).encode())
+                query["after_id"] = item["id"]
+            await producer.flush()
+            if not page["has_more"]:
+                await asyncio.sleep(1)
+
+
 async def main(name: str) -> None:
     """Run one of them until the process is ended."""
     place = os.environ
+    if name == "poll":
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+            await poll(http)
     consumer = AIOKafkaConsumer(
         place["TOPIC"],
         bootstrap_servers=place["BROKER"],
@@ -60,7 +79,7 @@ async def main(name: str) -> None:
     async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
 
         async def post(body: bytes) -> None:
-            (await http.post(place["URL"], content=body)).raise_for_status().json()
+            (await http.post(place["URL"] + "/bulk", content=body)).raise_for_status().json()
 
         await consumer.start()
         try:

@@ -1,63 +1,125 @@
-"""One program at work beside the sink: how fast it is, and what that costs."""
+"""Programs at work beside the sink: how they are started, and what they have cost so far."""
 
 import asyncio
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.kafka import free_port
 from tests.system.processes import TOLOKAD, foreign_variables
 
-LIMIT_SECONDS = 300.0
+LIMIT_SECONDS = 600.0
+LOOK_SECONDS = 0.02
 TICKS = os.sysconf("SC_CLK_TCK")
 
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is to be done: so many items of a topic, in requests of `count`, by a sink this slow."""
-
-    name: str
-    topic: str
-    items: int
-    count: int
-    latency_seconds: float = 0.0
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """What one run came to; `cpu` is the program's own, its start included."""
+class Program:
+    """A process that runs; `address` is where it serves HTTP."""
 
-    job: str
-    program: str
-    items_per_second: float
-    cpu_seconds_per_million: float
-    resident_mib: float
-    requests: int
+    process: "subprocess.Popen[bytes]"
+    address: str
 
-    def row(self) -> dict[str, Any]:
-        """As a line of JSON."""
-        return asdict(self)
+    @property
+    def cpu_seconds(self) -> float:
+        """What it has used of the processors so far, its start included."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    @property
+    def resident_mib(self) -> float:
+        """Memory that is in use now."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text().split("VmRSS:")[1].split()
+        return int(status[0]) / 1024
+
+    async def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's series that have these labels; 0 while it does not answer."""
+        try:
+            async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+                text = (await http.get(f"{self.address}/metrics")).text
+        except httpx.HTTPError:
+            return 0.0
+        samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+        return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
+
+    async def is_ready(self) -> bool:
+        """Whether it says so."""
+        try:
+            async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+                return (await http.get(f"{self.address}/readyz")).is_success
+        except httpx.HTTPError:
+            return False
 
 
-def spent(pid: int) -> tuple[float, float]:
-    """Processor seconds of a process so far, and its peak of resident memory in MiB."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    status = Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS, int(status[0]) / 1024
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """The Toloka of a run."""
+
+    program: Program
+    http: httpx.AsyncClient
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.program.address
+
+    async def stats(self) -> dict[str, float]:
+        """What it has taken; nothing while it does not answer."""
+        try:
+            found: dict[str, float] = (await self.http.get("/stats")).json()
+        except httpx.HTTPError:
+            return {}
+        return found
+
+    async def taken(self, count: float) -> dict[str, float]:
+        """What it has taken once it is so many items."""
+        return await until(self.stats, lambda found: found.get("items", -1) >= count)
+
+    async def be(self, mood: str) -> None:
+        """From now on: well, deaf or mute."""
+        (await self.http.put("/mood", params={"as": mood})).raise_for_status()
+
+    async def items(self) -> list[dict[str, Any]]:
+        """Everything that it has."""
+        found: list[dict[str, Any]] = []
+        query = {"sort": "id", "limit": "1000"}
+        while True:
+            page = (await self.http.get("/items", params=query)).json()
+            found += page["content"]
+            if not page["has_more"]:
+                return found
+            query["id_gt"] = found[-1]["id"]
+
+
+async def until(ask: Callable[[], Awaitable[Found]], enough: Callable[[Found], bool]) -> Found:
+    """Ask until the answer is enough; returns it.
+
+    Raises:
+        TimeoutError: it never was.
+    """
+    end = time.monotonic() + LIMIT_SECONDS
+    while not enough(found := await ask()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {LIMIT_SECONDS:g} s: {found}")
+        await asyncio.sleep(LOOK_SECONDS)
+    return found
 
 
 @asynccontextmanager
-async def program(
-    command: Sequence[str], log: Path, environment: Mapping[str, str]
-) -> AsyncIterator["subprocess.Popen[bytes]"]:
+async def running(
+    command: Sequence[str], log: Path, environment: Mapping[str, str], port: int = 0
+) -> AsyncIterator[Program]:
     """Run a program as long as the block lasts."""
     strangers = foreign_variables()
     inherited = {name: value for name, value in os.environ.items() if name not in strangers}
@@ -67,7 +129,7 @@ async def program(
             command, stdout=out, stderr=out, env={**inherited, **environment}
         )
     try:
-        yield process
+        yield Program(process, f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
         try:
@@ -78,83 +140,34 @@ async def program(
 
 
 @asynccontextmanager
-async def sink(latency_seconds: float, log: Path) -> AsyncIterator[tuple[str, httpx.AsyncClient]]:
-    """A sink of its own: its address, and a client to ask it."""
+async def sink(
+    folder: Path, latency_seconds: float = 0.0, work_seconds: float = 0.0, per_second: float = 0.0
+) -> AsyncIterator[Sink]:
+    """A sink of its own; see tests.benchmarks.sink."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.benchmarks.sink", str(port), str(latency_seconds)]
+    command = [sys.executable, "-m", "tests.benchmarks.sink"]
+    command += map(str, (port, latency_seconds, work_seconds, per_second))
     async with (
-        program(command, log, {}),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as http,
+        running(command, folder / "sink.log", {}, port) as program,
+        httpx.AsyncClient(base_url=program.address, timeout=30, trust_env=False) as http,
     ):
-        await until(lambda: stats(http), lambda found: found is not None)
-        yield f"http://127.0.0.1:{port}", http
+        found = Sink(program, http)
+        await found.taken(0)
+        yield found
 
 
-async def stats(http: httpx.AsyncClient) -> dict[str, Any] | None:
-    """What the sink has taken; None while it does not answer."""
-    try:
-        found: dict[str, Any] = (await http.get("/stats")).json()
-    except httpx.HTTPError:
-        return None
-    return found
+@asynccontextmanager
+async def replica(folder: Path, variables: Mapping[str, str]) -> AsyncIterator[Program]:
+    """One tolokad, told these settings; see `tests.benchmarks.stage.settings`."""
+    port = free_port()
+    environment = {**variables, "TOLOKAD_HTTP__PORT": str(port)}
+    async with running([TOLOKAD, "run"], folder / "tolokad.log", environment, port) as program:
+        yield program
 
 
-async def until(ask: Any, enough: Any) -> Any:
-    """Ask until the answer is enough; returns it.
-
-    Raises:
-        TimeoutError: it never was.
-    """
-    end = time.monotonic() + LIMIT_SECONDS
-    while not enough(found := await ask()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"after {LIMIT_SECONDS:g} s: {found}")
-        await asyncio.sleep(0.02)
-    return found
-
-
-def settings(job: Job, broker: str, url: str, group: str) -> dict[str, str]:
-    """What both kinds of program are told, each under its own names."""
-    tolokad = {
-        "KAFKA__BOOTSTRAP_SERVERS": broker,
-        "KAFKA__GROUP_ID": group,
-        "KAFKA__INPUT_TOPIC": job.topic,
-        "KAFKA__OUTPUT_TOPIC": f"{group}.results",
-        "KAFKA__DEAD_LETTER_TOPIC": f"{group}.dead",
-        "KAFKA__CREATE_TOPICS": "true",
-        "TOLOKA__URL": url,
-        "TOLOKA__PROJECT_ID": "P",
-        "TOLOKA__TOKEN": "bench",
-        "TOLOKA__REQUESTS_PER_SECOND": "100000",
-        "TOLOKA__ITEMS_PER_MINUTE": "1000000000",
-        "TOLOKA__ITEMS_PER_DAY": "1000000000",
-        "SUBMIT__MAX_ITEMS": str(job.count),
-        "SUBMIT__LINGER_SECONDS": "0.2",
-        "HTTP__PORT": str(free_port()),
-        "LOG__LEVEL": "WARNING",
-    }
-    plain = {"BROKER": broker, "TOPIC": job.topic, "GROUP": group, "COUNT": str(job.count)}
-    posts_to = f"{url}/api/app/v0/app-projects/P/items/bulk"
-    return {f"TOLOKAD_{name}": value for name, value in tolokad.items()} | plain | {"URL": posts_to}
-
-
-def command_of(name: str) -> list[str]:
-    """How a program is started."""
-    if name == "tolokad":
-        return [TOLOKAD, "run"]
-    return [sys.executable, "-m", "tests.benchmarks.references", name]
-
-
-async def ingest(job: Job, name: str, broker: str, folder: Path) -> Figures:
-    """Have one program take the job's items to a fresh sink."""
-    group = f"bench-{name}-{time.time_ns()}"
-    async with sink(job.latency_seconds, folder / "sink.log") as (url, http):
-        variables = settings(job, broker, url, group) | {"TOLOKAD_COLLECT__ENABLED": "false"}
-        async with program(command_of(name), folder / f"{name}.log", variables) as process:
-            done = await until(
-                lambda: stats(http), lambda found: found is not None and found["items"] >= job.items
-            )
-            cpu, resident = spent(process.pid)
-    seconds = max(done["last"] - done["first"], 1e-3)
-    per_million = cpu / done["items"] * 1e6
-    return Figures(job.name, name, done["items"] / seconds, per_million, resident, done["requests"])
+@asynccontextmanager
+async def reference(name: str, folder: Path, variables: Mapping[str, str]) -> AsyncIterator[Program]:
+    """What one would write instead; see tests.benchmarks.references."""
+    command = [sys.executable, "-m", "tests.benchmarks.references", name]
+    async with running(command, folder / f"{name}.log", variables) as program:
+        yield program

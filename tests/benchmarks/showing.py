@@ -1,50 +1,61 @@
-"""What was measured, as a table of ratios and as a picture."""
+"""What was measured, as tables of ratios and as a picture."""
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.running import Figures
+from tests.benchmarks.stage import Row
 
-HEAD = ("job", "program", "items/s", "CPU s/M", "MiB", "speed x", "cost x")
+# Told as tolokad's to that of the program in the row, round by round.
+COMPARED = {"items_per_second": "speed x", "cpu_seconds_per_million": "cost x"}
+OURS = "tolokad"
+SMALL = 100
+
+Groups = Mapping[tuple[str, str], Sequence[Row]]
 
 
-def spread(values: Sequence[float], digits: int = 2) -> str:
-    """Least, median and greatest."""
-    return " / ".join(f"{value:.{digits}f}" for value in (min(values), median(values), max(values)))
+def spread(values: Sequence[float]) -> str:
+    """Least, median and greatest; one where there is but one."""
+    digits = 2 if max(map(abs, values)) < SMALL else 0
+    shown = (min(values), median(values), max(values)) if len(values) > 1 else values
+    return " / ".join(f"{value:,.{digits}f}" for value in shown)
 
 
-def table(found: Sequence[Figures]) -> str:
-    """Markdown; the ratios are tolokad's to the program of the row, round by round."""
-    groups: dict[tuple[str, str], list[Figures]] = {}
-    for figures in found:
-        groups.setdefault((figures.job, figures.program), []).append(figures)
-    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-    lines += [_row(job, name, rounds, groups) for (job, name), rounds in groups.items()]
+def tables(found: Sequence[Row]) -> str:
+    """Markdown, a table for each measurement."""
+    names = dict.fromkeys(row.measurement for row in found)
+    return "\n\n".join(_table(name, [row for row in found if row.measurement == name]) for name in names)
+
+
+def _table(name: str, found: Sequence[Row]) -> str:
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in found:
+        groups.setdefault((row.job, row.program), []).append(row)
+    columns = list(dict.fromkeys(column for row in found for column in row.figures))
+    ratios = {what: title for what, title in COMPARED.items() if len({row.program for row in found}) > 1}
+    head = ["job", "program", *(column.replace("_", " ") for column in columns), *ratios.values()]
+    lines = [f"### {name}", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for (job, program), rows in groups.items():
+        cells = [job, program, *(_figure(rows, column) for column in columns)]
+        cells += [_ratio(groups, job, program, what) for what in ratios]
+        lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def _row(
-    job: str, name: str, rounds: Sequence[Figures], groups: Mapping[tuple[str, str], Sequence[Figures]]
-) -> str:
-    pairs = list(zip(groups.get((job, "tolokad"), ()), rounds, strict=False))
-    speed = [ours.items_per_second / theirs.items_per_second for ours, theirs in pairs]
-    cost = [ours.cpu_seconds_per_million / theirs.cpu_seconds_per_million for ours, theirs in pairs]
-    cells = (
-        job,
-        name,
-        spread([each.items_per_second for each in rounds], 0),
-        spread([each.cpu_seconds_per_million for each in rounds]),
-        f"{max(each.resident_mib for each in rounds):.0f}",
-        spread(speed) if speed else "",
-        spread(cost) if cost else "",
-    )
-    return "| " + " | ".join(cells) + " |"
+def _figure(rows: Sequence[Row], column: str) -> str:
+    values = [row.figures[column] for row in rows if column in row.figures]
+    return spread(values) if values else ""
 
 
-def picture(found: Sequence[Figures], path: Path) -> None:
-    """Cost against load: one dot a run."""
+def _ratio(groups: Groups, job: str, program: str, what: str) -> str:
+    pairs = zip(groups.get((job, OURS), ()), groups[job, program], strict=False)
+    ratios = [ours.figures[what] / theirs.figures[what] for ours, theirs in pairs if program != OURS]
+    return spread(ratios) if ratios else ""
+
+
+def picture(found: Sequence[Row], path: Path) -> None:
+    """Cost against load: one dot a run of those that say both."""
     try:
         from matplotlib import figure  # noqa: PLC0415 - optional: see pyproject.toml, `bench`
     except ImportError:
@@ -52,10 +63,11 @@ def picture(found: Sequence[Figures], path: Path) -> None:
         return
     drawing = figure.Figure(figsize=(9, 6), layout="constrained")
     axes = drawing.subplots()
-    for name in dict.fromkeys(figures.program for figures in found):
-        runs = [figures for figures in found if figures.program == name]
-        speeds, costs = [r.items_per_second for r in runs], [r.cpu_seconds_per_million for r in runs]
-        axes.scatter(speeds, costs, label=name)
+    speed, cost = COMPARED
+    shown = [row for row in found if speed in row.figures and cost in row.figures]
+    for name in dict.fromkeys((row.measurement, row.program) for row in shown):
+        runs = [row.figures for row in shown if (row.measurement, row.program) == name]
+        axes.scatter([run[speed] for run in runs], [run[cost] for run in runs], label=": ".join(name))
     axes.set(
         xlabel="items a second", ylabel="processor seconds per million items", ylim=(0, None), xscale="log"
     )

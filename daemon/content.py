@@ -20,7 +20,6 @@ _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
 _PLAIN = frozenset({str, bool, NoneType})
-_flat = msgspec.json.Decoder(dict[str, str | bool | None]).decode
 _write = _canonical.encode
 
 
@@ -52,18 +51,6 @@ def parse_hashed(value: bytes) -> tuple[dict[str, Any], int]:
     """
     parsed = _decoded(value)
     written = canonical(parsed)
-    if written != value:
-        _insist_unrepeated(value, parsed)
-    return parsed, xxh3_64_intdigest(written)
-
-
-def parse_flat(value: bytes) -> tuple[dict[str, Any], int] | None:
-    """What `parse_hashed` says, for two thirds of it; None where something is nested, a number, or wrong."""
-    try:
-        parsed = _flat(value)
-    except (msgspec.DecodeError, ValueError):
-        return None
-    written = _write(parsed)
     if written != value:
         _insist_unrepeated(value, parsed)
     return parsed, xxh3_64_intdigest(written)
@@ -123,10 +110,10 @@ def canonical(parsed: dict[str, Any]) -> bytes:
         ContentError: TOO_DEEP.
     """
     # Most items are flat and hold no numbers: nothing to rewrite then.
-    return _write(parsed if is_flat(parsed) else _with_doubles(parsed, MAX_DEPTH))
+    return _write(parsed if _is_flat(parsed) else _with_doubles(parsed, MAX_DEPTH))
 
 
-def is_flat(parsed: dict[str, Any]) -> bool:
+def _is_flat(parsed: dict[str, Any]) -> bool:
     """Whether an object holds no numbers and nothing nested."""
     for value in parsed.values():  # noqa: SIM110 - a generator takes twice the time, on the hot path
         if type(value) not in _PLAIN:

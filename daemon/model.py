@@ -73,7 +73,8 @@ class Batch:
     """A contiguous offset range `[first, end)` of one input partition, sorted into what becomes of it.
 
     `items` are still to be sent; `adopted` are those that Toloka is known to have, with their ids.
-    `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock.
+    `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock. Of a
+    piece of such a range, `doubt_end` is where that range ends.
     """
 
     topic: str
@@ -85,6 +86,12 @@ class Batch:
     skipped: int = 0
     adopted: tuple[tuple[Item, str], ...] = ()
     since: datetime | None = None
+    doubt_end: int = 0
+
+    @property
+    def has_doubt_behind(self) -> bool:
+        """Whether what lies behind this range has been in doubt along with it."""
+        return self.doubt_end > self.end
 
     def without(self, culprits: Mapping[int, Flaw]) -> "Batch":
         """The same range; the items at these indexes have become dead letters."""
@@ -127,7 +134,8 @@ class Batch:
     def _between(self, first: int, end: int) -> "Batch":
         dead = tuple(letter for letter in self.dead_letters if first <= letter.record.offset < end)
         adopted = tuple(pair for pair in self.adopted if first <= pair[0].record.offset < end)
-        return replace(self, first=first, end=end, dead_letters=dead, adopted=adopted)
+        doubt_end = 0 if self.since is None else max(self.doubt_end, self.end)
+        return replace(self, first=first, end=end, dead_letters=dead, adopted=adopted, doubt_end=doubt_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +149,7 @@ class Intent:
         at: when this attempt was announced, by Toloka's clock.
         once: Toloka carries this attempt out once at most, however often it is sent.
         first: the batch's first offset: that which the intent is committed at.
+        doubt_end: of an attempt at a piece of a range that has been in doubt, where that range ends.
         decided: an operator has decided that what is left of the range is sent again.
         doubted: no answer settles it any more: what became of it is looked for.
         claiming: items are about to be adopted for it whose content other partitions' items may have.
@@ -152,9 +161,15 @@ class Intent:
     at: datetime
     once: bool = False
     first: int = field(default=0, compare=False)
+    doubt_end: int = 0
     decided: bool = False
     doubted: bool = False
     claiming: bool = False
+
+    @property
+    def reach(self) -> int:
+        """The offset behind everything that it leaves in doubt."""
+        return max(self.end, self.doubt_end)
 
 
 class Tally(NamedTuple):

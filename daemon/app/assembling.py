@@ -16,6 +16,7 @@ from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
+from daemon.flows.items import ReadAll
 from daemon.flows.outbox import Place
 from daemon.flows.pausing import Pausing
 from daemon.flows.publishing import Outlets
@@ -26,7 +27,6 @@ from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Company, Manner, Submitting
 from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics
-from daemon.model import Flaw, Item, Record
 from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
 from daemon.settings import KafkaSettings, Settings
 
@@ -41,7 +41,7 @@ class World:
         join: opens a place in a group (its id, the topic whose partitions it shares out).
         submissions: opens a connection to Toloka for one partition's way.
         results: the collector's connection.
-        read: turns a record into an item.
+        read_all: turns records into items.
         look_again: asks Toloka anew what an item must look like.
         share: is told which part of the limits is ours: of requests, and of items.
         attempts_once: Toloka carries an attempt out once at most, however often it is sent.
@@ -55,7 +55,7 @@ class World:
     join: Callable[[str, str], AbstractAsyncContextManager[Membership]]
     submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
     results: Results
-    read: Callable[[Record], Item | Flaw]
+    read_all: ReadAll
     look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]
     attempts_once: bool
@@ -145,7 +145,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
         watch=SubmitWatch(world.metrics),
         rng=world.rng,
         guard=RejectionGuard(submit.max_rejected_ratio, submit.rejected_window_items),
-        read=world.read,
+        read_all=world.read_all,
         look_again=world.look_again,
         new_attempt=world.new_id,
         budget=budget,

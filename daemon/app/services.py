@@ -20,7 +20,7 @@ from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.transport import Line
 from daemon.errors import ConfigurationError
 from daemon.flows.batching import ENVELOPE_BYTES
-from daemon.flows.items import ItemReader
+from daemon.flows.items import ItemReader, ReadAll
 from daemon.flows.spec import InputSpec
 from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.metrics import Metrics
@@ -50,6 +50,7 @@ class Service:
     submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
     results: Results
     read: Callable[[Record], Item | Flaw]
+    read_all: ReadAll
     look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]
     attempts_once: bool
@@ -130,6 +131,7 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
         submissions,
         AppResults(line, project_id, counter.requests, clock),
         reader.read,
+        reader.read_all,
         look_again,
         counter.share,
         attempts_once=False,
@@ -193,6 +195,7 @@ async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack
         submissions,
         assignments_api.Results(line, pool_ids, tasks.assignment_statuses, counter.requests, clock),
         reader.read,
+        reader.read_all,
         look_again,
         counter.share,
         attempts_once=tasks.async_mode,

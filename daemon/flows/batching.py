@@ -1,9 +1,10 @@
 """Pure: what has been read and not yet sent, and when it makes a batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
+from daemon.flows.items import Found, ReadAll
 from daemon.model import Batch, DeadLetter, Flaw, Item, Record
 
 # What stands around the items in a request's body, with room to spare.
@@ -68,14 +69,15 @@ class Filling:
         partition: int,
         first: int,
         limits: Limits,
-        read: Callable[[Record], Item | Flaw],
+        read_all: ReadAll,
     ) -> None:
         self._topic = topic
         self.partition = partition
-        self._read = read
+        self._read_all = read_all
         self._limits = limits
         self._first = first
         self._waiting: list[Record] = []
+        self._found: list[Found] = []
         self._begin()
 
     def _begin(self) -> None:
@@ -97,35 +99,50 @@ class Filling:
         """How many more records may be added; never above what the batch may hold."""
         return max(self._limits.max_items - self._count - len(self._waiting), 0)
 
-    def add(self, records: Iterable[Record]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
-        waiting = self._waiting
-        waiting.extend(records)
-        if self.full or not waiting:
+        self._waiting += records
+        self._found += self._read_all(records)
+        if not self.full and self._waiting:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        taken = self._fitting(_sizes(self._waiting, self._found))
+        if not taken:
             return
-        max_items, max_bytes, read = self._limits.max_items, self._limits.max_bytes, self._read
-        before, count, used, items = self._count, self._count, self._bytes, self._items
-        for record in waiting:
-            found = None if record.value is None else read(record)
-            size = _size(record, found)
-            if count and (used + size > max_bytes or count >= max_items):
-                self.full = True
-                break
-            if type(found) is Item:
-                items.append(found)
-            elif isinstance(found, Flaw):
-                self._dead.append(DeadLetter(record, found))
-            else:
+        records, found = self._waiting[:taken], self._found[:taken]
+        if set(map(type, found)) == {Item}:
+            self._items += cast("list[Item]", found)
+        else:
+            self._sort(records, found)
+        self._end = records[-1].offset + 1
+        del self._waiting[:taken], self._found[:taken]
+
+    def _fitting(self, sizes: Sequence[int]) -> int:
+        """Count in as many as there is room for, at least one in all; says how many of these."""
+        max_items, max_bytes = self._limits.max_items, self._limits.max_bytes
+        before = self._count
+        if before + len(sizes) <= max_items and self._bytes + sum(sizes) <= max_bytes:
+            self._count += len(sizes)
+            self._bytes += sum(sizes)
+        else:
+            for size in sizes:
+                if self._count and (self._bytes + size > max_bytes or self._count >= max_items):
+                    self.full = True
+                    break
+                self._count += 1
+                self._bytes += size
+        self.full = self.full or self._count >= max_items or self._bytes >= max_bytes
+        return self._count - before
+
+    def _sort(self, records: Iterable[Record], found: Iterable[Found]) -> None:
+        for record, what in zip(records, found, strict=True):
+            if what is None:
                 self._skipped += 1
-            used += size
-            count += 1
-            if count >= max_items or used >= max_bytes:
-                self.full = True
-                break
-        self._count, self._bytes = count, used
-        if count > before:
-            self._end = waiting[count - before - 1].offset + 1
-            del waiting[: count - before]
+            elif isinstance(what, Flaw):
+                self._dead.append(DeadLetter(record, what))
+            else:
+                self._items.append(what)
 
     def pass_over(self, position: int) -> None:
         """What lies before this offset and behind the last record is for no reader: ends of transactions.
@@ -153,10 +170,14 @@ class Filling:
         return batch
 
 
-def _size(record: Record, found: Item | Flaw | None) -> int:
-    """What a record takes of the limit: its place in the body, or in the settling transaction."""
-    if type(found) is Item and not (record.key or record.headers):
-        return len(found.body) + 1
+def _sizes(records: Sequence[Record], found: Sequence[Found]) -> Sequence[int]:
+    """What each record takes of the limit: its place in the body, or in the settling transaction."""
+    if set(map(type, found)) == {Item} and not any(record.key or record.headers for record in records):
+        return [len(item.body) + 1 for item in cast("Sequence[Item]", found)]
+    return list(map(_size, records, found))
+
+
+def _size(record: Record, found: Found) -> int:
     beside = 0
     if record.key or record.headers:
         beside = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)

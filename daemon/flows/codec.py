@@ -117,7 +117,8 @@ def intent_metadata(intent: Intent) -> str:
     fields = {"v": VERSION, "attempt": intent.attempt, "end": intent.end}
     times = {"since": iso(intent.since), "at": iso(intent.at)}
     flags = {name: True for name in INTENT_FLAGS if getattr(intent, name)}
-    return _json.encode({**fields, **times, **flags}).decode()
+    behind = {"doubt_end": intent.doubt_end} if intent.reach > intent.end else {}
+    return _json.encode({**fields, **times, **behind, **flags}).decode()
 
 
 def read_intent(metadata: str) -> Intent | None:
@@ -133,7 +134,8 @@ def read_intent(metadata: str) -> Intent | None:
         insist_readable(fields["v"])
         since, at = time(fields["since"]), time(fields["at"])
         flags = {name: fields.get(name, False) is True for name in INTENT_FLAGS}
-        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, **flags)
+        doubt_end = int(fields.get("doubt_end", 0))
+        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, doubt_end=doubt_end, **flags)
     except UNREADABLE as error:
         raise UnreadableError(
             f"the committed offset's metadata is not an intent: {metadata[:200]!r}"

@@ -1,13 +1,26 @@
 """Pure: an input record's value becomes the item that is sent, byte for byte where possible."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any, Protocol
 
 import msgspec
 
-from daemon.content import ContentError, content_hash, is_flat, parse_flat, parse_hashed
+from daemon.content import ContentError, content_hash, parse_hashed
+from daemon.flows.shape import Misfit, Shape, identified
 from daemon.model import Flaw, Item, Record
+
+# What a record holds; None for a tombstone.
+Found = Item | Flaw | None
+ReadAll = Callable[[Sequence[Record]], Sequence[Found]]
+# So many records are looked at together.
+WINDOW = 256
+# Where one of so many does not fit, it pays no more.
+RARE = 8
+# With a topic's name of 249 letters.
+MAX_IDENTITY_BYTES = 300
 
 
 class Spec(Protocol):
@@ -18,6 +31,11 @@ class Spec(Protocol):
         """Whether an item without an `id` may be given one."""
         ...
 
+    @property
+    def shape(self) -> Shape | None:
+        """A type whose items are all right, for many at once."""
+        ...
+
     def flaw(self, item: Mapping[str, Any], /) -> Flaw | None:
         """The first thing that is wrong with an item; None where nothing is."""
         ...
@@ -25,8 +43,7 @@ class Spec(Protocol):
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 # What `Item(…)` comes to; one is made per record.
-_new = tuple.__new__
-_OPENING = re.compile(rb"\s*\{\s*")
+_new: Any = partial(tuple.__new__, Item)
 
 
 class ItemReader:
@@ -46,7 +63,6 @@ class ItemReader:
         self._path = None if pointer is None else _path(pointer)
         self._max_bytes = max_bytes
         self._max_overhead_bytes = max_overhead_bytes
-        self._flat = pointer is None
 
     def follow(self, spec: Spec) -> None:
         """Check by this spec from now on."""
@@ -54,19 +70,55 @@ class ItemReader:
 
     def read(self, record: Record) -> Item | Flaw:
         """The item in a record that is no tombstone, or why there is none."""
-        body = record.value or b""
         try:
-            if self._flat and not (record.key or record.headers) and len(body) <= self._max_bytes:
-                # The way of most records, in few steps.
-                if (flat := parse_flat(body)) is None:
-                    self._flat = False
-                elif self._spec.flaw(flat[0]) is None and not (
-                    self._spec.takes_id and flat[0].get("id") is None
-                ):
-                    return _new(Item, (record, body, flat[1], False, 1))
-            return self._item(record, body)
+            return self._item(record, record.value or b"")
         except ContentError as error:
             return Flaw(error.code, str(error))
+
+    def read_all(self, records: Sequence[Record]) -> list[Found]:
+        """What `read` says of each record, and None of a tombstone; for a third of it where all is plain."""
+        found: list[Found] = []
+        for start in range(0, len(records), WINDOW):
+            found += self._read_window(records[start : start + WINDOW])
+        return found
+
+    def _read_window(self, records: Sequence[Record]) -> list[Found]:
+        shape = None if self._path else self._spec.shape
+        values = [record.value or b"" for record in records]
+        if shape is None or not all(values) or any(map(self._is_heavy, records)):
+            return self._one_by_one(records)
+        found: list[Found] = []
+        end, patience = len(records), len(records) // RARE
+        while (start := len(found)) < len(records) and patience:
+            read = self._read_plain(shape, records[start:end], values[start:end])
+            if isinstance(read, Misfit):
+                patience -= 1
+                end = start + read.at
+                if read.at:
+                    # Those before it first, together.
+                    continue
+            else:
+                found += read
+            found += self._one_by_one(records[end : end + 1])
+            end = len(records)
+        return found + self._one_by_one(records[start:])
+
+    def _one_by_one(self, records: Sequence[Record]) -> list[Found]:
+        return [None if record.value is None else self.read(record) for record in records]
+
+    def _read_plain(
+        self, shape: Shape, records: Sequence[Record], values: Sequence[bytes]
+    ) -> Iterable[Item] | Misfit:
+        plain = shape.read(values, partial(_identity, records) if self._spec.takes_id else None)
+        if isinstance(plain, Misfit):
+            return plain
+        return map(_new, zip(records, plain.bodies, plain.hashes, plain.identified, repeat(1)))
+
+    def _is_heavy(self, record: Record) -> bool:
+        """Whether a record might be too large in any way."""
+        return len(record.value or b"") > self._max_bytes - MAX_IDENTITY_BYTES or (
+            bool(record.key or record.headers) and _overhead(record) > self._max_overhead_bytes
+        )
 
     def _item(self, record: Record, body: bytes) -> Item | Flaw:
         if len(body) > self._max_bytes and self._path is None:
@@ -76,10 +128,8 @@ class ItemReader:
             parsed = _inside(parsed, self._path)
             body = msgspec.json.encode(parsed)
             hashed = content_hash(parsed)
-        identified = self._spec.takes_id and parsed.get("id") is None
-        # The next record is most likely as this one, and is not to be read twice.
-        self._flat = self._path is None and not identified and is_flat(parsed)
-        if identified:
+        is_identified = self._spec.takes_id and parsed.get("id") is None
+        if is_identified:
             parsed, body = _identified(record, parsed, body)
             hashed = content_hash(parsed)
         if (flaw := self._spec.flaw(parsed)) is not None:
@@ -89,7 +139,7 @@ class ItemReader:
         if (record.key or record.headers) and (size := _overhead(record)) > self._max_overhead_bytes:
             limit = self._max_overhead_bytes
             return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
-        return _new(Item, (record, body, hashed, identified, 1))
+        return Item(record, body, hashed, is_identified)
 
     def _too_large(self, size: int) -> Flaw:
         return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {self._max_bytes} of a request")
@@ -100,17 +150,18 @@ def _overhead(record: Record) -> int:
     return len(record.key or b"") + headers
 
 
+def _identity(records: Sequence[Record], index: int = 0) -> str:
+    """The id for the item in this one of the records, if it has none."""
+    record = records[index]
+    return f"{record.topic}-{record.partition}-{record.offset}"
+
+
 def _identified(record: Record, parsed: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     """Give an item that has none an id of its own, so that it can be told from its equals."""
-    identity = f"{record.topic}-{record.partition}-{record.offset}"
+    identity = _identity([record])
     whole = {**parsed, "id": identity}
     # A field `id` that is null is there already: it cannot be spliced in once more.
-    if "id" in parsed:
-        return whole, msgspec.json.encode(whole)
-    opening = _OPENING.match(body)
-    rest = body[opening.end() if opening else 1 :]
-    comma = b"," if parsed else b""
-    return whole, b'{"id":"' + identity.encode() + b'"' + comma + rest
+    return whole, msgspec.json.encode(whole) if "id" in parsed else identified(body, identity.encode())
 
 
 def _path(pointer: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ say) is left to Toloka, whose refusal names the item just as well.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from daemon.flows import shape
 from daemon.model import Flaw
 
 Check = Callable[[Any], Flaw | None]
@@ -26,6 +27,7 @@ class InputSpec:
 
     def __init__(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
         self._fields = tuple(_field(name, rule) for name, rule in fields.items())
+        self.shape = shape.shape_of(fields)
         id_field = fields.get("id")
         self.takes_id = id_field is not None and id_field.get("type") == "string"
 
@@ -52,7 +54,7 @@ def _field(name: str, rule: Mapping[str, Any]) -> tuple[str, type | None, bool, 
     kinds, _ = _TYPES.get(str(rule.get("type", "")), ((), ""))
     # Only where nothing but a type is asked for.
     enough = kinds[0] if len(checks) == 1 and kinds else None
-    return name, enough, rule.get("required", True) and not rule.get("hidden", False), checks
+    return name, enough, shape.is_required(rule), checks
 
 
 def _checks(rule: Mapping[str, Any]) -> Iterable[Check]:

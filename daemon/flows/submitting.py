@@ -16,6 +16,7 @@ from daemon.flows.budgeting import Budget
 from daemon.flows.filling import Source, filled
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
+from daemon.flows.items import ReadAll
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.pieces import Pieces
 from daemon.flows.repeating import Resolution
@@ -27,13 +28,10 @@ from daemon.model import (
     Accepted,
     Batch,
     Divided,
-    Flaw,
     InDoubt,
     Intent,
-    Item,
     NotNow,
     Outcome,
-    Record,
     Rejected,
     TooLarge,
 )
@@ -73,7 +71,7 @@ class Company:
     watch: SubmitWatch
     guard: RejectionGuard
     rng: Random
-    read: Callable[[Record], Item | Flaw]
+    read_all: ReadAll
     look_again: Callable[[], Awaitable[None]]
     new_attempt: Callable[[], str]
     budget: Budget | None = None
@@ -145,7 +143,8 @@ class Submitting:
         outbox = Outbox(
             writer, place, company.toloka_clock, company.new_attempt, once=self._manner.attempts_once
         )
-        beginning = await take_over(company.kafka, place, outbox, self._manner.start_from, company.read)
+        take = partial(take_over, company.kafka, place, outbox, self._manner.start_from, company.read_all)
+        beginning = await take()
         tally = await last_tally(company.kafka, place)
         outbox.resume(tally)
         if company.budget is not None:
@@ -153,9 +152,12 @@ class Submitting:
         self._api.resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
-        if beginning.found and not await self._resume(outbox, *beginning.found, stopping):
-            return
-        filling = Filling(place.topic, place.partition, beginning.offset, self._allowance, company.read)
+        while beginning.found is not None:
+            if not await self._resume(outbox, *beginning.found, stopping):
+                return
+            # There may have been more in doubt behind it.
+            beginning = await take()
+        filling = Filling(place.topic, place.partition, beginning.offset, self._allowance, company.read_all)
         async with company.kafka.reader(place.topic, {place.partition: beginning.offset}) as reader:
             source = Source(reader, filling, self._manner.linger_seconds)
             async with filled(source, stopping) as batches:
@@ -171,7 +173,8 @@ class Submitting:
 
     async def _resume(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
-        batch = replace(await self._resolver.unaccounted(batch, intent), since=intent.since)
+        batch = await self._resolver.unaccounted(batch, intent)
+        batch = replace(batch, since=intent.since, doubt_end=intent.doubt_end)
         resolved = batch if intent.decided else await self._resolve(outbox, batch, intent, stopping)
         if resolved is None:
             return False
@@ -285,13 +288,10 @@ class Submitting:
         following: Following,
     ) -> None:
         at = intent.at if intent else None
-        then = ahead = None
-        if batch.end == pieces.end:
+        then, ahead = outbox.behind(batch, at), None
+        if then is None and batch.end == pieces.end:
             ahead = await self._announcer.ahead(outbox, batch, following.due())
             then = ahead.intent if ahead else None
-        elif batch.since is not None:
-            # What was adopted of a range in doubt is in no ledger until its own piece is settled.
-            then = outbox.rest(pieces.end, batch.since, at)
         await outbox.settle(batch, accepted.ids, at, then)
         following.announced(ahead)
         pieces.settled(batch)

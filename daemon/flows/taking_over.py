@@ -1,14 +1,14 @@
 """Taking a partition over: fence first, then read what the predecessor left, and nothing else counts."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from daemon.errors import Held
 from daemon.flows import codec
 from daemon.flows.batching import BatchLimits, Filling
+from daemon.flows.items import ReadAll
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.scanning import scan
-from daemon.model import Batch, Committed, Flaw, Intent, Item, Record
+from daemon.model import Batch, Committed, Intent
 from daemon.ports import Kafka
 
 NO_OFFSET = -1
@@ -27,7 +27,7 @@ class Beginning:
 
 
 async def take_over(
-    kafka: Kafka, place: Place, outbox: Outbox, start_from: str, read: Callable[[Record], Item | Flaw]
+    kafka: Kafka, place: Place, outbox: Outbox, start_from: str, read_all: ReadAll
 ) -> Beginning:
     """Find out where to go on, after the outbox's writer has fenced every predecessor.
 
@@ -42,7 +42,7 @@ async def take_over(
     await _insist_in_log(kafka, place, committed.offset, intent)
     if intent is None:
         return Beginning(committed.offset)
-    batch = await read_range(kafka, place, committed.offset, intent.end, read)
+    batch = await read_range(kafka, place, committed.offset, intent.end, read_all)
     return Beginning(intent.end, (replace(intent, first=committed.offset), batch))
 
 
@@ -71,7 +71,7 @@ def _intent(committed: Committed) -> Intent | None:
 async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent | None) -> None:
     first = (await kafka.start_offsets(place.topic))[place.partition]
     last = (await kafka.end_offsets(place.topic))[place.partition]
-    end = offset if intent is None else intent.end
+    end = offset if intent is None else intent.reach
     if first <= offset <= end <= last:
         return
     where = f"{place.topic}-{place.partition} holds the offsets {first} to {last}"
@@ -84,18 +84,16 @@ async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent
     )
 
 
-async def read_range(
-    kafka: Kafka, place: Place, first: int, end: int, read: Callable[[Record], Item | Flaw]
-) -> Batch:
+async def read_range(kafka: Kafka, place: Place, first: int, end: int, read_all: ReadAll) -> Batch:
     """What stands between these offsets, as one batch.
 
     Raises:
         Held: `offset_out_of_range`: it is gone.
         Transient: Kafka cannot say now.
     """
-    filling = Filling(place.topic, place.partition, first, UNLIMITED, read)
+    filling = Filling(place.topic, place.partition, first, UNLIMITED, read_all)
     async with kafka.reader(place.topic, {place.partition: first}) as reader:
         while reader.position(place.partition) < end:
             records = await reader.read(READ_RECORDS, READ_SECONDS)
-            filling.add(record for record in records if record.offset < end)
+            filling.add([record for record in records if record.offset < end])
     return replace(filling.take(), end=end)

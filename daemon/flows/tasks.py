@@ -1,14 +1,14 @@
 """Pure: an input record's value as a task of the tasks API (contract, B1): its checks, and what is sent."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
 from daemon.content import ContentError, content_hash
-from daemon.flows.items import ItemReader
+from daemon.flows.items import Found, ItemReader
 from daemon.model import Flaw, Item, Record
 
 MAX_OVERLAP = 30_000
@@ -84,6 +84,7 @@ class TaskSpec:
     """
 
     takes_id = False
+    shape = None
 
     def __init__(self, pool_id: str, pools: Mapping[str, PoolTerms], *, allow_defaults: bool) -> None:
         self._pool_id = pool_id
@@ -174,6 +175,10 @@ class TaskReader:
             return Item(record, body, content_hash(task.input_values), wanted=self._spec.wanted(task))
         except ContentError as error:
             return Flaw(error.code, str(error))
+
+    def read_all(self, records: Sequence[Record]) -> list[Found]:
+        """What `read` says of each record, and None of a tombstone."""
+        return [None if record.value is None else self.read(record) for record in records]
 
     def follow(self, spec: TaskSpec) -> None:
         """Check by this spec from now on."""

@@ -1,10 +1,13 @@
 """Whatever is put into a filling comes out once, in order, and within the limits."""
 
+from collections.abc import Sequence
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.flows.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
+from daemon.flows.items import Found
 from daemon.model import Batch, Flaw, Item, Record
 from tests.doubles import INPUT, FakeRecord
 
@@ -12,9 +15,14 @@ LIMITS = BatchLimits(max_items=6, max_bytes=ENVELOPE_BYTES + 120)
 FLAW = Flaw("NOT_JSON", "not JSON")
 
 
-def read(record: Record) -> Item | Flaw:
-    """Read a record as an item, or as a flaw where it begins with an exclamation mark."""
-    value = record.value or b""
+def read(records: Sequence[Record]) -> list[Found]:
+    """Read records as items, or as a flaw where one begins with an exclamation mark."""
+    return [_read(record) for record in records]
+
+
+def _read(record: Record) -> Found:
+    if (value := record.value) is None:
+        return None
     return FLAW if value.startswith(b"!") else Item(record, value, 0)
 
 

@@ -121,6 +121,6 @@ async def _begins(
             raise ConfigurationError(str(error)) from error
         begins[p] = first[p] if found.offset < 0 else max(found.offset, starts[p])
         if intent is not None:
-            rehearsal.in_doubt += intent.end - found.offset
-            begins[p] = intent.end
+            begins[p] = intent.reach
+            rehearsal.in_doubt += begins[p] - found.offset
     return begins

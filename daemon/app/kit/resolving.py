@@ -124,12 +124,12 @@ class Resolving:
     async def _look(self) -> Doubt:
         intent, first = await self._standing()
         place, service = self._place, None if self._toloka is None else self._toloka.service
-        read = service.read if service else _any_reader(self._settings).read
-        batch = await read_range(self._cluster, place, first, intent.end, read)
+        read_all = service.read_all if service else _any_reader(self._settings).read_all
+        batch = await read_range(self._cluster, place, first, intent.end, read_all)
         offsets = range(batch.first, batch.end)
         taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
         known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
-        rest = replace(batch.accounted(known), since=intent.since)
+        rest = replace(batch.accounted(known), since=intent.since, doubt_end=intent.doubt_end)
         return Doubt(intent, rest, service.item_price if service else None)
 
     async def decide(self, way: str) -> int:
@@ -174,7 +174,7 @@ class Resolving:
         flaw = Flaw(CODE, "an operator decided that what was in doubt is not sent again")
         buried = doubt.batch.without(dict.fromkeys(range(len(doubt.batch.items)), flaw))
         count = len(doubt.batch.items)
-        await outbox.settle(buried, (), None, None, count)
+        await outbox.settle(buried, (), None, outbox.behind(buried, None), count)
         return count
 
     async def _adopt(self, outbox: Outbox, doubt: Doubt) -> int:
@@ -198,7 +198,7 @@ class Resolving:
             if found.adopted:
                 await outbox.announce(found, again)
         else:
-            await outbox.settle(found, (), None, None)
+            await outbox.settle(found, (), None, outbox.behind(found, None))
         return len(found.adopted)
 
     def _resolver(self, api: Submissions) -> Resolver:

@@ -33,7 +33,7 @@ class Contents:
     def __init__(self, committed: Mapping[int, Committed], read: Callable[[Record], Item | Flaw]) -> None:
         self._committed = committed
         intents = {p: codec.read_intent(found.metadata) for p, found in committed.items()}
-        self.announced = {p: intent.end for p, intent in intents.items() if intent is not None}
+        self.announced = {p: intent.reach for p, intent in intents.items() if intent is not None}
         self._read = read
         self._settled: set[int] = set()
         self._under_way: set[int] = set()

@@ -38,8 +38,8 @@ SUBMITTING = (
         "intent-ignored",
         "an intent that is found at take-over is skipped, with its range",
         SUBMIT,
-        "if beginning.found and not await self._resume(",
-        "if False and not await self._resume(",
+        "while beginning.found is not None:\n            if not await self._resume(",
+        "while False:\n            if not await self._resume(",
     ),
     Mutant(
         "no-fence",
@@ -61,17 +61,26 @@ SUBMITTING = (
         "since-not-carried-on",
         "a further attempt forgets when the first one was",
         OUTBOX,
-        "batch.end, batch.since or now, now, once, batch.first)",
-        "batch.end, now, now, once, batch.first)",
+        "batch.end, batch.since or now, now, once, batch.first,",
+        "batch.end, now, now, once, batch.first,",
         found_by="tests/unit/flows/test_outbox.py::"
         "test_every_attempt_has_its_own_name_and_time_and_the_doubt_its_own_beginning",
+    ),
+    Mutant(
+        "piece-forgets-the-rest",
+        "the intent of a piece of a range in doubt says nothing of what lies behind it",
+        OUTBOX,
+        "once, batch.first, batch.doubt_end)",
+        "once, batch.first)",
+        found_by="tests/unit/flows/test_submitting.py::"
+        "test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again",
     ),
     Mutant(
         "at-not-renewed",
         "the quarantine of a further attempt is counted from the first",
         OUTBOX,
-        "batch.end, batch.since or now, now, once, batch.first)",
-        "batch.end, batch.since or now, batch.since or now, once, batch.first)",
+        "batch.end, batch.since or now, now, once, batch.first,",
+        "batch.end, batch.since or now, batch.since or now, once, batch.first,",
         only="doubt_after_doubt",
     ),
     Mutant(

@@ -5,15 +5,21 @@ from collections.abc import Sequence
 import pytest
 
 from daemon.flows.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
+from daemon.flows.items import Found
 from daemon.model import Batch, Flaw, Item, Record
 from tests.doubles import INPUT, FakeRecord, item
 
 FLAW = Flaw("NOT_JSON", "not JSON")
 
 
-def read(record: Record) -> Item | Flaw:
-    """Read a record as an item, or as a flaw where it begins with an exclamation mark."""
-    value = record.value or b""
+def read(records: Sequence[Record]) -> list[Found]:
+    """Read records as items, or as a flaw where one begins with an exclamation mark."""
+    return [_read(record) for record in records]
+
+
+def _read(record: Record) -> Found:
+    if (value := record.value) is None:
+        return None
     return FLAW if value.startswith(b"!") else Item(record, value, hash(value) & 0xFFFF)
 
 

@@ -10,7 +10,8 @@ import pytest
 from daemon.errors import Held, Transient
 from daemon.flows.batching import BatchLimits, Filling
 from daemon.flows.filling import Source, filled
-from daemon.model import Batch, Flaw, Item, Record
+from daemon.flows.items import Found
+from daemon.model import Batch, Item, Record
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns
 
 LINGER_SECONDS = 5.0
@@ -63,9 +64,9 @@ class FakeReader:
         return self._last - len(self.coming) + self.passed
 
 
-def read(record: Record) -> Item | Flaw:
-    """Read a record as an item."""
-    return Item(record, record.value or b"", 0)
+def read(records: Sequence[Record]) -> list[Found]:
+    """Read records as items."""
+    return [None if record.value is None else Item(record, record.value, 0) for record in records]
 
 
 @asynccontextmanager

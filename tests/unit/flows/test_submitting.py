@@ -101,7 +101,7 @@ class Way:
             watch=SubmitWatch(self.metrics),
             guard=RejectionGuard(1.0, 1000),
             rng=seeded(),
-            read=ItemReader(spec, None, 10_000).read,
+            read_all=ItemReader(spec, None, 10_000).read_all,
             look_again=self._look_again,
             new_attempt=self._new_attempt,
         )
@@ -663,6 +663,26 @@ async def test_what_was_adopted_outlives_its_way() -> None:
     await ran(successor, 5)
     sent_again = "".join(successor.posted())
     assert "d" not in sent_again
+
+
+@in_virtual_time
+async def test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again() -> None:
+    """A range that was adopted in part is cut, and its way ends while the first piece is in doubt."""
+    way = Way(kafka_of(*"abcd"))
+
+    def half_landed(items: Sequence[Item]) -> InDoubt:
+        way.accept([items[0], items[3]])
+        return way.lost(items)
+
+    way.script(half_landed, TooLarge(FLAW), way.lost)
+    await ran(way, QUARANTINE_SECONDS + 20)
+    assert way.posted() == ["abcd", "bc", "b"]
+    successor = Way(way.kafka)
+    successor.created = list(way.created)
+    successor.api.listing = deque([list(way.created)])
+    await ran(successor, 2 * QUARANTINE_SECONDS)
+    assert "".join(successor.posted()) == "bc"
+    assert way.committed == Committed(4, "")
 
 
 @in_virtual_time

@@ -36,7 +36,7 @@ async def begin(kafka: MemoryKafka, start_from: str = "earliest") -> Beginning:
     """Take partition 0 over."""
     async with kafka.writer("w") as writer:
         outbox = Outbox(writer, place(), FakeTime(), lambda: "new")
-        return await take_over(kafka, place(), outbox, start_from, READER.read)
+        return await take_over(kafka, place(), outbox, start_from, READER.read_all)
 
 
 async def reason_of(kafka: MemoryKafka) -> str:

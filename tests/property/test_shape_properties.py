@@ -1,0 +1,90 @@
+"""Many items at once are read exactly as they are read one by one."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from daemon.flows.items import ItemReader
+from daemon.flows.shape import Misfit, shape_of
+from daemon.flows.spec import InputSpec
+from tests.doubles import FakeRecord
+
+MAX_BYTES = 200
+TEXT = {"type": "string"}
+OPTIONAL = {"required": False}
+SPECS: Sequence[Mapping[str, Mapping[str, Any]]] = (
+    {"a": TEXT},
+    {"id": {**TEXT, **OPTIONAL}, "a": {**TEXT, **OPTIONAL}},
+    {"id": {**TEXT, **OPTIONAL}, "a": {**TEXT, "max_length": 3}, "b": {"type": "url", **OPTIONAL}},
+    {"a": {"type": "boolean"}, "b": {**TEXT, **OPTIONAL, "allowed_values": ["x", ":", "a"]}},
+    {"a": {"type": "float", **OPTIONAL, "max_value": 5}, "b": {"type": "integer", **OPTIONAL}},
+    {"é": {"type": "array_string", **OPTIONAL, "max_size": 2}, "a": {"type": "array_float", **OPTIONAL}},
+    {"a": {**TEXT, "hidden": True}, "b": {"type": "json", **OPTIONAL}},
+)
+NO_OBJECTS = (b"{", b"}", b"[]", b"{},{}", b'{"a":"x"', b'"b":"y"}', b" ", b"1", b"\xff")
+
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 9),
+    st.sampled_from([-0.0, 0.5, 1.0, 1e300, 10**25, -0.05]),
+    st.sampled_from(["", "x", ":", "a:b", '"', "\\", "\n", "é", "😀", "long text", "-0.0", "},{"]),
+)
+members: st.SearchStrategy[Any] = st.one_of(scalars, scalars, st.lists(scalars, max_size=3), st.just({}))
+objects = st.dictionaries(st.sampled_from(["id", "a", "b", "é", "more"]), members, max_size=3)
+
+
+@st.composite
+def spelled(draw: st.DrawFn) -> bytes:
+    """An object in one of the ways in which JSON can be written, or with a key twice, or no object at all."""
+    item = draw(objects)
+    way = draw(st.integers(0, 9))
+    if way == 0:
+        return draw(
+            st.sampled_from([b"{", b"}", b"[]", b"{},{}", b'{"a":"x"', b'"b":"y"}', b" ", b"1", b"\xff"])
+        )
+    ascii_only, separators = draw(st.booleans()), draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    text = json.dumps(item, ensure_ascii=ascii_only, separators=separators, indent=1 if way == 1 else None)
+    if way == 2:
+        text = text.replace("{", '{"a":"first",', 1) if item else text
+    if way == 3:
+        text = f" {text}\n"
+    return text.encode()
+
+
+@given(st.sampled_from(SPECS), st.lists(spelled(), min_size=1, max_size=20))
+def test_many_are_read_as_each(fields: Mapping[str, Mapping[str, Any]], values: list[bytes]) -> None:
+    """Whatever stands beside it, a record becomes the same item with the same hash, or has the same flaw."""
+    reader = ItemReader(InputSpec(fields), None, MAX_BYTES)
+    records = [FakeRecord(offset, value) for offset, value in enumerate(values)]
+    assert reader.read_all(records) == [reader.read(record) for record in records]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (b'{"a":"x"},{"a":"y"}', b""),
+        (b'{"a":"x"', b'"b":"y"}', b'{"a":"z"},{"a":"z"}'),
+        (b'{"a":"x ', b'y"}'),
+        (b'{"a":"x","a":"y"}',),
+        (b'{"a":"x","a":"\\u003a"}',),
+    ],
+)
+def test_what_only_looks_like_items_is_no_plain_one(values: Sequence[bytes]) -> None:
+    """Values that make items only together, or that repeat a key, are left to a look at each."""
+    shape = shape_of({"a": TEXT, "b": {**TEXT, **OPTIONAL}})
+    assert shape is not None
+    assert isinstance(shape.read(values, None), Misfit)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"a": {"type": "json"}}, {"a": {"type": "coordinates"}}, {"a": {**TEXT, "max_length": -1}}, {}],
+)
+def test_no_shape(fields: Mapping[str, Mapping[str, Any]]) -> None:
+    """Where a type cannot tell of a required field, or there is none, there is no shape."""
+    assert shape_of(fields) is None

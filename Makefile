@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 KIT := .venv-toloka-kit
 MODELS := .venv-kubernetes
+PICTURES := .venv-bench
 PIP_FLAGS := --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 
@@ -26,6 +27,11 @@ $(KIT)/.ready: config/requirements/toloka-kit.txt
 $(MODELS)/.ready: config/requirements/kubernetes.txt
 	$(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/pip install $(PIP_FLAGS) --require-hashes -r config/requirements/kubernetes.txt
+	@touch $@
+
+$(PICTURES)/.ready: config/requirements/bench.txt
+	$(PYTHON) -m venv $(PICTURES)
+	$(PICTURES)/bin/pip install $(PIP_FLAGS) --require-hashes -r config/requirements/bench.txt
 	@touch $@
 
 demo: setup ## Run the main job on an embedded Kafka and a simulated Toloka (ITEMS=file.ndjson, KEEP=1)
@@ -57,12 +63,14 @@ soak: setup ## Run many seeds of the simulation, kills at every step, all mutant
 	$(BIN)/python -m tests.mutants --from-scratch --seeds 1000 --jobs $(JOBS)
 	TOLOKAD_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 0 tests/property/test_decoders_fuzzed.py
 
-bench: setup ## Speed and cost beside references, in ratios; with ../shared/peers, Go and KAFKA_LIBS, beside the peers
-	$(BIN)/python -m tests.benchmarks
+RESULTS := .bench/$(shell date +%Y%m%dT%H%M%S)
+bench: setup $(PICTURES)/.ready ## Speed and cost beside references (ONLY="collect steady"); with ../shared/peers, Go and KAFKA_LIBS, beside the peers
+	$(BIN)/python -m tests.benchmarks $(ONLY) --output $(RESULTS)
+	$(PICTURES)/bin/python tests/benchmarks/picture.py $(RESULTS)/figures.jsonl $(RESULTS)/cost.png
 	[ ! -x ../shared/peers/run.sh ] || [ -z "$$KAFKA_LIBS" ] || TOLOKAD=$(CURDIR)/$(BIN)/tolokad ../shared/peers/run.sh tolokad
 
-bench-quick: setup ## The same in a minute, for CI
-	$(BIN)/python -m tests.benchmarks --quick
+bench-quick: setup ## A little of it in a minute, for CI
+	$(BIN)/python -m tests.benchmarks --quick --output $(RESULTS)
 
 conformance: setup $(KIT)/.ready ## The simulator against the contract, and an existing client against the simulator
 	$(BIN)/python -m pytest tests/contract

@@ -31,7 +31,14 @@ GROUPS = {
         "tests/supply",
     ),
     "on a real Kafka": ("tests/integration", "tests/system", "tests/security"),
-    "commands, chaos, demo": ("tests/kit", "tests/chaos", "tests/demo", "tests/checker", "tests/matrix"),
+    "commands, chaos, demo": (
+        "tests/kit",
+        "tests/chaos",
+        "tests/demo",
+        "tests/checker",
+        "tests/matrix",
+        "tests/benchmarks",
+    ),
 }
 SYSTEM_GROUPS = {
     "in containers": ("tests/containers",),

@@ -132,12 +132,17 @@ class Ledger:
 
     def submitted_when(self, due: Callable[[datetime], bool]) -> Iterable[tuple[datetime, str]]:
         """The open items whose time of submission is due, oldest first."""
-        found = [
-            (moment, key.decode())
-            for table in self._tables.values()
-            for key, packed in table.items()
-            if due(moment := ledger_records.peek_submitted(packed))
-        ]
+        found: list[tuple[datetime, str]] = []
+        # Asked once for each batch, not for each item: there may be a million.
+        answers: dict[int, datetime | None] = {}
+        for table in self._tables.values():
+            for key, packed in table.items():
+                micros = ledger_records.peek_submitted_micros(packed)
+                if micros not in answers:
+                    moment = codec.from_micros(micros)
+                    answers[micros] = moment if due(moment) else None
+                if (submitted := answers[micros]) is not None:
+                    found.append((submitted, key.decode()))
         return sorted(found)
 
 

@@ -168,7 +168,7 @@ def check(packed: bytes) -> None:
     Raises:
         UnreadableError: it is damaged, or of a newer release.
     """
-    if len(packed) < _HEAD.size:
+    if len(packed) <= _HEAD.size:
         raise UnreadableError("a ledger record is cut short")
     insist_readable(packed[0])
 
@@ -176,13 +176,21 @@ def check(packed: bytes) -> None:
 def peek_origin(packed: bytes) -> tuple[str, int, int]:
     """Topic, partition and offset of an entry's origin, without unpacking the rest."""
     _, partition, offset, *_ = _HEAD.unpack_from(packed)
-    topic = next(iter(_unsized(packed, _HEAD.size)), None) or b""
+    # The first field; Kafka has no topic whose name is so long that its length takes more than one byte.
+    name_at = _HEAD.size + 1
+    topic = packed[name_at : name_at + packed[_HEAD.size]]
     return topic.decode(), partition, offset
 
 
 def peek_submitted(packed: bytes) -> datetime:
     """When an entry's item was submitted, without unpacking the rest."""
-    return from_micros(_SUBMITTED_HASH.unpack_from(packed, _SUBMITTED_AT)[0])
+    return from_micros(peek_submitted_micros(packed))
+
+
+def peek_submitted_micros(packed: bytes) -> int:
+    """The same in microseconds since 1970."""
+    micros: int = _SUBMITTED_HASH.unpack_from(packed, _SUBMITTED_AT)[0]
+    return micros
 
 
 def peek_hash(packed: bytes) -> int:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [NAME …] [--quick]`: measure; show tables and ratios; leave a picture."""
+"""`python -m tests.benchmarks [NAME …] [--quick]`: measure; show tables and ratios, leave JSON lines."""
 
 import argparse
 import asyncio
@@ -83,8 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = showing.tables(found)
     (options.output / "tables.md").write_text(text + "\n")
     print(text)
-    showing.picture(found, options.output / "cost.png")
-    print(f"figures, tables and picture: {options.output}")
+    print(f"figures and tables: {options.output}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from statistics import linear_regression
 
-from tests.benchmarks.running import replica, sink, until
+from tests.benchmarks.running import SELDOM_SECONDS, replica, sink, until
 from tests.benchmarks.stage import Row, Stage, settings
-from tests.benchmarks.watching import Published, reading
 
 ITEMS = 2_000_000
 # What was closed is remembered for as long as a second look may show it again, which is a minute of clocks
@@ -28,12 +27,11 @@ async def measure(stage: Stage) -> AsyncIterator[Row]:
     }
     async with (
         sink(stage.folder) as toloka,
-        reading(stage.broker, f"{group}.cursors", 1) as cursors,
         replica(stage.folder, settings(stage, topic, toloka.url, group, **told)) as program,
     ):
-        published, seen = Published(cursors), list[tuple[float, float]]()
+        seen: list[tuple[float, float]] = []
         for mark in range(step, items + 1, step):
-            count = await until(published, mark.__le__)
+            count = await until(program.published, float(mark).__le__, SELDOM_SECONDS)
             seen.append((count, program.resident_mib))
         warm = [(count, mib) for count, mib in seen if count >= items * WARM_SHARE]
         line = linear_regression([count for count, _ in warm], [mib for _, mib in warm])

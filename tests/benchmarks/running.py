@@ -19,6 +19,7 @@ from tests.system.processes import TOLOKAD, foreign_variables
 
 LIMIT_SECONDS = 600.0
 LOOK_SECONDS = 0.02
+SELDOM_SECONDS = 0.5
 TICKS = os.sysconf("SC_CLK_TCK")
 
 Found = TypeVar("Found")
@@ -52,6 +53,10 @@ class Program:
             return 0.0
         samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
         return sum(s.value for s in samples if s.name == name and labels.items() <= s.labels.items())
+
+    async def published(self) -> float:
+        """How many results it has published; asked seldom, for an answer costs it milliseconds."""
+        return await self.metric("tolokad_results_published_total")
 
     async def is_ready(self) -> bool:
         """Whether it says so."""
@@ -102,7 +107,9 @@ class Sink:
             query["id_gt"] = found[-1]["id"]
 
 
-async def until(ask: Callable[[], Awaitable[Found]], enough: Callable[[Found], bool]) -> Found:
+async def until(
+    ask: Callable[[], Awaitable[Found]], enough: Callable[[Found], bool], every_seconds: float = LOOK_SECONDS
+) -> Found:
     """Ask until the answer is enough; returns it.
 
     Raises:
@@ -112,7 +119,7 @@ async def until(ask: Callable[[], Awaitable[Found]], enough: Callable[[Found], b
     while not enough(found := await ask()):
         if time.monotonic() > end:
             raise TimeoutError(f"after {LIMIT_SECONDS:g} s: {found}")
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(every_seconds)
     return found
 
 

@@ -1,8 +1,6 @@
-"""What was measured, as tables of ratios and as a picture."""
+"""What was measured, as tables of figures and ratios."""
 
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
 
 from tests.benchmarks.stage import Row
@@ -33,7 +31,9 @@ def _table(name: str, found: Sequence[Row]) -> str:
     for row in found:
         groups.setdefault((row.job, row.program), []).append(row)
     columns = list(dict.fromkeys(column for row in found for column in row.figures))
-    ratios = {what: title for what, title in COMPARED.items() if len({row.program for row in found}) > 1}
+    ratios = {}
+    if len({row.program for row in found}) > 1:
+        ratios = {what: title for what, title in COMPARED.items() if what in columns}
     head = ["job", "program", *(column.replace("_", " ") for column in columns), *ratios.values()]
     lines = [f"### {name}", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for (job, program), rows in groups.items():
@@ -52,24 +52,3 @@ def _ratio(groups: Groups, job: str, program: str, what: str) -> str:
     pairs = zip(groups.get((job, OURS), ()), groups[job, program], strict=False)
     ratios = [ours.figures[what] / theirs.figures[what] for ours, theirs in pairs if program != OURS]
     return spread(ratios) if ratios else ""
-
-
-def picture(found: Sequence[Row], path: Path) -> None:
-    """Cost against load: one dot a run of those that say both."""
-    try:
-        from matplotlib import figure  # noqa: PLC0415 - optional: see pyproject.toml, `bench`
-    except ImportError:
-        print("no picture: pip install tolokad[bench] has matplotlib", file=sys.stderr)
-        return
-    drawing = figure.Figure(figsize=(9, 6), layout="constrained")
-    axes = drawing.subplots()
-    speed, cost = COMPARED
-    shown = [row for row in found if speed in row.figures and cost in row.figures]
-    for name in dict.fromkeys((row.measurement, row.program) for row in shown):
-        runs = [row.figures for row in shown if (row.measurement, row.program) == name]
-        axes.scatter([run[speed] for run in runs], [run[cost] for run in runs], label=": ".join(name))
-    axes.set(
-        xlabel="items a second", ylabel="processor seconds per million items", ylim=(0, None), xscale="log"
-    )
-    axes.legend()
-    drawing.savefig(path, dpi=120)

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from tests.benchmarks.feeding import trickle
-from tests.benchmarks.running import replica, sink, until
+from tests.benchmarks.running import SELDOM_SECONDS, replica, sink, until
 from tests.benchmarks.stage import PARTITIONS, Row, Stage, settings
-from tests.benchmarks.watching import Published, latencies, reading, spread
+from tests.benchmarks.watching import latencies, reading, spread
 
 # 100,000 a minute.
 PER_SECOND = 100_000 / 60
@@ -22,23 +22,22 @@ async def measure(stage: Stage) -> AsyncIterator[Row]:
     await stage.new_topic(topic)
     async with (
         sink(stage.folder, work_seconds=WORK_SECONDS, per_second=PER_SECOND * 1.02) as toloka,
-        reading(stage.broker, f"{group}.cursors", 1) as cursors,
         replica(stage.folder, settings(stage, topic, toloka.url, group)) as program,
     ):
         await until(program.is_ready, bool)
         feeding = asyncio.ensure_future(trickle(stage.broker, topic, PER_SECOND, PARTITIONS))
         try:
-            published = Published(cursors)
-            await until(published, lambda count: count >= PER_SECOND * min(WARM_SECONDS, seconds))
+            enough = PER_SECOND * min(WARM_SECONDS, seconds)
+            await until(program.published, enough.__le__, SELDOM_SECONDS)
             async with reading(stage.broker, f"{group}.results", PARTITIONS, from_end=True) as results:
-                used, before = program.cpu_seconds, await published()
+                used = program.cpu_seconds
                 found = await latencies(results, seconds)
-                used, count = program.cpu_seconds - used, await published() - before
+                used = program.cpu_seconds - used
         finally:
             feeding.cancel()
             await asyncio.wait([feeding])
         figures = {
-            "items_per_second": count / seconds,
+            "items_per_second": len(found) / seconds,
             "percent_of_a_core": used / seconds * 100,
             **spread(found),
             "resident_mib": program.resident_mib,

@@ -2,11 +2,19 @@
 
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
+from aiokafka import TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+from daemon.flows import codec
+from daemon.model import Cursor
 from tests.benchmarks.books import OPEN, ledger_rows
 from tests.benchmarks.running import Program, replica, sink, until
 from tests.benchmarks.stage import PARTITIONS, Row, Stage, settings
 from tests.kafka.clients import started_producer
+
+BEFORE_SECONDS = 600
 
 
 async def measure(stage: Stage) -> AsyncIterator[Row]:
@@ -22,6 +30,7 @@ async def _taken_over(stage: Stage, count: int, empty_mib: float = 0.0) -> Row:
     topic = f"{group}.items"
     await stage.new_topic(topic)
     await _plant(stage, f"{group}.ledger", topic, count)
+    await _settle(stage, group, topic)
     async with sink(stage.folder) as toloka:
         began = time.monotonic()
         async with replica(stage.folder, settings(stage, topic, toloka.url, group)) as program:
@@ -39,13 +48,25 @@ async def _collects(program: Program) -> bool:
 
 
 async def _plant(stage: Stage, ledger: str, topic: str, count: int) -> None:
+    """The ledger, written before the cursor was."""
+    written_ms = int((time.time() - BEFORE_SECONDS) * 1000)
     async with started_producer(stage.broker, max_batch_size=900_000) as producer:
         for number, rows in enumerate(ledger_rows(topic, count)):
             batch = producer.create_batch()
             for key, value in rows:
-                if batch.append(key=key, value=value, timestamp=None) is None:
+                if batch.append(key=key, value=value, timestamp=written_ms) is None:
                     await producer.send_batch(batch, ledger, partition=number % PARTITIONS)
                     batch = producer.create_batch()
-                    batch.append(key=key, value=value, timestamp=None)
+                    batch.append(key=key, value=value, timestamp=written_ms)
             await producer.send_batch(batch, ledger, partition=number % PARTITIONS)
         await producer.flush()
+
+
+async def _settle(stage: Stage, group: str, topic: str) -> None:
+    """What else a predecessor leaves: offsets that are not in doubt, and a cursor."""
+    settled = {TopicPartition(topic, number): OffsetAndMetadata(0, "") for number in range(PARTITIONS)}
+    name = f"{group}.planting"
+    async with started_producer(stage.broker, transactional_id=name) as producer, producer.transaction():
+        await producer.send_offsets_to_transaction(settled, group)
+        cursor = codec.cursor_value(Cursor(None, datetime.now(UTC)))
+        await producer.send(f"{group}.cursors", cursor, key=b"P")

@@ -37,7 +37,7 @@ async def reading(
 
 
 class Published:
-    """How many results a collector has published: its cursor says so."""
+    """How many results a collector has published of what its tail has shown: its cursor says so."""
 
     def __init__(self, cursors: AIOKafkaConsumer) -> None:
         self._cursors = cursors

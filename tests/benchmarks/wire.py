@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from tests.benchmarks.running import replica, sink, until
+from tests.benchmarks.running import SELDOM_SECONDS, replica, sink, until
 from tests.benchmarks.stage import Row, Stage, settings
-from tests.benchmarks.watching import Published, reading
 from tests.kafka.proxy import proxied_kafka
 from tests.proxy import Proxy
 
@@ -27,12 +26,11 @@ async def measure(stage: Stage) -> AsyncIterator[Row]:
             async with (
                 sink(stage.folder) as toloka,
                 Proxy("127.0.0.1", int(toloka.url.rsplit(":", 1)[1])) as to_toloka,
-                reading(kafka.internal_servers, f"{group}.cursors", 1) as cursors,
             ):
                 told = {"SUBMIT__MAX_ITEMS": str(count), "COLLECT__START_AT": "earliest"}
                 url, before = f"http://{to_toloka.address}", to_kafka.bytes_passed
                 async with replica(stage.folder, settings(outside, topic, url, group, **told)) as program:
-                    await until(Published(cursors), lambda published: published >= items)
+                    await until(program.published, lambda published: published >= items, SELDOM_SECONDS)
                     million = 1_000_000 / items
                     figures = {
                         "kafka_mb": (to_kafka.bytes_passed - before) / 1e6 * million,

@@ -209,6 +209,8 @@ class Line:
             body = await read(response)
         finally:
             await response.aclose()
+            # An answer and its stream hold each other and the request's body: garbage, if they are left so.
+            del response.stream
         body = self._without_credential(body) if response.is_error else body
         return Answer(response.status_code, dict(response.headers), body, clock.elapsed() - began)
 

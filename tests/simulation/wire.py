@@ -239,6 +239,7 @@ class SimAnswer:
 
     Attributes:
         whole: nothing of the body is missing.
+        stream: let go of once the answer is read.
     """
 
     status_code: int
@@ -246,6 +247,7 @@ class SimAnswer:
     body: bytes
     whole: bool
     end: ClientEnd
+    stream: object = None
 
     @property
     def is_error(self) -> bool:

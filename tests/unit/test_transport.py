@@ -1,10 +1,13 @@
 """The line to Toloka: one connection, which is asked over and over."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
+import httpx
 import pytest
 
+from daemon.edges.bodies import Upload
 from daemon.edges.endpoint import header_value, path, tls_context
 from daemon.edges.sending import NotSent, Unclear
 from daemon.edges.transport import Line
@@ -98,6 +101,27 @@ async def test_redirects_are_not_followed() -> None:
         async with serving(moved) as wire, line_to(wire) as line:
             assert (await line.request("list", "GET", "/x")).status == 307
     assert other.accepted == 0
+
+
+async def test_an_answer_leaves_no_garbage() -> None:
+    """What was sent and answered is given back at once, not when Python looks for garbage the next time."""
+    clock = FakeClock()
+
+    def sent_and_answered() -> list[object]:
+        return [
+            each for each in gc.get_objects() if isinstance(each, httpx.Request | httpx.Response | Upload)
+        ]
+
+    async with serving(answering((200, b"{}"))) as wire, line_to(wire, clock=clock) as line:
+        gc.collect()
+        before = len(sent_and_answered())
+        gc.disable()
+        try:
+            for _ in range(3):
+                await post(line, clock)
+            assert len(sent_and_answered()) == before
+        finally:
+            gc.enable()
 
 
 # --- asking, which may be done twice ---------------------------------------------------------------------

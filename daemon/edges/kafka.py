@@ -180,6 +180,7 @@ async def _reader(
         isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="none",
+        fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )

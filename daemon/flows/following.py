@@ -18,7 +18,7 @@ from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, DeadLetter, Finished, Flaw, Record, Transaction
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
 
-READ_RECORDS = 10_000
+READ_RECORDS = 1000
 READ_SECONDS = 1.0
 # How often it is asked whether the ledger has been given more partitions.
 PARTITIONS_SECONDS = 30.0

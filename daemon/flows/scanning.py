@@ -8,7 +8,7 @@ from daemon.flows import codec, ledger_records
 from daemon.model import Record
 from daemon.ports import Kafka
 
-READ_RECORDS = 10_000
+READ_RECORDS = 1000
 READ_SECONDS = 1.0
 
 

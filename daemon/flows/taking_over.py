@@ -12,7 +12,7 @@ from daemon.model import Batch, Committed, Intent
 from daemon.ports import Kafka
 
 NO_OFFSET = -1
-READ_RECORDS = 10_000
+READ_RECORDS = 1000
 READ_SECONDS = 1.0
 # An intent's range is read again as it was, whatever the limits are now.
 UNLIMITED = BatchLimits(max_items=2**31, max_bytes=2**62)

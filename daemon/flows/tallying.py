@@ -10,7 +10,7 @@ from daemon.flows.outbox import Place
 from daemon.model import Tally
 from daemon.ports import Kafka
 
-READ_RECORDS = 10_000
+READ_RECORDS = 1000
 READ_SECONDS = 0.5
 # Somebody's open transaction may hide the end of the ledger: what stands before it is nearly as good.
 PATIENCE_SECONDS = 3.0

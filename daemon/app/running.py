@@ -1,7 +1,6 @@
 """Running both flows until a signal, then seeing them to their ends."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import structlog
 
 from daemon import __version__
+from daemon.app import memory
 from daemon.app.assembling import assemble
 from daemon.app.status import Status
 from daemon.app.watching import watches
@@ -29,10 +29,6 @@ INTERNAL = 70
 # What a shell would show for a process that the signal has ended.
 SIGNALS: Mapping[signal.Signals, int] = {signal.SIGTERM: 143, signal.SIGINT: 130}
 CANCEL_SECONDS = 2.0
-COLLECT_AFTER_OBJECTS = 20_000
-# How many of those go by before the survivors are looked at, and how many of these before all are.
-COLLECT_OLDER_AFTER = 3
-COLLECT_ALL_AFTER = 2
 
 Run = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
@@ -45,6 +41,7 @@ def main(settings: Settings) -> int:
     Raises:
         StartError: the program cannot start, or its settings turned out not to fit.
     """
+    memory.give_back_large_buffers()
     with configure(settings.log.level, settings.log.format, sys.stdout, settings.secrets()) as logs:
         try:
             return asyncio.run(_run(settings, logs))
@@ -87,25 +84,13 @@ async def _run(settings: Settings, logs: Logs) -> int:
             flows = assemble(settings, world)
             lag, delays = watches(settings.kafka, world, flows)
             status.begin(flows, lag)
-            _spare_what_stays()
+            memory.spare_what_stays()
             runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
-            runs += [flows.pausing.run, lag.run, delays.run]
+            runs += [flows.pausing.run, lag.run, delays.run, memory.collect_garbage]
             runs += [flows.budget.run] if flows.budget else []
             await _until_ended(runs, stopping, settings.shutdown_seconds)
     log.info("stopped")
     return 0
-
-
-def _spare_what_stays() -> None:
-    """Have Python's collector of cycles look less often, and never again at what the start has made.
-
-    Records and items come and go by the thousand and are no part of a cycle: looking for some among them took
-    a tenth of the time of a record. What lives for longer is little, and looked through more often than
-    Python would: the cycles of closed connections are the garbage here, and would pile up for hours.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER_OBJECTS, COLLECT_OLDER_AFTER, COLLECT_ALL_AFTER)
 
 
 def _listen(stopping: asyncio.Event) -> None:

@@ -51,9 +51,8 @@ def accounts(world: SimWorld) -> Accounts:
     return found
 
 
-def _records(world: SimWorld, topic: str) -> Iterator[StoredRecord]:
-    for log in world.cluster.topics[topic]:
-        yield from log.committed()
+def _records(world: SimWorld, topic: str) -> list[StoredRecord]:
+    return [record for log in world.cluster.topics[topic] for record in log.committed()]
 
 
 def missing(world: SimWorld) -> list[Origin]:

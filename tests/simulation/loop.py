@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from heapq import heappop, heappush
 from random import Random
 from typing import Any
@@ -155,7 +156,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self, rng: Random | None = None) -> None:
         super().__init__()
         self._rng = rng
-        self._now = 0.0
+        # Seconds since the loop was made, virtual ones: what `time` says, for those who ask often.
+        self.now = 0.0
         self._last_number = 0
         self._ready = _ReadyNowhere()
         self._runnable: list[Process] = []
@@ -164,6 +166,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers: list[_Timer] = []
         self.world = Process(self, "world")
         self.set_task_factory(_new_task)
+        # Without a frame of its own: it is asked for with nearly every await.
+        self.create_future = partial(NumberedFuture, loop=self)  # type: ignore[method-assign] # as above
 
     def process(self, name: str) -> Process:
         """Make a process."""
@@ -183,15 +187,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._runnable.remove(process)
 
     def time(self) -> float:
-        """Seconds since the loop was made, virtual ones."""
-        return self._now
+        """See `now`."""
+        return self.now
 
     def call_soon(  # type: ignore[override] # the library's own signature, less exact
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """See `asyncio.loop.call_soon`; in order within a process."""
-        handle = _Handle(self._now, callback, args, copy_context() if context is None else context)
-        self._append(handle)
+        context = copy_context() if context is None else context
+        handle = _Handle(self.now, callback, args, context)
+        process = context.get(_process) or self.world
+        ready = process.ready
+        if not ready and process.alive and not process.frozen:
+            self._runnable.append(process)
+        ready.append(handle)
         return handle
 
     # There are no threads; asyncio itself asks for this one where a generator is left unfinished.
@@ -201,7 +210,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """See `asyncio.loop.call_later`."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self.call_at(self.now + delay, callback, *args, context=context)
 
     def call_at(  # type: ignore[override] # as above
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
@@ -215,47 +224,42 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def world_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> None:
         """As `world.call_later`, for what is never cancelled and goes before all else of its moment."""
         self._last_number += 1
-        heappush(self._timers, (self._now + seconds, self._last_number, None, callback, args))
-
-    def create_future(self) -> "asyncio.Future[Any]":
-        """A future of this loop."""
-        return NumberedFuture(loop=self)
+        heappush(self._timers, (self.now + seconds, self._last_number, None, callback, args))
 
     def _append(self, handle: _Handle) -> None:
         process = handle._context.get(_process) or self.world
         ready = process.ready
-        ready.append(handle)
-        if len(ready) == 1 and process.alive and not process.frozen:
+        if not ready and process.alive and not process.frozen:
             self._runnable.append(process)
+        ready.append(handle)
 
+    # Written out here and below: what runs at every step of every seed is no place for small functions.
     def _run_once(self) -> None:
-        """Run callbacks of this moment until none is left, then let time pass to the next timer."""
-        runnable, random = self._runnable, None if self._rng is None else self._rng.random
-        while runnable and not self._stopping:
-            process = runnable[0]
-            if random is not None and len(runnable) > 1:
-                process = runnable[int(random() * len(runnable))]
+        """Run callbacks; where none is ready, let time pass to the next timer. Until the loop is stopped."""
+        runnable, random = self._runnable, _first if self._rng is None else self._rng.random
+        while not self._stopping:
+            if not runnable:
+                self._pass_time()
+                continue
+            process = runnable[0] if len(runnable) == 1 else runnable[int(random() * len(runnable))]
             if process.fuse is not None and self._burns_down(process):
                 continue
             ready = process.ready
             handle = ready.popleft()
             if not ready:
                 runnable.remove(process)
-            if not handle._cancelled:
-                self._callbacks += 1
-                self._run(handle._context.run, handle._callback, *handle._args)
-        if not self._stopping:
-            self._pass_time()
+            if handle._cancelled:
+                continue
+            self._callbacks += 1
+            if self._callbacks > ENDLESS_CALLBACKS:
+                raise LivelockError(f"time stands still at {self.now} s; next: {handle!r}")
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except Exception as error:  # noqa: BLE001 - as asyncio does
+                self._failed(error, handle)
 
-    def _run(self, callback: Callable[..., object], *args: Any) -> None:
-        if self._callbacks > ENDLESS_CALLBACKS:
-            raise LivelockError(f"time stands still at {self._now} s; last: {callback!r}{args!r}")
-        try:
-            callback(*args)
-        except Exception as error:  # noqa: BLE001 - as asyncio does
-            self.call_exception_handler(
-                {"message": f"an exception in {callback!r}{args!r}", "exception": error}
-            )
+    def _failed(self, error: Exception, what: object) -> None:
+        self.call_exception_handler({"message": f"an exception in {what!r}", "exception": error})
 
     def _burns_down(self, process: Process) -> bool:
         assert process.fuse is not None
@@ -270,14 +274,24 @@ class VirtualLoop(asyncio.BaseEventLoop):
         while timers and (first := timers[0][2]) is not None and first._cancelled:
             heappop(timers)
         if not timers:
-            raise DeadlockError(f"deadlock at {self._now} s: {self._waiting()}")
+            raise DeadlockError(f"deadlock at {self.now} s: {self._waiting()}")
         self._callbacks = 0
-        self._now = now = max(self._now, timers[0][0])
+        now = timers[0][0]
+        # A timer may have been set for a time that was over already.
+        if now > self.now:
+            self.now = now
+        else:
+            now = self.now
         while timers and timers[0][0] <= now:
             _, _, handle, callback, args = heappop(timers)
             if handle is None:
                 self._callbacks += 1
-                self._run(callback, *args)
+                if self._callbacks > ENDLESS_CALLBACKS:
+                    raise LivelockError(f"time stands still at {self.now} s; next: {callback!r}")
+                try:
+                    callback(*args)
+                except Exception as error:  # noqa: BLE001 - as asyncio does
+                    self._failed(error, callback)
             elif not handle._cancelled:
                 self._append(handle)
 
@@ -289,6 +303,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _process_events(self, event_list: object) -> None:
         """There are no sockets."""
+
+
+def _first() -> float:
+    """Draw the first one, always."""
+    return 0.0
 
 
 def _new_task(loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> NumberedTask:

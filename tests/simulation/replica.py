@@ -41,11 +41,11 @@ class ReplicaClock:
 
     def elapsed(self) -> float:
         """See `daemon.ports.Clock.elapsed`."""
-        return self._loop.time()
+        return self._loop.now
 
     def wall(self) -> float:
         """See `daemon.ports.Clock.wall`."""
-        return EPOCH_SECONDS + self._loop.time() + self.wall_offset
+        return EPOCH_SECONDS + self._loop.now + self.wall_offset
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,14 @@ class Trace:
         """Something happened; `what` is counted."""
         self.counts[what] += 1
         name = "-" if process is None else process.name
-        self._events.append((self._loop.time(), name, what, str(detail)))
+        self._events.append((self._loop.now, name, what, str(detail)))
         if self._show is not None:
-            self._show(f"{self._loop.time():11.4f} {name:<12} {what} {detail}")
+            self._show(f"{self._loop.now:11.4f} {name:<12} {what} {detail}")
 
     def count_rows(self, rows: Iterable[int]) -> None:
         """Rows of the fault matrix have been fired."""
-        self.counts.update(f"row {row}" for row in rows)
+        for row in rows:
+            self.counts[f"row {row}"] += 1
 
     @property
     def digest(self) -> str:

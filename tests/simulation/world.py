@@ -101,7 +101,7 @@ class SimWorld:
 
     def wall(self) -> float:
         """The true time, seconds since 1970."""
-        return EPOCH_SECONDS + self.loop.time()
+        return EPOCH_SECONDS + self.loop.now
 
     def passed(self, process: Process | None, point: str) -> None:
         """A request was sent, served or answered."""

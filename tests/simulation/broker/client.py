@@ -133,7 +133,7 @@ class SimKafka:
         return found
 
     def _in(self, seconds: float) -> float:
-        return self._cluster.loop.time() + seconds
+        return self._cluster.loop.now + seconds
 
 
 class SimReader:
@@ -147,7 +147,7 @@ class SimReader:
         self._topic = topic
         self._positions = positions
         self._dies = dies
-        self._answered_at = cluster.loop.time()
+        self._answered_at = cluster.loop.now
         self._changed: asyncio.Future[None] | None = None
 
     def position(self, partition: int) -> int:
@@ -158,7 +158,7 @@ class SimReader:
         """See `daemon.ports.Reader.read`."""
         if self._dies():
             raise Transient(f"the reader of {self._topic} has died")
-        end = self._cluster.loop.time() + max_wait_seconds
+        end = self._cluster.loop.now + max_wait_seconds
         while True:
             if (changed := self._pending()) is not None and not await _within(changed, end):
                 return ()
@@ -175,7 +175,7 @@ class SimReader:
     @property
     def _suspect(self) -> bool:
         """The broker has not answered for so long that the reader is taken for broken."""
-        return self._cluster.loop.time() - self._answered_at > SUSPECT_SECONDS
+        return self._cluster.loop.now - self._answered_at > SUSPECT_SECONDS
 
     def _pending(self) -> "asyncio.Future[None] | None":
         """What is to be waited for before it is worth asking again."""
@@ -188,7 +188,7 @@ class SimReader:
         found: list[StoredRecord]
         found, positions = await self._cluster.call("fetch", fetch, until=until)
         self._positions.update(positions)
-        self._answered_at = self._cluster.loop.time()
+        self._answered_at = self._cluster.loop.now
         self._changed = None if found else changed
         return found
 
@@ -224,7 +224,7 @@ class SimWriter:
             raise Transient(f"the writer {self._name} has failed before")
         self._spent = True
         with translated(f"a transaction ({transaction.kind}) of {self._name}"):
-            await self._carry_out(transaction, self._cluster.loop.time() + COMMIT_SECONDS)
+            await self._carry_out(transaction, self._cluster.loop.now + COMMIT_SECONDS)
         self._spent = False
 
     async def _carry_out(self, transaction: Transaction, until: float) -> None:
@@ -258,7 +258,7 @@ class SimWriter:
         if fate in {"refused", "denied", "torn"}:
             raise Transient(f"a commit of {name} failed")
         if fate in {"unsent", "unanswered"}:
-            await asyncio.sleep(until - self._cluster.loop.time())
+            await asyncio.sleep(until - self._cluster.loop.now)
             raise TimeoutError
 
 

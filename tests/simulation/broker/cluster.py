@@ -141,10 +141,10 @@ class Cluster:
             BrokerError: the broker's answer, other than to ask again.
             TimeoutError: no answer came in time.
         """
-        loop = self.loop
+        loop, sender = self.loop, current_process()
         while True:
-            packet = _Packet(name, serve, loop.create_future(), current_process())
-            self.passed(packet.sender, f"{name} sent")
+            packet = _Packet(name, serve, loop.create_future(), sender)
+            self.passed(sender, f"{name} sent")
             loop.world_later(delay_seconds + self.hop_seconds(), self._arrive, packet)
             timer = None if until is None else loop.call_at(until, _give_up, packet.answer)
             try:
@@ -152,7 +152,7 @@ class Cluster:
             except BusyError:
                 seconds = LOADING_SECONDS if self.groups.loading else max(BUSY_SECONDS, self.pace.marker / 4)
                 await asyncio.sleep(seconds * self.rng.uniform(0.5, 1.5))
-                if until is not None and loop.time() >= until:
+                if until is not None and loop.now >= until:
                     raise TimeoutError from None
             finally:
                 if timer is not None:
@@ -173,7 +173,7 @@ class Cluster:
         if isinstance(value, asyncio.Future):
             value.add_done_callback(lambda done: self._answered(packet, done))
         else:
-            self._send_back(packet)
+            self.loop.world_later(self.hop_seconds(), self._deliver, packet)
 
     def _arrive_late(self, packet: _Packet) -> None:
         """Sent again by a client that could not connect, if it is still there."""
@@ -185,9 +185,6 @@ class Cluster:
         error = done.exception()
         assert error is None or isinstance(error, BrokerError)
         packet.outcome = (None, error) if error else (done.result(), None)
-        self._send_back(packet)
-
-    def _send_back(self, packet: _Packet) -> None:
         self.loop.world_later(self.hop_seconds(), self._deliver, packet)
 
     def _deliver(self, packet: _Packet) -> None:

@@ -63,7 +63,8 @@ class PartitionLog:
     @property
     def last_stable(self) -> int:
         """The first offset that read_committed readers must not pass."""
-        return min((entries[0].offset for entries in self._open.values()), default=self.high_watermark)
+        # Open transactions stand in the order in which they began.
+        return next(iter(self._open.values()))[0].offset if self._open else self.high_watermark
 
     def first_since(self, time_ms: int) -> int:
         """The first offset whose record is not older; the end where there is none."""

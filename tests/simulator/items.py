@@ -80,8 +80,18 @@ def item_raw(item: Item, app: App, knobs: Knobs, *, late: bool) -> msgspec.Raw:
         knobs: digits and spelling of times, changed input.
         late: write what listings know, which may be older.
     """
-    end = (item.listed_status, item.listed_finished_us) if late else (item.status, item.finished_us)
-    made_of = (*end, item.started_us, item.batch_id, item.error, item.label, id(knobs), id(app))
+    hidden = late and item.late_finished
+    made_of = (
+        hidden,
+        item.status,
+        item.finished_us,
+        item.started_us,
+        item.batch_id,
+        item.error,
+        item.label,
+        id(knobs),
+        id(app),
+    )
     if item.written is None or item.written[0] != made_of:
         item.written = made_of, msgspec.Raw(msgspec.json.encode(item_json(item, app, knobs, late=late)))
     return item.written[1]

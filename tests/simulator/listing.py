@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tests.simulator.errors import ApiError, field_error, missing
+from tests.simulator.query import ANY_ID, ANY_TIME
 
 if TYPE_CHECKING:
     import random
@@ -60,7 +61,9 @@ class Listing:
         self._query = query
         self._knobs = knobs
         self._rng = rng
-        self._by_finished = any(key.name == "finished" for key in query.sort)
+        by_finished = any(key.name == "finished" for key in query.sort)
+        self._only_finished = by_finished and knobs.null_finished == "excluded"
+        self._shows_archived = knobs.archived_items == "listed"
         self._cursor = self._cursor_item()
 
     def page(self) -> Page:
@@ -92,29 +95,29 @@ class Listing:
         return self._is_placed(item) and (not strict or self._matches(item))
 
     def _is_listed(self, item: Item) -> bool:
-        archived = item.status == "ARCHIVE" and self._knobs.archived_items == "hidden"
-        return not (item.hidden or item.late_created or archived)
+        if item.hidden or item.late_created:
+            return False
+        return self._shows_archived or item.status != "ARCHIVE"
 
     def _is_placed(self, item: Item) -> bool:
-        excluded = self._by_finished and self._knobs.null_finished == "excluded"
-        return not excluded or item.listed_finished_us is not None
+        return not self._only_finished or item.listed_finished_us is not None
 
     def _matches(self, item: Item) -> bool:
         query = self._query
         return (
             (query.statuses is None or item.listed_status in query.statuses)
             and (query.batch_id is None or item.batch_id == query.batch_id)
-            and query.created.has(item.created_us)
-            and query.finished.has(item.listed_finished_us)
-            and query.ids.has(item.id)
+            and (query.created is ANY_TIME or query.created.has(item.created_us))
+            and (query.finished is ANY_TIME or query.finished.has(item.listed_finished_us))
+            and (query.ids is ANY_ID or query.ids.has(item.id))
             and self._is_listed(item)
-            and self._is_placed(item)
+            and (not self._only_finished or item.listed_finished_us is not None)
         )
 
     def _arranged(self, group: Iterable[Item]) -> list[Item]:
         found = [item for item in group if self._matches(item)]
         if self._cursor:
-            found = [item for item in found if self._follows(item, self._cursor)]
+            found = self._behind(found, self._cursor)
         if len(found) > 1 and self._knobs.tie_order == "random":
             self._rng.shuffle(found)
             found.sort(key=self._rank)
@@ -122,25 +125,28 @@ class Listing:
             found.sort(key=self._place)
         return found
 
-    def _follows(self, item: Item, cursor: Item) -> bool:
+    def _behind(self, items: list[Item], cursor: Item) -> list[Item]:
         if self._knobs.cursor_compare == "time":
             head = self._query.sort[0]
-            return bool(self._part(cursor, head) < self._part(item, head))
-        return self._place(cursor) < self._place(item)
+            part = self._part(cursor, head)
+            return [item for item in items if part < self._part(item, head)]
+        place = self._place(cursor)
+        return [item for item in items if place < self._place(item)]
 
     def _place(self, item: Item) -> tuple[Any, ...]:
         tie = item.number if self._knobs.tie_order == "insertion" else item.id
-        return *self._rank(item), tie
+        return (*[self._part(item, key) for key in self._query.sort], tie)
 
     def _rank(self, item: Item) -> tuple[Any, ...]:
-        return tuple(self._part(item, key) for key in self._query.sort)
+        return tuple([self._part(item, key) for key in self._query.sort])
 
     def _part(self, item: Item, key: SortKey) -> Any:
-        if key.name == "id":
+        name = key.name
+        if name == "id":
             return Descending(item.id) if key.descending else item.id
-        if key.name == "status":
+        if name == "status":
             return Descending(item.listed_status) if key.descending else item.listed_status
-        time_us = item.created_us if key.name == "created" else item.listed_finished_us
+        time_us = item.created_us if name == "created" else item.listed_finished_us
         if time_us is None:
             return (1 if self._knobs.null_finished == "last" else -1, 0)
         return (0, -time_us if key.descending else time_us)

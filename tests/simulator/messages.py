@@ -33,6 +33,8 @@ class Request:
 
     def header(self, name: str) -> str | None:
         """Return the header's value, or None where it is absent; `name` is in lower case."""
+        if name in self.headers:
+            return self.headers[name]
         return next((value for key, value in self.headers.items() if key.lower() == name), None)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SORT_KEYS = frozenset({"id", "created", "finished", "status"})
 COMPARISONS = ("gt", "gte", "lt", "lte")
 PLAIN = frozenset({"after_id", "batch_id", "status", "sort", "limit"})
+SPANS = frozenset(f"{name}_{comparison}" for name in SORT_KEYS - {"status"} for comparison in COMPARISONS)
 EARLIEST = -(10**18)
 LATEST = 10**18
 
@@ -39,7 +40,7 @@ class TimeSpan:
     @property
     def bounded(self) -> bool:
         """Whether any filter bounds the time, so that an absent time does not match."""
-        return self != ANY_TIME
+        return self.low_us > EARLIEST or self.high_us < LATEST
 
     def has(self, time_us: int | None) -> bool:
         """Return whether the time lies within; an absent one does where nothing is asked."""
@@ -61,6 +62,9 @@ class IdSpan:
     def has(self, item_id: str) -> bool:
         """Return whether the id lies within."""
         return self.low <= item_id and (self.high is None or item_id < self.high)
+
+
+ANY_ID = IdSpan()
 
 
 @dataclass(frozen=True)
@@ -107,9 +111,8 @@ class Reader:
         return query
 
     def _check_names(self) -> None:
-        spans = {f"{name}_{comparison}" for name in SORT_KEYS - {"status"} for comparison in COMPARISONS}
-        unknown = self._parameters.keys() - PLAIN - spans
         if self._knobs.unknown_parameters == "rejected":
+            unknown = self._parameters.keys() - PLAIN - SPANS
             self._codes.update(dict.fromkeys(unknown, "VALUE_NOT_ALLOWED"))
 
     def _sort(self) -> tuple[SortKey, ...]:
@@ -137,12 +140,16 @@ class Reader:
         return statuses
 
     def _id_span(self) -> IdSpan:
+        if not self._asked("id"):
+            return ANY_ID
         given = {comparison: self._parameters.get(f"id_{comparison}") for comparison in COMPARISONS}
         low = max(given["gte"] or "", _after(given["gt"]) or "")
         highs = [high for high in (given["lt"], _after(given["lte"])) if high is not None]
         return IdSpan(low, min(highs) if highs else None)
 
     def _time_span(self, name: str) -> TimeSpan:
+        if not self._asked(name):
+            return ANY_TIME
         low = self._read(f"{name}_gte", parse, EARLIEST, "INVALID_DATE_TIME_SYNTAX")
         above = self._read(f"{name}_gt", parse, EARLIEST, "INVALID_DATE_TIME_SYNTAX")
         high = self._read(f"{name}_lte", parse, LATEST, "INVALID_DATE_TIME_SYNTAX")
@@ -150,6 +157,9 @@ class Reader:
         exclusive_low = above + 1 if above != EARLIEST else low
         exclusive_high = below - 1 if below != LATEST else high
         return TimeSpan(max(low, exclusive_low), min(high, exclusive_high))
+
+    def _asked(self, name: str) -> bool:
+        return any(f"{name}_{comparison}" in self._parameters for comparison in COMPARISONS)
 
     def _read(self, name: str, reader: Callable[[str], int], default: int, code: str) -> int:
         text = self._parameters.get(name)

@@ -36,9 +36,9 @@ class TimeIndex:
             bisect_left(self._entries, (high_us + 1,)),
         )
 
-    def items(self, span: range) -> Iterator[Item]:
-        """Yield the items at these positions."""
-        return (self._entries[at][2] for at in span)
+    def items(self, span: range) -> list[Item]:
+        """Return the items at these positions."""
+        return [item for _, _, item in self._entries[span.start : span.stop]]
 
     def groups(self, span: range, *, descending: bool) -> Iterator[list[Item]]:
         """Yield the items of each time, in order of the times."""

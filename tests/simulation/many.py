@@ -97,7 +97,7 @@ def _reaped(running: dict[int, _Child], child: _Child, verdict: Verdict | None) 
 class Sums:
     """What many runs came to, and how fast."""
 
-    runs: int = 0
+    runs: Counter[str] = field(default_factory=Counter)
     broken: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     fired: Counter[int] = field(default_factory=Counter)
@@ -106,7 +106,7 @@ class Sums:
 
     def add(self, verdict: Verdict) -> None:
         """Count one; a broken one is printed, with the command that replays it."""
-        self.runs += 1
+        self.runs[verdict.run.kind] += 1
         self.counts.update(verdict.counts)
         self.fired.update(verdict.fired)
         self.virtual_seconds += verdict.seconds
@@ -117,9 +117,10 @@ class Sums:
                 print(f"    {violation[:400]}", flush=True)
 
     def __str__(self) -> str:
-        minute = self.runs / (time.monotonic() - self.began) * 60
-        hours = self.virtual_seconds / 3600
-        return f"{self.runs} seeds, {self.broken} broken, {minute:.0f} a minute, {hours:.1f} h simulated"
+        seconds, hours = time.monotonic() - self.began, self.virtual_seconds / 3600
+        what = ", ".join(f"{count} {kind}" for kind, count in self.runs.items()) or "nothing run"
+        pace = f"{self.runs.total() / seconds * 60:.0f} a minute, {seconds:.0f} s in all"
+        return f"{what}: {self.broken} broken, {pace}, {hours:.1f} h simulated"
 
 
 def summed(verdicts: Iterable[Verdict], *, progress: bool) -> Sums:

@@ -55,6 +55,13 @@ class Run:
         return cls(seed, seed % 2 * faults, api=api, steered=1)
 
     @property
+    def kind(self) -> str:
+        """What such runs are counted as."""
+        if self.kill_at is not None:
+            return "kills"
+        return "seeds with an operator" if self.steered else "seeds"
+
+    @property
     def command(self) -> str:
         """Replays it."""
         changed = [

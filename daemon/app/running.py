@@ -41,7 +41,6 @@ def main(settings: Settings) -> int:
     Raises:
         StartError: the program cannot start, or its settings turned out not to fit.
     """
-    memory.give_back_large_buffers()
     with configure(settings.log.level, settings.log.format, sys.stdout, settings.secrets()) as logs:
         try:
             return asyncio.run(_run(settings, logs))

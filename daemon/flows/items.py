@@ -85,7 +85,7 @@ class ItemReader:
     def _read_window(self, records: Sequence[Record]) -> list[Found]:
         shape = None if self._path else self._spec.shape
         values = [record.value or b"" for record in records]
-        if shape is None or not all(values) or any(map(self._is_heavy, records)):
+        if shape is None or not all(values) or self._are_heavy(records, values):
             return self._one_by_one(records)
         found: list[Found] = []
         end, patience = len(records), len(records) // RARE
@@ -114,10 +114,12 @@ class ItemReader:
             return plain
         return map(_new, zip(records, plain.bodies, plain.hashes, plain.identified, repeat(1)))
 
-    def _is_heavy(self, record: Record) -> bool:
-        """Whether a record might be too large in any way."""
-        return len(record.value or b"") > self._max_bytes - MAX_IDENTITY_BYTES or (
-            bool(record.key or record.headers) and _overhead(record) > self._max_overhead_bytes
+    def _are_heavy(self, records: Sequence[Record], values: Sequence[bytes]) -> bool:
+        """Whether one of the records might be too large in any way."""
+        beside = [_overhead(record) for record in records if record.key or record.headers]
+        return (
+            max(map(len, values)) > self._max_bytes - MAX_IDENTITY_BYTES
+            or max(beside, default=0) > self._max_overhead_bytes
         )
 
     def _item(self, record: Record, body: bytes) -> Item | Flaw:

@@ -110,11 +110,11 @@ class Shape:
 
         Without numbers no value is shorter than its shortest spelling, and one that repeats a key is longer.
         """
-        doubtful = [*map(int.__ne__, map(len, values), map(len, lines))]
-        if self._has_numbers or any(doubtful):
-            for index, (value, line) in enumerate(zip(values, lines, strict=True)):
-                if (self._has_numbers or doubtful[index]) and not _is_respelled(value, line):
-                    return index
+        if not self._has_numbers and list(map(len, values)) == list(map(len, lines)):
+            return None
+        for index, (value, line) in enumerate(zip(values, lines, strict=True)):
+            if (self._has_numbers or len(value) != len(line)) and not _is_respelled(value, line):
+                return index
         return None
 
 

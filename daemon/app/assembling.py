@@ -12,6 +12,7 @@ from random import Random
 from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
 from daemon.flows.collecting import Collecting, Desk, Rhythm
+from daemon.flows.delivering import Company, Manner
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
@@ -24,7 +25,7 @@ from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.sharing import Sharing, Way
 from daemon.flows.spending import item_limits
-from daemon.flows.submitting import Company, Manner, Submitting
+from daemon.flows.submitting import Submitting
 from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics
 from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock

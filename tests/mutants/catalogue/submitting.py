@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 SUBMIT = "daemon.flows.submitting"
+DELIVER = "daemon.flows.delivering"
 ANNOUNCE = "daemon.flows.announcing"
 OUTBOX = "daemon.flows.outbox"
 RESOLVE = "daemon.flows.resolving"
@@ -30,7 +31,7 @@ SUBMITTING = (
     Mutant(
         "blind-retry",
         "what is in doubt is sent again without a look",
-        SUBMIT,
+        DELIVER,
         "await self._resolve(outbox, batch, attempt.intent, stopping)",
         "batch",
     ),
@@ -38,8 +39,8 @@ SUBMITTING = (
         "intent-ignored",
         "an intent that is found at take-over is skipped, with its range",
         SUBMIT,
-        "while beginning.found is not None:\n            if not await self._resume(",
-        "while False:\n            if not await self._resume(",
+        "while beginning.found is not None:\n            if not await self._delivery.finish(",
+        "while False:\n            if not await self._delivery.finish(",
     ),
     Mutant(
         "no-fence",

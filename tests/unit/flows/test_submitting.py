@@ -13,13 +13,14 @@ import pytest
 from daemon.errors import Fenced, Transient
 from daemon.flows import codec, ledger_records
 from daemon.flows.batching import BatchLimits
+from daemon.flows.delivering import Company, Manner
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.spec import InputSpec
-from daemon.flows.submitting import Company, Manner, Submitting
+from daemon.flows.submitting import Submitting
 from daemon.flows.watching import SubmitWatch
 from daemon.metrics import Metrics
 from daemon.model import (

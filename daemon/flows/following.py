@@ -213,10 +213,11 @@ async def open_book(
     ledger = Ledger(incarnation, horizon)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
-        recent = await _read_ledger(reader, ends, ledger, written_ms - codec.micros_of(SKEW) // 1000)
+        late = _late(found, written_ms, opening.overlap)
+        overdue = await _read_ledger(reader, ends, ledger, late)
         cursor = found or first_cursor(opening.start_at, ledger, clock)
         book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
-        book.note_overdue(recent)
+        book.note_overdue(overdue)
         if found is None:
             append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
             await writer.transact(Transaction("results", [append]))
@@ -225,15 +226,31 @@ async def open_book(
 
 
 async def _read_ledger(
-    reader: Reader, ends: Mapping[int, int], ledger: Ledger, since_ms: int
+    reader: Reader, ends: Mapping[int, int], ledger: Ledger, late: Callable[[Record], bool]
 ) -> Collection[str]:
-    """Read the ledger to its ends; returns what was opened after the last collector wrote its cursor."""
+    """Read the ledger to its ends; returns the ids of the records that are late."""
     recent: set[str] = set()
     while any(reader.position(p) < end for p, end in ends.items()):
         records = await reader.read(READ_RECORDS, READ_SECONDS)
         _noted(ledger, records)
-        recent.update((r.key or b"").decode() for r in records if r.timestamp >= since_ms and r.value)
+        recent.update((record.key or b"").decode() for record in records if late(record))
     return recent
+
+
+def _late(found: Cursor | None, written_ms: int, overlap: timedelta) -> Callable[[Record], bool]:
+    """Whether a record opens what the cursor had passed long before, unseen by whoever wrote the cursor."""
+    if found is None:
+        # A first cursor stands before all that is open.
+        return lambda _: False
+    passed = codec.micros(found.finished_at - overlap)
+    since_ms = written_ms - codec.micros_of(SKEW) // 1000
+
+    def late(record: Record) -> bool:
+        if record.timestamp < since_ms or record.value is None or codec.is_note(record.key or b""):
+            return False
+        return ledger_records.peek_submitted_micros(record.value) < passed
+
+    return late
 
 
 def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:

@@ -3,41 +3,54 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby, repeat
 from operator import itemgetter
 from typing import Any
 
-from daemon.model import Append
+from daemon.model import Append, Appends, Column
 
-_place: Callable[[Append], tuple[str, int]] = itemgetter(0, 1)
+_place: Callable[[Append | Column], tuple[str, int]] = itemgetter(0, 1)
+# Key, value, headers, timestamp in milliseconds.
+_Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
 # The client wants a list, and only reads it.
-_NO_HEADERS: list[tuple[str, bytes]] = []
+_NO_HEADERS: list[tuple[str, bytes | None]] = []
 
 
-def by_place(appends: Iterable[Append]) -> Mapping[tuple[str, int], Sequence[Append]]:
+def by_place(appends: Sequence[Append]) -> Mapping[tuple[str, int], Sequence[Append | Column]]:
     """The records for each partition, in their order."""
-    groups: dict[tuple[str, int], list[Append]] = defaultdict(list)
-    for place, run in groupby(appends, _place):
+    parts: Sequence[Append | Column] = appends.parts if isinstance(appends, Appends) else appends
+    groups: dict[tuple[str, int], list[Append | Column]] = defaultdict(list)
+    for place, run in groupby(parts, _place):
         groups[place].extend(run)
     return groups
 
 
-def packed(create_batch: Callable[[], Any], appends: Iterable[Append]) -> Iterable[Any]:
+def packed(create_batch: Callable[[], Any], parts: Iterable[Append | Column]) -> Iterable[Any]:
     """The client's batches, each below the broker's limit; a record above it goes alone and is refused."""
     now_ms = time.time_ns() // 1_000_000
     batch, count = create_batch(), 0
     # Its own `append` takes twice the time, for serializers that we do not have.
     add = batch._builder.append  # noqa: SLF001 - see above
-    for _, _, key, value, headers, timestamp_ms in appends:
-        at = now_ms if timestamp_ms is None else timestamp_ms
-        if add(count, at, key, value, [*headers] if headers else _NO_HEADERS) is None:
+    for key, value, headers, at in _rows(parts, now_ms):
+        if add(count, at, key, value, headers) is None:
             yield _closed(batch, count)
             batch, count = create_batch(), 0
             add = batch._builder.append  # noqa: SLF001 - see above
-            add(count, at, key, value, [*headers])
+            add(count, at, key, value, headers)
         count += 1
     if count:
         yield _closed(batch, count)
+
+
+def _rows(parts: Iterable[Append | Column], now_ms: int) -> Iterable[_Row]:
+    return chain.from_iterable(_rows_of(part, now_ms) for part in parts)
+
+
+def _rows_of(part: Append | Column, now_ms: int) -> Iterable[_Row]:
+    if isinstance(part, Column):
+        return zip(part.keys, part.values, repeat(_NO_HEADERS), repeat(now_ms))
+    at = now_ms if part.timestamp_ms is None else part.timestamp_ms
+    return ((part.key, part.value, [*part.headers], at),)
 
 
 def _closed(batch: Any, count: int) -> Any:

@@ -7,7 +7,7 @@ fences this one and waits for the end of whatever it left open (KIP-98).
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -111,7 +111,7 @@ class TransactionalWriter:
             raise
         await self._producer.commit_transaction()
 
-    async def _send(self, appends: Iterable[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
+    async def _send(self, appends: Sequence[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
         for (topic, partition), group in by_place(appends).items():
             for batch in packed(self._producer.create_batch, group):
                 # One by one: what was sent before a failure is looked at, too.

@@ -7,7 +7,7 @@ from datetime import datetime
 from daemon.flows import codec, ledger_records
 from daemon.flows.budgeting import Purse
 from daemon.flows.outputs import dead_letter_append
-from daemon.model import Append, Batch, Intent, Item, OffsetCommit, Tally, Transaction, appends
+from daemon.model import Append, Appends, Batch, Column, Intent, Item, OffsetCommit, Tally, Transaction
 from daemon.ports import TolokaClock, Writer
 
 
@@ -169,30 +169,28 @@ class Outbox:
             lost: how many items Toloka may have besides, without anybody ever knowing: they count as spent.
         """
         now = self._clock.now()
-        records = [
+        records: list[Append | Column] = [
             # Never later than they were sent: the collector takes it for the earliest they can have ended.
             *self._adopted(batch, batch.since or now),
-            *self._opened(batch.items, ids, batch.end, submitted_at or now),
+            self._opened(batch.items, ids, batch.end, submitted_at or now),
             *self._dead(batch, now),
             self._mark(batch.end, now, batch, len(batch.items)),
         ]
         if self._purse is not None:
             records.append(self._purse.settling(len(batch.items) + len(batch.adopted) + lost))
-        metadata = "" if then is None else codec.intent_metadata(then)
-        await self._writer.transact(Transaction("settle", records, self._offset(batch.end, metadata)))
+        offset = self._offset(batch.end, "" if then is None else codec.intent_metadata(then))
+        await self._writer.transact(Transaction("settle", Appends(records), offset))
 
-    def _opened(
-        self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime
-    ) -> Iterable[Append]:
+    def _opened(self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime) -> Column:
         values = ledger_records.pack(items, end, submitted_at)
         keys = [item_id.encode() for item_id in ids]
         if len(keys) != len(values):
             raise ValueError(f"{len(keys)} ids for {len(values)} items")
-        return appends(self._place.ledger_topic, self._place.ledger_partition, keys, values)
+        return Column(self._place.ledger_topic, self._place.ledger_partition, keys, values)
 
     def _adopted(self, batch: Batch, submitted_at: datetime) -> Iterable[Append]:
         items, ids = zip(*batch.adopted, strict=True) if batch.adopted else ((), ())
-        return self._opened(items, ids, batch.end, submitted_at)
+        return self._opened(items, ids, batch.end, submitted_at).each()
 
     def _dead(self, batch: Batch, now: datetime) -> Iterable[Append]:
         topic, partitions = self._place.dead_letter_topic, self._place.dead_letter_partitions

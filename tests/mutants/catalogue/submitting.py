@@ -88,8 +88,8 @@ SUBMITTING = (
         "settled-ahead-of-its-intent",
         "the batch that follows is sent unannounced: a crash in between sends it twice",
         OUTBOX,
-        'metadata = "" if then is None else codec.intent_metadata(then)',
-        'metadata = ""',
+        '"" if then is None else codec.intent_metadata(then)',
+        '""',
         only="kill_upload",
     ),
     Mutant(

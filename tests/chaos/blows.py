@@ -15,8 +15,8 @@ from tests.system.processes import Replica
 BLACK_HOLE: Final = Toxics(hang=True)
 SLOW: Final = Toxics(latency_seconds=0.3, jitter_seconds=0.2)
 TORN: Final = Toxics(limit_bytes=3000, limit_resets=True)
-# A start that found Kafka or Toloka away for 30 s.
-UNAVAILABLE: Final = 69
+# A start that found Kafka or Toloka away for 30 s, or was refused by a Toloka that has been told to.
+GIVES_UP: Final = frozenset({69, 77})
 # A blow may hold up so many requests of its kind.
 HELD_REQUESTS: Final = 3
 
@@ -64,12 +64,13 @@ class Blows:
         return self._stage.deployment.replicas[blow.replica]
 
     def revive(self, number: int) -> None:
-        """Start a replica again that has ended by itself, as its orchestrator would; 69 is no failure."""
+        """Start a replica again that has ended by itself, as its orchestrator would; to give up a start is no failure."""
         replica = self._stage.deployment.replicas[number]
         if replica.running:
             return
-        self.struck["(replica gave up at start: 69)"] += replica.code == UNAVAILABLE
-        if replica.code != UNAVAILABLE:
+        if replica.code in GIVES_UP:
+            self.struck[f"(replica gave up at start: {replica.code})"] += 1
+        else:
             self.failures.append(f"replica {number} ended by itself with {replica.code}")
         replica.start()
 

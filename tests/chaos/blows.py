@@ -64,7 +64,7 @@ class Blows:
         return self._stage.deployment.replicas[blow.replica]
 
     def revive(self, number: int) -> None:
-        """Start a replica again that has ended by itself, as its orchestrator would; to give up a start is no failure."""
+        """Start a replica again that has ended by itself, as its orchestrator would: a start may give up."""
         replica = self._stage.deployment.replicas[number]
         if replica.running:
             return

@@ -56,8 +56,8 @@ faults: setup ## Lost answers, late commits, late items, 20,000 items each (ITEM
 outage: setup ## Toloka away in every way at once, for five minutes (SECONDS=300)
 	$(BIN)/python -m tests.chaos outage --seconds $(or $(SECONDS),300)
 
-SEEDS ?= 0-1999
 JOBS ?= 2
+soak: SEEDS ?= 0-1999
 soak: setup ## Run many seeds of the simulation, kills at every step, all mutants from scratch (SEEDS=a-b, JOBS=2)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --kills 0-2999 --steered $(SEEDS) --jobs $(JOBS) --progress --count-as soak
 	$(BIN)/python -m tests.mutants --from-scratch --seeds 1000 --jobs $(JOBS)

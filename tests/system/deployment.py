@@ -254,7 +254,7 @@ async def deployed(
     simulator = Simulator(folder, f"ApiKey {CANARY}", "--requests-per-second", "none", *flags)
     stack.enter_context(simulator)
     simulator.start()
-    http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
+    http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=60))
     group = f"sys-{uuid.uuid4().hex[:8]}"
     topics = Topics(kafka.bootstrap_servers)
     await topics.create(f"{group}.items", partitions=partitions)

@@ -33,8 +33,9 @@ def table(fired: Mapping[str, Counter[int]]) -> str:
 
 
 def _line(fired: Mapping[str, Counter[int]], number: int, row: Row) -> str:
-    by = row.fired_by or f"not fired: {row.why_not}"
-    return f"| {number} | {row.fault} | {by} | {', '.join(_counts(fired, number)) or '-'} | {row.outcome} |"
+    counted = list(_counts(fired, number))
+    by = row.fired_by or f"{'make chaos alone' if counted else 'not fired'}: {row.why_not}"
+    return f"| {number} | {row.fault} | {by} | {', '.join(counted) or '-'} | {row.outcome} |"
 
 
 def _counts(fired: Mapping[str, Counter[int]], number: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NamedTuple, Protocol, overload
@@ -72,7 +72,8 @@ class Batch:
 
     `items` are still to be sent; `adopted` are those that Toloka is known to have, with their ids.
     `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock. Of a
-    piece of such a range, `doubt_end` is where that range ends.
+    piece of such a range, `doubt_end` is where that range ends. `oldest` is when the first of the adopted was
+    created: of equal content, there may be some from before this range was attempted.
     """
 
     topic: str
@@ -85,6 +86,7 @@ class Batch:
     adopted: tuple[tuple[Item, str], ...] = ()
     since: datetime | None = None
     doubt_end: int = 0
+    oldest: datetime | None = None
 
     @property
     def has_doubt_behind(self) -> bool:
@@ -97,11 +99,12 @@ class Batch:
         dead = tuple(DeadLetter(self.items[index].record, flaw) for index, flaw in culprits.items())
         return replace(self, items=kept, dead_letters=(*self.dead_letters, *dead))
 
-    def adopting(self, ids: Mapping[int, str]) -> "Batch":
-        """The same range; Toloka has the items at these indexes under these ids."""
+    def adopting(self, ids: Mapping[int, str], created: Iterable[datetime] = ()) -> "Batch":
+        """The same range; Toloka has the items at these indexes under these ids, `created` at these times."""
         kept = tuple(item for index, item in enumerate(self.items) if index not in ids)
         adopted = tuple((self.items[index], item_id) for index, item_id in ids.items())
-        return replace(self, items=kept, adopted=(*self.adopted, *adopted))
+        oldest = min((*created, *filter(None, [self.oldest])), default=None)
+        return replace(self, items=kept, adopted=(*self.adopted, *adopted), oldest=oldest)
 
     def divided(self, ids: Mapping[int, str], culprits: Mapping[int, Flaw]) -> "Batch":
         """The same range; Toloka has the items at some indexes, and others have become dead letters."""
@@ -114,7 +117,7 @@ class Batch:
 
     def recorded(self) -> "Batch":
         """The same range; what was adopted is in the ledger now."""
-        return replace(self, adopted=())
+        return replace(self, adopted=(), oldest=None)
 
     def accounted(self, indexes: Collection[int]) -> "Batch":
         """The same range; the ledger knows these items already, so that nothing is written for them."""
@@ -343,10 +346,11 @@ class Sight(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of a listing, in its order."""
+    """One answer of a listing, in its order; `known` where all in it is: of that, ids alone were read."""
 
     items: tuple[Finished, ...]
     has_more: bool
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Every method that talks to the outside is bounded in time and raises only errors of `daemon.errors`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -59,6 +59,14 @@ class Reader(Protocol):
         Raises:
             Held: `offset_out_of_range`, the offset is not in the log.
             Transient: the reader has failed and must be opened anew.
+        """
+        ...
+
+    def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
+        """Until the next read: what comes need not be given out at once, but all together.
+
+        That is, when so many bytes have come or so many seconds have passed; 0 seconds take it back. Records
+        that come a few at a time would else be asked for a few at a time.
         """
         ...
 
@@ -163,6 +171,10 @@ class Submissions(Protocol):
         ...
 
 
+# Whether the result of the item with this id is published.
+Known = Callable[[str], bool]
+
+
 class Results(Protocol):
     """The side of Toloka that gives finished items out."""
 
@@ -170,8 +182,12 @@ class Results(Protocol):
         """What finished after the cursor, oldest first."""
         ...
 
-    def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+    def finished(
+        self, since: datetime, until: datetime, known: Known | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
         """Everything that finished in this time, whatever the order of ties, each at least once.
+
+        Items that are `known` may be left out, and a sequence may be empty then.
 
         Raises:
             Held: `listing_failed`.

@@ -34,6 +34,7 @@ from daemon.model import (
     Transaction,
     UnknownCursor,
 )
+from daemon.ports import Known
 from tests.simulation.loop import VirtualLoop
 
 GROUP = "tolokad"
@@ -282,6 +283,9 @@ class MemoryReader:
         """See `daemon.ports.Reader.position`."""
         return self._positions[partition]
 
+    def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
+        """See `daemon.ports.Reader.may_gather`: it need not, and does not."""
+
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[FakeRecord]:
         """See `daemon.ports.Reader.read`."""
         if not (found := self._fetch(max_records)):
@@ -415,8 +419,11 @@ class ScriptedResults:
         self.tails.append(cursor)
         return self.pages.popleft() if self.pages else Page((), has_more=False)
 
-    async def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+    async def finished(
+        self, since: datetime, until: datetime, known: Known | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
         """See `daemon.ports.Results.finished`."""
+        del known
         self.looks.append((since, until))
         self._fail()
         for page in self.spans.popleft() if self.spans else ():

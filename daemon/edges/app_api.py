@@ -7,7 +7,7 @@ from functools import partial
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time, page_of, the_item
+from daemon.edges.app_items import MalformedError, filter_time, page_of, skimmed, the_item
 from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
@@ -30,13 +30,13 @@ from daemon.model import (
     Tally,
     UnknownCursor,
 )
-from daemon.ports import TolokaClock
+from daemon.ports import Known, TolokaClock
 
 ITEM_SECONDS = 10.0
 # How often a tail that shows nothing asks whether the cursor's item still stands where it was seen.
 DOUBT_SECONDS = 30.0
 PROBING = "asking for the project"
-ITEMS = Rows("listing items", "list", page_of, "finished")
+ITEMS = Rows("listing items", "list", page_of, "finished", skim=skimmed)
 _NOT_FOUND = 404
 
 
@@ -155,9 +155,11 @@ class AppResults:
             return isinstance(item, NotNow) or (item is not None and item.finished_at == cursor.finished_at)
         return True
 
-    def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+    def finished(
+        self, since: datetime, until: datetime, known: Known | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
         """See `daemon.ports.Results.finished`."""
-        return self._listing.finished(since, until)
+        return self._listing.finished(since, until, known)
 
     async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
         """See `daemon.ports.Results.created_items`."""

@@ -1,6 +1,6 @@
 """Pure: items of the App API as they come in answers, and times as they go into filters (contract, A6-A8)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,23 @@ UNHASHABLE = 0
 _EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # noqa: DTZ001 - as it says
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class _Row(msgspec.Struct):
+    """What is looked at of an item that is known."""
+
+    id: str
+    finished_at: str | None
+
+
+class _Rows(msgspec.Struct):
+    """A page of them."""
+
+    content: list[_Row]
+    has_more: bool
+
+
+_rows = msgspec.json.Decoder(_Rows)
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
 _encoder = msgspec.json.Encoder()
@@ -51,6 +68,32 @@ def page_of(body: bytes, limit: int) -> Page:
     raw = map(bytes, raw_items)
     items = tuple(map(item_of, raw) if parsed is None else map(_item, parsed, raw))
     return Page(items, len(items) >= limit if has_more is None else has_more)
+
+
+def skimmed(body: bytes, known: Callable[[str], bool]) -> Page | None:
+    """A listing's answer in which there are known items only, of each its id alone.
+
+    The first and the last have their time as well, for that is where a listing goes on. None where anything
+    else is in it: then it is to be read as a whole.
+    """
+    try:
+        rows = _rows.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    if not rows.content or not all(known(row.id) for row in rows.content):
+        return None
+    first, last = rows.content[0].finished_at, rows.content[-1].finished_at
+    try:
+        ends = (time_of(first), time_of(last))
+    except MalformedError:
+        return None
+    items = [_known(row.id, None) for row in rows.content]
+    items[0], items[-1] = _known(rows.content[0].id, ends[0]), _known(rows.content[-1].id, ends[1])
+    return Page(tuple(items), rows.has_more, known=True)
+
+
+def _known(item_id: str, finished_at: datetime | None) -> Finished:
+    return Finished(item_id, "", _EPOCH, finished_at, UNHASHABLE, b"")
 
 
 def _shortest(contents: bytes) -> Sequence[dict[str, Any]] | None:

@@ -15,7 +15,7 @@ from daemon.edges.tasks_items import assignments_page, task_of
 from daemon.edges.transport import Line
 from daemon.errors import Held
 from daemon.model import Cursor, Finished, NotNow, Page, Sight, UnknownCursor
-from daemon.ports import TolokaClock
+from daemon.ports import Known, TolokaClock
 
 TASK_SECONDS = 10.0
 TASK_ASSIGNMENTS = 1000
@@ -76,8 +76,12 @@ class Results:
             pages.append(page)
         return _merged(pages, limit)
 
-    async def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+    async def finished(
+        self, since: datetime, until: datetime, known: Known | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
         """See `daemon.ports.Results.finished`; one stream after another, each oldest first."""
+        # A task may have further results when one of them is known: all of them are read.
+        del known
         for stream in self._streams:
             async for items in stream.listing.finished(since, until):
                 yield items

@@ -26,6 +26,8 @@ ASK_AGAIN_SECONDS = 0.05
 FETCH_BYTES = 1024 * 1024
 # A fetch waits at the broker for this long when there is nothing; new records end the wait.
 FETCH_WAIT_MS = 500
+# So many bytes are worth a fetch of their own: some hundred records.
+GATHER_BYTES = 64 * 1024
 # How often a reader that got nothing asks whether there is something (a fetcher can die in silence).
 SUSPECT_SECONDS = 30.0
 
@@ -221,6 +223,14 @@ class PartitionReader:
         self._suspect_at = asyncio.get_running_loop().time() + SUSPECT_SECONDS
         groups = list(found.values())
         return groups[0] if len(groups) == 1 else [record for group in groups for record in group]
+
+    def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
+        """See `daemon.ports.Reader.may_gather`."""
+        # The client takes these for all of its life; it looks at them again for each fetch.
+        fetcher, wait_ms = self._consumer._fetcher, int(max_wait_seconds * 1000)  # noqa: SLF001 - see above
+        gathers = wait_ms > 0
+        fetcher._fetch_min_bytes = min(max(max_bytes, 1), GATHER_BYTES) if gathers else 1  # noqa: SLF001 - see above
+        fetcher._fetch_max_wait_ms = min(wait_ms, FETCH_WAIT_MS) if gathers else FETCH_WAIT_MS  # noqa: SLF001 - see above
 
     def position(self, partition: int) -> int:
         """See `daemon.ports.Reader.position`."""

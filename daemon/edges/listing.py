@@ -18,7 +18,7 @@ from daemon.edges.sending import LineError
 from daemon.edges.transport import Line
 from daemon.errors import Held
 from daemon.model import Finished, NotNow, Page
-from daemon.ports import TolokaClock
+from daemon.ports import Known, TolokaClock
 
 PAGE_ITEMS = 1000
 LIST_SECONDS = 30.0
@@ -52,6 +52,7 @@ class Rows:
         page_of: reads an answer's body, given how many rows were asked for; raises MalformedError.
         ended: what filters and sorts call the time at which a row came to its end.
         filters: go along with every question.
+        skim: reads a body in which all is known; None where something is not.
     """
 
     asked: str
@@ -59,6 +60,7 @@ class Rows:
     page_of: Callable[[bytes, int], Page]
     ended: str
     filters: Mapping[str, str] = field(default_factory=dict)
+    skim: Callable[[bytes, Known], Page | None] | None = None
 
 
 class Listing:
@@ -83,8 +85,8 @@ class Listing:
         self._clock = clock
         self._rows = rows
 
-    async def ask(self, query: Mapping[str, str]) -> Page | NotNow:
-        """One page, asked for once; `query` has a `limit`."""
+    async def ask(self, query: Mapping[str, str], known: Known | None = None) -> Page | NotNow:
+        """One page, asked for once; `query` has a `limit`. Where all in it is known, it is only skimmed."""
         await self._requests.take(self._flow)
         rows, query = self._rows, {**self._rows.filters, **query}
         try:
@@ -93,19 +95,25 @@ class Listing:
             return no_answer(rows.asked, error)
         if not answer.succeeded:
             return refusal(rows.asked, answer, self._clock.now())
+        if (
+            known is not None
+            and rows.skim is not None
+            and (page := rows.skim(answer.body, known)) is not None
+        ):
+            return page
         try:
             return rows.page_of(answer.body, int(query["limit"]))
         except MalformedError as error:
             self._line.unreadable(rows.operation)
             return NotNow("unreachable", f"{rows.asked}: {error}")
 
-    async def insist(self, query: Mapping[str, str]) -> Page:
+    async def insist(self, query: Mapping[str, str], known: Known | None = None) -> Page:
         """One page; what may pass is waited out once.
 
         Raises:
             Held: `listing_failed`.
         """
-        return await insisted(lambda: self.ask(query))
+        return await insisted(lambda: self.ask(query, known))
 
     async def created(self, since: datetime, until: datetime | None) -> AsyncIterator[Sequence[Finished]]:
         """Everything that was created in this time, each once.
@@ -119,26 +127,28 @@ class Listing:
         async for items in self._walk(filters):
             yield items
 
-    async def finished(self, since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
-        """Everything that finished in this time, each at least once.
+    async def finished(
+        self, since: datetime, until: datetime, known: Known | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
+        """Everything that finished in this time, each at least once; of a page of known items alone, nothing.
 
         Raises:
             Held: `listing_failed`.
         """
-        at, known, stalled = since, frozenset[tuple[str, str]](), 0
+        at, before, stalled = since, frozenset[tuple[str, str]](), 0
         while at <= until and stalled < PATIENCE_PAGES:
-            page = await self.insist(self._ended(at, until) | {"sort": self._rows.ended})
+            page = await self.insist(self._ended(at, until) | {"sort": self._rows.ended}, known)
             if page.items:
-                yield page.items
+                yield () if page.known else page.items
             if not page.has_more:
                 return
             ids = frozenset((item.bookmark, item.item_id) for item in page.items)
             ends = [floor(item.finished_at) for item in page.items if item.finished_at is not None]
-            if not ends or ids <= known:
+            if not ends or ids <= before:
                 stalled += 1
                 await asyncio.sleep(FIRST_WAIT_SECONDS * 2**stalled)
                 continue
-            known, stalled = ids, 0
+            before, stalled = ids, 0
             if ends[-1] > max(at, ends[0]):
                 at = ends[-1]
                 continue

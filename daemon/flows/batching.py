@@ -99,6 +99,13 @@ class Filling:
         """How many more records may be added; never above what the batch may hold."""
         return max(self._limits.max_items - self._count - len(self._waiting), 0)
 
+    @property
+    def missing_bytes(self) -> int:
+        """About how many bytes more would fill the batch, by the size of what is in it."""
+        left = self._limits.max_bytes - self._bytes
+        each = self._bytes // max(self._count, 1)
+        return max(min(left, self.room * each), 0)
+
     def add(self, records: Sequence[Record]) -> None:
         """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
         self._waiting += records

@@ -11,6 +11,8 @@ from daemon.model import Batch
 from daemon.ports import Reader
 
 READ_SECONDS = 1.0
+# What is gathered for a batch has come by so long before the batch is due.
+SPARE_SECONDS = 0.02
 
 
 class Source:
@@ -43,6 +45,13 @@ class Source:
             else:
                 self._filling.pass_over(self._reader.position(self._filling.partition))
             self._note()
+            self._reader.may_gather(self._filling.missing_bytes // 4, self._unhurried_seconds())
+
+    def _unhurried_seconds(self) -> float:
+        """For how long it makes no difference when the next records are read."""
+        if self._filling.empty or self._filling.full:
+            return 0.0
+        return max(self._lingering() - SPARE_SECONDS, 0.0)
 
     def _note(self) -> None:
         if not self._filling.empty:

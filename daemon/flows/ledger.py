@@ -64,6 +64,8 @@ class Ledger:
             return None
         ledger_records.check(record.value)
         table[key] = record.value
+        # It may have been taken for somebody else's before its record came.
+        self._closed.pop(key, None)
         return key
 
     def find(self, item_id: str) -> Open | None:

@@ -170,7 +170,6 @@ class Outbox:
         """
         now = self._clock.now()
         records: list[Append | Column] = [
-            # Never later than they were sent: the collector takes it for the earliest they can have ended.
             *self._adopted(batch, batch.since or now),
             self._opened(batch.items, ids, batch.end, submitted_at or now),
             *self._dead(batch, now),
@@ -188,8 +187,10 @@ class Outbox:
             raise ValueError(f"{len(keys)} ids for {len(values)} items")
         return Column(self._place.ledger_topic, self._place.ledger_partition, keys, values)
 
-    def _adopted(self, batch: Batch, submitted_at: datetime) -> Iterable[Append]:
+    def _adopted(self, batch: Batch, since: datetime) -> Iterable[Append]:
         items, ids = zip(*batch.adopted, strict=True) if batch.adopted else ((), ())
+        # Never later than they were sent: the collector takes it for the earliest they can have ended.
+        submitted_at = since if batch.oldest is None else min(since, batch.oldest)
         return self._opened(items, ids, batch.end, submitted_at).each()
 
     def _dead(self, batch: Batch, now: datetime) -> Iterable[Append]:

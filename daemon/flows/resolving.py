@@ -196,13 +196,15 @@ def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch
         (c for c in candidates if c.item_id not in used),
         key=lambda c: (c.created_at < first, c.created_at, c.item_id),
     )
-    return rest.adopting(_paired(rest.items, free))
+    pairs = _paired(rest.items, free)
+    ids = {index: created.item_id for index, created in pairs.items()}
+    return rest.adopting(ids, (created.created_at for created in pairs.values()))
 
 
-def _paired(items: Sequence[Item], free: Sequence[Created]) -> Mapping[int, str]:
-    """Item index to id, each id once; equal content, of which as many results are awaited, in any order."""
-    by_content: dict[tuple[int, int], list[str]] = defaultdict(list)
+def _paired(items: Sequence[Item], free: Sequence[Created]) -> Mapping[int, Created]:
+    """Item index to created item, each once; equal content, with as many results awaited, in any order."""
+    by_content: dict[tuple[int, int], list[Created]] = defaultdict(list)
     for created in reversed(free):
-        by_content[created.content_hash, created.wanted].append(created.item_id)
+        by_content[created.content_hash, created.wanted].append(created)
     pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
-    return {index: ids.pop() for index, ids in pairs if ids}
+    return {index: alike.pop() for index, alike in pairs if alike}

@@ -70,7 +70,8 @@ class Overlapping:
         if not self._worth_it(book):
             self._end(book)
             return False
-        self._pages = self._api.finished(min(self._looked_until, until) - self._overlap, until)
+        since = min(self._looked_until, until) - self._overlap
+        self._pages = self._api.finished(since, until, book.ledger.was_closed)
         return True
 
     def _end(self, book: Book) -> None:

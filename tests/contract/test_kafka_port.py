@@ -371,3 +371,20 @@ def test_who_was_put_out_is_not_confirmed(run: Run) -> None:
             await decisions.aclose()
 
     run(check)
+
+
+def test_what_is_gathered_is_lost_to_nobody(run: Run) -> None:
+    """A reader that may gather gives everything out: when there is enough, or when the time is over."""
+
+    async def check(bench: Bench) -> None:
+        topic = await bench.topic()
+        async with bench.kafka.reader(topic, {0: 0}) as reader:
+            for max_bytes, seconds, values in [(10**9, 0.3, [b"1"]), (1, 60.0, [b"2"]), (0, 0.0, [b"3"])]:
+                reader.may_gather(max_bytes, seconds)
+                for value in values:
+                    await bench.produce(topic, 0, value)
+                end = (await bench.kafka.end_offsets(topic))[0]
+                async with asyncio.timeout(20):
+                    assert (await read_to(reader, 0, end)).values == values
+
+    run(check)

@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges.app_items import UNHASHABLE, MalformedError, filter_time, item_of, page_of, time_of
+from daemon.edges.app_items import (
+    UNHASHABLE,
+    MalformedError,
+    filter_time,
+    item_of,
+    page_of,
+    skimmed,
+    time_of,
+)
 
 ITEM: dict[str, Any] = {
     "id": "3a7f",
@@ -108,6 +116,38 @@ def test_a_page_of_items_that_are_written_in_many_ways() -> None:
     """Each is what it would be alone."""
     rows = [encoded(), msgspec.json.format(encoded(id="a"), indent=1), encoded(id="b", confidence=1e3)]
     assert page_of(page(*rows), 1000).items == tuple(map(item_of, rows))
+
+
+def test_a_page_of_what_is_known_is_skimmed() -> None:
+    """Its ids are read, and at what times it begins and ends."""
+    rows = [encoded(id="a"), encoded(id="b"), encoded(id="c", finished_at="2026-11-22T11:24:48")]
+    found = skimmed(page(*rows, has_more=b"true"), {"a", "b", "c"}.__contains__)
+    assert found is not None
+    assert (found.known, found.has_more) == (True, True)
+    assert [(item.item_id, item.finished_at) for item in found.items] == [
+        ("a", item_of(rows[0]).finished_at),
+        ("b", None),
+        ("c", item_of(rows[2]).finished_at),
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        page(),
+        page(encoded(id="a"), encoded(id="new")),
+        page(encoded(id="a", finished_at="yesterday")),
+        page(encoded(id="a", finished_at=None)),
+        page(encoded(id="a"), b"null"),
+        page(encoded(id="a"), has_more=b"null"),
+        b'{"content":[' + encoded(id="a") + b"]}",
+        b"[]",
+        b"",
+    ],
+)
+def test_any_other_page_is_to_be_read_as_a_whole(body: bytes) -> None:
+    """Where anything is new, or not as it should be, its ids alone do not do."""
+    assert skimmed(body, {"a"}.__contains__) is None
 
 
 @pytest.mark.parametrize(("limit", "has_more"), [(1, True), (2, False)])

@@ -106,6 +106,22 @@ async def test_everything_that_finished_is_given(
     assert len(seen) == count
 
 
+@pytest.mark.parametrize("digits", [6, 0])
+@pytest.mark.parametrize("news", [0, 1, 17, 35])
+async def test_of_what_is_known_whole_pages_are_left_out(news: int, digits: int) -> None:
+    """Whatever is not known is given, wherever it stands among what is."""
+    knobs = Knobs(finish_distribution="never", requests_per_second=None, finished_digits=digits)
+    hand = Hand()
+    async with serve(knobs, clock=hand) as toloka, app(toloka.url) as here:
+        ids = await submitted(here, 35)
+        finish(toloka, hand, [(1, 0.2)] * 35)
+        unknown = set(ids[::2][:news]) | set(ids[1::2][: max(news - 18, 0)])
+        known = set(ids) - unknown
+        seen = await all_of(here.results.finished(START, LATEST, known.__contains__))
+    assert unknown <= seen.keys()
+    assert (len(seen) == 0) == (news == 0)
+
+
 async def test_the_span_is_closed() -> None:
     """Both ends belong to it, to the microsecond."""
     hand = Hand()

@@ -53,6 +53,22 @@ COLLECTING = (
         "    def _begin(self, book: Book, now: float) -> bool:\n        return False\n        if now",
     ),
     Mutant(
+        "a-known-item-makes-its-page-known",
+        "a page that is looked at again is left out for one item in it that is known",
+        "daemon.edges.app_items",
+        "if not rows.content or not all(known(row.id) for row in rows.content):",
+        "if not rows.content or not any(known(row.id) for row in rows.content):",
+        found_by="tests/unit/test_listing.py::test_of_what_is_known_whole_pages_are_left_out",
+    ),
+    Mutant(
+        "closed-and-open-again",
+        "an item that was taken for somebody else's stays known when its record comes",
+        "daemon.flows.ledger",
+        "        self._closed.pop(key, None)\n",
+        "",
+        found_by="tests/unit/flows/test_ledger.py::test_what_was_dismissed_is_known_no_longer_once_its_record_comes",
+    ),
+    Mutant(
         "no-sweep",
         "what ends without a time, or vanishes, is never found",
         "daemon.flows.sweeping",

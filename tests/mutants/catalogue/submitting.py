@@ -77,6 +77,15 @@ SUBMITTING = (
         "test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again",
     ),
     Mutant(
+        "adopted-is-never-overdue",
+        "an adopted item is taken for submitted with its range, though it is older and may have ended",
+        OUTBOX,
+        "        submitted_at = since if batch.oldest is None else min(since, batch.oldest)\n",
+        "        submitted_at = since\n",
+        found_by="tests/unit/flows/test_outbox.py::"
+        "test_what_was_adopted_was_not_submitted_later_than_it_was_created",
+    ),
+    Mutant(
         "at-not-renewed",
         "the quarantine of a further attempt is counted from the first",
         OUTBOX,
@@ -214,7 +223,7 @@ SUBMITTING = (
         "found-and-sent-again",
         "what was found is not adopted: everything is sent again",
         RESOLVE,
-        "return rest.adopting(_paired(rest.items, free))",
+        "return rest.adopting(ids, (created.created_at for created in pairs.values()))",
         "return rest",
     ),
     Mutant(

@@ -154,6 +154,9 @@ class SimReader:
         """See `daemon.ports.Reader.position`."""
         return self._positions[partition]
 
+    def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
+        """See `daemon.ports.Reader.may_gather`: it need not, and does not."""
+
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[StoredRecord]:
         """See `daemon.ports.Reader.read`."""
         if self._dies():

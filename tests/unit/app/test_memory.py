@@ -31,6 +31,7 @@ def nothing_by_itself() -> Iterator[None]:
 async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What holds itself is gone soon after nobody else holds it, until the daemon stops."""
     monkeypatch.setattr(memory, "EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(memory, "SELDOM_SECONDS", 0.001)
     stopping = asyncio.Event()
     with nothing_by_itself():
         collecting = asyncio.create_task(memory.collect_garbage(stopping))

@@ -18,6 +18,7 @@ from daemon.flows.foreign import Foreign
 from daemon.flows.holding import Gate
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, Item, NotNow, Page, Transaction, UnknownCursor
+from daemon.ports import Known
 from tests.doubles import (
     CURSORS,
     GROUP,
@@ -431,7 +432,10 @@ async def test_a_drain_does_not_wait_for_a_second_look() -> None:
     """As for the tail."""
     ours = Collector("late")
 
-    async def silent(since: datetime, until: datetime) -> AsyncIterator[Sequence[Finished]]:
+    async def silent(
+        since: datetime, until: datetime, known: Known | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
+        del known
         await asyncio.sleep(3600)
         yield [finished("late", body("late"), (until - since).total_seconds())]
 

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.errors import Held, Transient
 from daemon.flows.batching import BatchLimits, Filling
-from daemon.flows.filling import Source, filled
+from daemon.flows.filling import SPARE_SECONDS, Source, filled
 from daemon.flows.items import Found
 from daemon.model import Batch, Item, Record
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns
@@ -23,6 +23,7 @@ class FakeReader:
     def __init__(self) -> None:
         self.coming: deque[FakeRecord | Exception] = deque()
         self.asked: list[int] = []
+        self.gathering: list[tuple[int, float]] = []
         self._put = asyncio.Event()
         self._last = 0
         self.passed = 0
@@ -36,6 +37,10 @@ class FakeReader:
                 self.coming.append(FakeRecord(self._last, value))
                 self._last += 1
         self._put.set()
+
+    def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
+        """See `daemon.ports.Reader.may_gather`."""
+        self.gathering.append((max_bytes, max_wait_seconds))
 
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
         """See `daemon.ports.Reader.read`."""
@@ -130,6 +135,29 @@ async def test_nothing_is_given_out_before_something_comes() -> None:
     async with batches_of(reader) as batches:
         _, seconds = await waited_for(batches)
     assert seconds == 100 + LINGER_SECONDS
+
+
+@in_virtual_time
+async def test_while_a_batch_lingers_what_comes_may_be_gathered() -> None:
+    """Not beyond the moment when it is due, and not more than it has room for; then again one by one."""
+    reader = FakeReader()
+    async with batches_of(reader, max_items=9) as batches:
+        await turns()
+        reader.put(b"{}")
+        await turns()
+        assert reader.gathering[-1][1] == pytest.approx(LINGER_SECONDS - SPARE_SECONDS)
+        await asyncio.sleep(LINGER_SECONDS / 2)
+        reader.put(b"{}")
+        await turns()
+        assert reader.gathering[-1][1] == pytest.approx(LINGER_SECONDS / 2 - SPARE_SECONDS)
+        few = reader.gathering[-1][0]
+        reader.put(*[b"{}"] * 6)
+        await turns()
+        assert reader.gathering[-1][0] < few
+        reader.put(b"{}")
+        await waited_for(batches)
+        await asyncio.sleep(LINGER_SECONDS)
+    assert reader.gathering[-1][1] == 0
 
 
 @pytest.mark.fault(62)

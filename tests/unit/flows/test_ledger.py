@@ -46,6 +46,16 @@ def test_a_tombstone_closes_it_and_is_remembered() -> None:
     assert (book.find("a"), len(book), book.was_closed("a")) == (None, 0, True)
 
 
+def test_what_was_dismissed_is_known_no_longer_once_its_record_comes() -> None:
+    """It was taken for somebody else's item; its result is still to be published."""
+    book = ledger()
+    book.apply({"a": None}, START_MS)
+    assert book.was_closed("a")
+    book.note(written("a", value()))
+    assert not book.was_closed("a")
+    assert book.find("a") is not None
+
+
 def test_the_last_record_of_an_id_counts() -> None:
     """Records that changed places are written again."""
     book = ledger()

@@ -214,6 +214,16 @@ async def test_what_was_in_doubt_was_not_submitted_later_than_it_was_sent(desk: 
 
 
 @in_virtual_time
+async def test_what_was_adopted_was_not_submitted_later_than_it_was_created(desk: Desk) -> None:
+    """Of equal content it may be older than the range, and have ended before: then it is overdue."""
+    older = replace(BATCH, since=START, oldest=START - MINUTE)
+    async with desk.kafka.writer("w") as writer:
+        await desk.outbox_on(writer).settle(older, ("x", "y"), START + MINUTE, None)
+    found = next(record for record in desk.kafka.written(LEDGER) if record.key == b"found")
+    assert ledger_records.peek_submitted(found.value or b"") == START - MINUTE
+
+
+@in_virtual_time
 async def test_behind_a_settled_piece_the_doubt_of_the_rest_stands(desk: Desk) -> None:
     """In the same transaction: what was adopted of the rest is in no ledger yet."""
     rest = Intent("rest", 20, START, START + MINUTE)

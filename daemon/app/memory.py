@@ -1,6 +1,7 @@
-"""What keeps the process as small as what it holds, through weeks of outages."""
+"""What keeps the process as small as what it holds, through weeks of outages, and what it holds at hand."""
 
 import asyncio
+import ctypes
 import gc
 import time
 
@@ -12,6 +13,11 @@ SELDOM_SECONDS = 4.0
 LITTLE_OBJECTS = 500
 # It takes one part in so many of a processor's time at the most.
 TIME_SHARE = 100
+# Bodies, fetches and batches are smaller; what is larger is new memory each time (mallopt(3)).
+KEPT_BYTES = 32 * 1024 * 1024
+# So much that is free at the end of the heap is not given back.
+KEPT_FREE_BYTES = 16 * 1024 * 1024
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def spare_what_stays() -> None:
@@ -23,6 +29,19 @@ def spare_what_stays() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
+
+
+def keep_what_is_freed() -> bool:
+    """Have the C library use memory again that it would give back to the kernel; False where it cannot.
+
+    A page of results is copied half a dozen times on its way, half a megabyte each. By default every copy is
+    new memory, whose pages the kernel clears when they are first written to: that takes longer than copying.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    # Both, for to set one of them ends the library's own search for either.
+    return bool(mallopt(_MMAP_THRESHOLD, KEPT_BYTES)) and bool(mallopt(_TRIM_THRESHOLD, KEPT_FREE_BYTES))
 
 
 async def collect_garbage(stopping: asyncio.Event) -> None:

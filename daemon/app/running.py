@@ -84,6 +84,7 @@ async def _run(settings: Settings, logs: Logs) -> int:
             lag, delays = watches(settings.kafka, world, flows)
             status.begin(flows, lag)
             memory.spare_what_stays()
+            memory.keep_what_is_freed()
             runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
             runs += [flows.pausing.run, lag.run, delays.run, memory.collect_garbage]
             runs += [flows.budget.run] if flows.budget else []

@@ -48,7 +48,6 @@ class Settings(BaseSettings):
         env_nested_delimiter=DELIMITER,
         enable_decoding=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
     )
 

@@ -1,7 +1,10 @@
 """The process stays as small as what it holds."""
 
 import asyncio
+import ctypes
 import gc
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +29,34 @@ def nothing_by_itself() -> Iterator[None]:
         yield
     finally:
         gc.enable()
+
+
+# Copies a megabyte again and again, and says how many pages of memory it was given for that.
+COPYING = """
+import resource, sys
+from daemon.app import memory
+if sys.argv[1] == "kept":
+    assert memory.keep_what_is_freed()
+def copy(times):
+    for _ in range(times):
+        first = bytearray(bytes(1_000_000))
+        second, third = bytes(first), bytes(first[1:])
+        del first, second, third
+copy(5)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+copy(100)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallopt"), reason="another C library")
+def test_what_is_freed_is_used_again() -> None:
+    """Large copies that come and go are not new memory each time."""
+    pages = {
+        how: int(subprocess.run([sys.executable, "-c", COPYING, how], check=True, capture_output=True).stdout)
+        for how in ("kept", "given back")
+    }
+    assert pages["kept"] * 10 < pages["given back"]
 
 
 async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:

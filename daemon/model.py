@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NamedTuple, Protocol, overload
 
+import msgspec
+
 Headers = Sequence[tuple[str, bytes | None]]
 
 
@@ -33,12 +35,12 @@ class Record(Protocol):
     def headers(self) -> Headers: ...  # noqa: D102 - as above
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """One thing to moderate: its record, the bytes that are sent for it, and their content hash.
 
     `identified` where tolokad gave it an id of its own, so that no other item can have its content;
     `wanted` results are awaited of it, 0 where it is Toloka that decides when there are enough.
-    A tuple, for one is made per record on the hot path.
+    A struct, for one is made per record on the hot path.
     """
 
     record: Record
@@ -309,7 +311,7 @@ class Created(NamedTuple):
     wanted: int = 1
 
 
-class Finished(NamedTuple):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """An item as Toloka returned it, or one of several results of an item.
 
     `raw` is what a result says of it: members of a JSON object, byte for byte. `finished_at` is missing while
@@ -380,7 +382,7 @@ class Cursor:
 # --- what is written to Kafka --------------------------------------------------------------------------
 
 
-class Append(NamedTuple):
+class Append(msgspec.Struct, frozen=True, gc=False):
     """A record to be written."""
 
     topic: str
@@ -391,7 +393,7 @@ class Append(NamedTuple):
     timestamp_ms: int | None = None
 
 
-class Column(NamedTuple):
+class Column(msgspec.Struct, frozen=True, gc=False):
     """Many records without headers for one partition: so many keys, and a value for each."""
 
     topic: str
@@ -401,7 +403,8 @@ class Column(NamedTuple):
 
     def each(self) -> Iterator[Append]:
         """The records one by one."""
-        return (Append(*self[:2], key, value) for key, value in zip(self.keys, self.values, strict=True))
+        rows = zip(self.keys, self.values, strict=True)
+        return (Append(self.topic, self.partition, key, value) for key, value in rows)
 
 
 class Appends(Sequence[Append]):

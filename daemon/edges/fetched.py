@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+import msgspec
 from aiokafka.consumer import fetcher
 
 from daemon.edges.header_names import Records
@@ -17,8 +18,8 @@ from daemon.model import Headers
 ALL = 2**31
 
 
-class Fetched(NamedTuple):
-    """See `daemon.model.Record`."""
+class Fetched(msgspec.Struct, frozen=True, gc=False):
+    """See `daemon.model.Record`. A struct, for one is made per record: that takes half of a tuple's time."""
 
     topic: str
     partition: int
@@ -27,10 +28,6 @@ class Fetched(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Headers
-
-
-# What `Fetched(…)` comes to; one is made per record.
-_new = tuple.__new__
 
 
 class _Whole(NamedTuple):
@@ -121,9 +118,7 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
 
     def _lean(self, raw: Sequence[Any]) -> Sequence[Fetched]:
         topic, partition = self._tp
-        lean = [
-            _new(Fetched, (topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers)) for r in raw
-        ]
+        lean = [Fetched(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in raw]
         if lean and lean[0].offset < self._start:
             # A batch comes whole, even where only its end was asked for.
             return [record for record in lean if record.offset >= self._start]

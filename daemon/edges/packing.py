@@ -3,13 +3,11 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, groupby, repeat
-from operator import itemgetter
+from itertools import repeat
 from typing import Any
 
 from daemon.model import Append, Appends, Column
 
-_place: Callable[[Append | Column], tuple[str, int]] = itemgetter(0, 1)
 # Key, value, headers, timestamp in milliseconds.
 _Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
 # The client wants a list, and only reads it.
@@ -20,8 +18,8 @@ def by_place(appends: Sequence[Append]) -> Mapping[tuple[str, int], Sequence[App
     """The records for each partition, in their order."""
     parts: Sequence[Append | Column] = appends.parts if isinstance(appends, Appends) else appends
     groups: dict[tuple[str, int], list[Append | Column]] = defaultdict(list)
-    for place, run in groupby(parts, _place):
-        groups[place].extend(run)
+    for part in parts:
+        groups[part.topic, part.partition].append(part)
     return groups
 
 
@@ -43,14 +41,12 @@ def packed(create_batch: Callable[[], Any], parts: Iterable[Append | Column]) ->
 
 
 def _rows(parts: Iterable[Append | Column], now_ms: int) -> Iterable[_Row]:
-    return chain.from_iterable(_rows_of(part, now_ms) for part in parts)
-
-
-def _rows_of(part: Append | Column, now_ms: int) -> Iterable[_Row]:
-    if isinstance(part, Column):
-        return zip(part.keys, part.values, repeat(_NO_HEADERS), repeat(now_ms))
-    at = now_ms if part.timestamp_ms is None else part.timestamp_ms
-    return ((part.key, part.value, [*part.headers], at),)
+    for part in parts:
+        if isinstance(part, Column):
+            yield from zip(part.keys, part.values, repeat(_NO_HEADERS), repeat(now_ms))
+        else:
+            at_ms = now_ms if part.timestamp_ms is None else part.timestamp_ms
+            yield part.key, part.value, [*part.headers], at_ms
 
 
 def _closed(batch: Any, count: int) -> Any:

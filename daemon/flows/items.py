@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import repeat
 from typing import Any, Protocol
 
 import msgspec
@@ -42,8 +41,6 @@ class Spec(Protocol):
 
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
-# What `Item(…)` comes to; one is made per record.
-_new: Any = partial(tuple.__new__, Item)
 
 
 class ItemReader:
@@ -112,7 +109,7 @@ class ItemReader:
         plain = shape.read(values, partial(_identity, records) if self._spec.takes_id else None)
         if isinstance(plain, Misfit):
             return plain
-        return map(_new, zip(records, plain.bodies, plain.hashes, plain.identified, repeat(1)))
+        return map(Item, records, plain.bodies, plain.hashes, plain.identified)
 
     def _are_heavy(self, records: Sequence[Record], values: Sequence[bytes]) -> bool:
         """Whether one of the records might be too large in any way."""

@@ -71,14 +71,13 @@ class CollectWatch:
         for code, count in publication.buried.items():
             self._metrics.items_dead_lettered.labels(code).inc(count)
         results, now = publication.results, datetime.now(UTC)
-        statuses = Counter(bounded(item.status, RESULT_STATUSES) for _, item in results)
-        for status, count in statuses.items():
-            self._metrics.results_published.labels(status).inc(count)
+        for status, count in Counter([item.status for _, item in results]).items():
+            self._metrics.results_published.labels(bounded(status, RESULT_STATUSES)).inc(count)
         if found_by != "tail" and results:
             self._metrics.late_results.labels(found_by).inc(len(results))
         ended = [(entry, item.finished_at) for entry, item in results if item.finished_at is not None]
-        waited = [max((now - finished).total_seconds(), 0.0) for _, finished in ended]
-        worked = [max((finished - entry.submitted_at).total_seconds(), 0.0) for entry, finished in ended]
+        waited = [(now - finished).total_seconds() for _, finished in ended]
+        worked = [(finished - entry.submitted_at).total_seconds() for entry, finished in ended]
         self._metrics.result_latency_seconds.observe_many(waited)
         self._metrics.turnaround_seconds.observe_many(worked)
 

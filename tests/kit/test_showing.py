@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from daemon.flows import codec
@@ -53,7 +54,7 @@ async def test_ledger_show_of_one(kafka: Cluster) -> None:
         keyed = [replace(first, key=b"user-1"), replace(third, key=b"user-1")]
         await plot.write(plot.opened(keyed))
         (entry,) = plot.opened([second])
-        await plot.write([entry._replace(key=item_id.encode())])
+        await plot.write([msgspec.structs.replace(entry, key=item_id.encode())])
 
         async def shown(*arguments: str) -> Ended:
             return await tolokad(plot.environment, "ledger", "show", *arguments, "--json")

@@ -89,7 +89,7 @@ def _task(job: Job, rng: Random) -> Job:
         return job
     values = {"text": text, **({"number": item["score"]} if "score" in item else {})}
     task = {"input_values": values, "overlap": rng.choice((1, 1, 2, 3))}
-    return replace(job, append=job.append._replace(value=msgspec.json.encode(task)))
+    return replace(job, append=msgspec.structs.replace(job.append, value=msgspec.json.encode(task)))
 
 
 def translate(faults: Faults) -> None:

@@ -133,7 +133,7 @@ async def test_bad_items_are_named() -> None:
     """A rejection names its culprits; nothing was created, and nothing counts against the quota."""
     async with serve(STILL) as toloka, app(toloka.url, per_minute=10) as here:
         good, bad = items("a", "b")
-        outcome = await here.submit([good, bad._replace(body=b'{"id":"7"}')])
+        outcome = await here.submit([good, msgspec.structs.replace(bad, body=b'{"id":"7"}')])
         assert isinstance(outcome, Rejected)
         assert outcome.culprits[1].code == "VALUE_REQUIRED"
         assert list(outcome.culprits) == [1]

@@ -228,7 +228,9 @@ async def test_tasks_of_several_pools() -> None:
     async with bench(pools=(TASKS_POOL, CLOSED_POOL)) as at:
         ids = await at.create("a")
         body = tasks("b")[0]
-        other = body._replace(body=body.body.replace(TASKS_POOL.encode(), CLOSED_POOL.encode()))
+        other = msgspec.structs.replace(
+            body, body=body.body.replace(TASKS_POOL.encode(), CLOSED_POOL.encode())
+        )
         outcome = await at.here.submit([other], attempt(once=False))
         ids += getattr(outcome, "ids", ())
         for task_id in ids:

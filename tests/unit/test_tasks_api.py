@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from daemon.edges import listing, tasks_api
@@ -313,7 +314,7 @@ async def test_pools_that_take_no_tasks(pool_id: str, code: str, *, once: bool) 
     """It is not the tasks' fault: the flow is held, with the reason."""
     async with serve(STILL) as toloka, pools.tasks_api(toloka.url, pools=(pool_id,)) as here:
         items = [
-            item._replace(body=item.body.replace(TASKS_POOL.encode(), pool_id.encode()))
+            msgspec.structs.replace(item, body=item.body.replace(TASKS_POOL.encode(), pool_id.encode()))
             for item in tasks("a")
         ]
         outcome = await here.submit(items, attempt(once=once))
@@ -391,5 +392,6 @@ async def test_a_pool_that_cannot_be_opened_holds_the_flow() -> None:
 
 def _to(pool_id: str) -> list[Any]:
     return [
-        item._replace(body=item.body.replace(TASKS_POOL.encode(), pool_id.encode())) for item in tasks("a")
+        msgspec.structs.replace(item, body=item.body.replace(TASKS_POOL.encode(), pool_id.encode()))
+        for item in tasks("a")
     ]

@@ -101,7 +101,7 @@ def test_an_entry_of_several_results_is_rewritten_until_all_are_out() -> None:
         once = ledger_records.publishing(entry, value, "s-1")
         assert once is not None
         again = ledger_records.unpack(once)
-        assert again == entry._replace(published=("s-1",))
+        assert again == msgspec.structs.replace(entry, published=("s-1",))
         twice = ledger_records.publishing(again, once, "s-2")
         assert (twice is None) is ends
         assert twice is None or ledger_records.unpack(twice).published == ("s-1", "s-2")

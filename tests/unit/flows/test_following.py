@@ -263,7 +263,7 @@ async def test_a_result_that_its_topic_would_refuse_becomes_a_dead_letter() -> N
     kafka.put(INPUT, b"original", key=b"k-0")
     settle(kafka, ["a"])
     async with opened(kafka) as (book, _):
-        large = finished("a", body("a"))._replace(raw=b'"' + b"x" * 200_000 + b'"')
+        large = msgspec.structs.replace(finished("a", body("a")), raw=b'"' + b"x" * 200_000 + b'"')
         await book.publish([large], "tail", Cursor("a", START))
         (letter,) = kafka.written(DEAD)
         assert (letter.key, letter.value) == (b"k-0", b"original")

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from daemon.flows.ledger_records import Entry, Origin
@@ -43,7 +44,7 @@ async def test_a_topic_that_was_made_anew_does_not_have_the_record(partition: in
     kafka = MemoryKafka.usual()
     kafka.put(INPUT, b"0", 1)
     kafka.put(INPUT, b"1", 1)
-    entry = ENTRY._replace(origin=Origin(INPUT, partition, 2, START_MS))
+    entry = msgspec.structs.replace(ENTRY, origin=Origin(INPUT, partition, 2, START_MS))
     async with asyncio.timeout(300):
         assert (await record_of(kafka, entry)).value is None
 

@@ -50,7 +50,7 @@ def test_a_keyless_record_has_a_keyless_result() -> None:
 
 def replace_key(key: bytes | None) -> Entry:
     """The entry with another key."""
-    return ENTRY._replace(key=key)
+    return msgspec.structs.replace(ENTRY, key=key)
 
 
 def test_a_foreign_result_has_no_origin_and_its_own_id_as_key() -> None:

@@ -238,7 +238,7 @@ def test_a_result_that_its_topic_would_refuse_is_set_aside() -> None:
     """It is closed like any other, and its dead letter is the caller's to make."""
     table = Table()
     table.settle("a", ["x"])
-    large = finished("x", body("a"))._replace(raw=b"x" * 200_000)
+    large = msgspec.structs.replace(finished("x", body("a")), raw=b"x" * 200_000)
     publication = table.publisher.publication([large])
     assert [(entry.origin.offset, found.item_id) for entry, found in publication.oversized] == [(0, "x")]
     assert publication.results == []
@@ -289,7 +289,7 @@ def test_an_open_item_that_is_gone_becomes_a_dead_letter() -> None:
 
 def shared(share: str, status: str = "SUBMITTED") -> Finished:
     """One result of the item `x`."""
-    return finished("x", body("a"), status=status)._replace(share=share)
+    return msgspec.structs.replace(finished("x", body("a"), status=status), share=share)
 
 
 def open_for(wanted: int) -> Table:
@@ -343,6 +343,6 @@ def test_an_item_without_a_number_stays_open_until_toloka_has_ended() -> None:
 
 def test_one_result_that_is_too_large_closes_the_item() -> None:
     """One dead letter points at it, however many results are awaited."""
-    large = [shared(name)._replace(raw=b"x" * 200_000) for name in ("s-1", "s-2")]
+    large = [msgspec.structs.replace(shared(name), raw=b"x" * 200_000) for name in ("s-1", "s-2")]
     publication = open_for(2).publisher.publication(large)
     assert (len(publication.oversized), outputs(publication), publication.changes) == (1, 0, {"x": None})

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from daemon.errors import Fenced, Held
@@ -603,7 +604,7 @@ async def test_equal_content_of_which_more_results_are_awaited_is_another_item()
     """Taken for the other, it would be waited for in vain."""
     batch = batch_of("aa", identified=False)
     first, second = batch.items
-    batch = replace(batch, items=(first._replace(wanted=2), second))
+    batch = replace(batch, items=(msgspec.structs.replace(first, wanted=2), second))
     listed = [created("one", body("a")), created("two", body("a"))._replace(wanted=2)]
     assert pairs(await Doubt(listed).resolve(batch)) == {0: "two", 1: "one"}
 

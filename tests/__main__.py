@@ -32,9 +32,10 @@ GROUPS = {
         "tests/deploy",
         "tests/supply",
     ),
-    "on a real Kafka": ("tests/integration", "tests/system", "tests/security"),
-    "commands, chaos, demo": (
+    "on a real Kafka": ("tests/integration", "tests/system"),
+    "commands, chaos, security, demo": (
         "tests/kit",
+        "tests/security",
         "tests/chaos",
         "tests/demo",
         "tests/checker",

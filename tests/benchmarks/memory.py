@@ -8,8 +8,8 @@ from tests.benchmarks.stage import Row, Stage, settings
 
 ITEMS = 2_000_000
 # What was closed is remembered for as long as a second look may show it again, which is a minute of clocks
-# that differ and this overlap. At this pace the collector keeps up, and what is remembered is soon as much as it
-# will be.
+# that differ and this overlap. At this pace the collector keeps up, and what is remembered is soon as much
+# as it will be.
 PER_MINUTE = 120_000
 OVERLAP_SECONDS = 5
 STEP = 100_000

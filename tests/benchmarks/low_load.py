@@ -1,8 +1,9 @@
 """Low load: one item a second, from its record's timestamp to when Toloka has it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from tests.benchmarks.feeding import trickle
 from tests.benchmarks.running import replica, sink, until
@@ -35,14 +36,20 @@ async def measure(stage: Stage) -> AsyncIterator[Row]:
         finally:
             feeding.cancel()
             await asyncio.wait([feeding])
-        waited = [
-            datetime.fromisoformat(f"{item['created_at']}+00:00").timestamp()
-            - float(item["input_data"]["text"].split()[0])
-            for item in await toloka.items()
-        ][WARM_ITEMS:]
+        items = sorted(await toloka.items(), key=_written)[WARM_ITEMS:]
+        waited = [_created(item) - _written(item) for item in items]
         figures = {
             **spread(waited),
             "linger_ms": LINGER_SECONDS * 1000,
             "percent_of_a_core": used / (count + WARM_ITEMS) * 100,
         }
         yield Row("low load", f"{PER_SECOND:.0f}/s", "tolokad", figures)
+
+
+def _created(item: Mapping[str, Any]) -> float:
+    return datetime.fromisoformat(f"{item['created_at']}+00:00").timestamp()
+
+
+def _written(item: Mapping[str, Any]) -> float:
+    """See `feeding.trickle`."""
+    return float(item["input_data"]["text"].split()[0])

@@ -186,7 +186,7 @@ COLLECTING = (
     Mutant(
         "second-looks-forgotten",
         "a successor begins its second looks at the cursor, whatever its predecessor had not looked at twice",
-        "daemon.model",
+        "daemon.model.results",
         "return self.looked_until or self.finished_at",
         "return self.finished_at",
         found_by="tests/unit/flows/test_collecting.py::"

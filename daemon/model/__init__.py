@@ -1,0 +1,52 @@
+"""The words of tolokad as frozen data: items, batches, intents, what a submission comes to, results.
+
+Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does.
+"""
+
+from daemon.model.attempts import (
+    Accepted,
+    Committed,
+    Deadline,
+    Divided,
+    InDoubt,
+    Intent,
+    NotNow,
+    Outcome,
+    Rejected,
+    Tally,
+    TooLarge,
+)
+from daemon.model.items import Batch, DeadLetter, Flaw, Headers, Item, Record
+from daemon.model.results import Created, Cursor, Finished, Page, Sight, UnknownCursor
+from daemon.model.writing import Append, Appends, Column, OffsetCommit, Transaction
+
+__all__ = [
+    "Accepted",
+    "Append",
+    "Appends",
+    "Batch",
+    "Column",
+    "Committed",
+    "Created",
+    "Cursor",
+    "DeadLetter",
+    "Deadline",
+    "Divided",
+    "Finished",
+    "Flaw",
+    "Headers",
+    "InDoubt",
+    "Intent",
+    "Item",
+    "NotNow",
+    "OffsetCommit",
+    "Outcome",
+    "Page",
+    "Record",
+    "Rejected",
+    "Sight",
+    "Tally",
+    "TooLarge",
+    "Transaction",
+    "UnknownCursor",
+]

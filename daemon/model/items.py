@@ -1,0 +1,138 @@
+"""Records, the items in them, and batches: what of a range of offsets comes to what."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+class Record(Protocol):
+    """A record as it was read from Kafka; the client's own record type fits it as it is."""
+
+    @property
+    def topic(self) -> str: ...  # noqa: D102 - Kafka's own words
+    @property
+    def partition(self) -> int: ...  # noqa: D102 - as above
+    @property
+    def offset(self) -> int: ...  # noqa: D102 - as above
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102 - as above
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102 - as above
+    @property
+    def headers(self) -> Headers: ...  # noqa: D102 - as above
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """One thing to moderate: its record, the bytes that are sent for it, and their content hash.
+
+    `identified` where tolokad gave it an id of its own, so that no other item can have its content;
+    `wanted` results are awaited of it, 0 where it is Toloka that decides when there are enough.
+    A struct, for one is made per record on the hot path.
+    """
+
+    record: Record
+    body: bytes
+    content_hash: int
+    identified: bool = False
+    wanted: int = 1
+
+
+class Flaw(NamedTuple):
+    """Why a record cannot be submitted: a code, a sentence, and Toloka's request id if it said so."""
+
+    code: str
+    message: str
+    request_id: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class DeadLetter(NamedTuple):
+    """An input record that cannot be submitted, with the reason."""
+
+    record: Record
+    flaw: Flaw
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A contiguous offset range `[first, end)` of one input partition, sorted into what becomes of it.
+
+    `items` are still to be sent; `adopted` are those that Toloka is known to have, with their ids.
+    `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock. Of a
+    piece of such a range, `doubt_end` is where that range ends. `oldest` is when the first of the adopted was
+    created: of equal content, there may be some from before this range was attempted.
+    """
+
+    topic: str
+    partition: int
+    first: int
+    end: int
+    items: tuple[Item, ...]
+    dead_letters: tuple[DeadLetter, ...] = ()
+    skipped: int = 0
+    adopted: tuple[tuple[Item, str], ...] = ()
+    since: datetime | None = None
+    doubt_end: int = 0
+    oldest: datetime | None = None
+
+    @property
+    def has_doubt_behind(self) -> bool:
+        """Whether what lies behind this range has been in doubt along with it."""
+        return self.doubt_end > self.end
+
+    def without(self, culprits: Mapping[int, Flaw]) -> "Batch":
+        """The same range; the items at these indexes have become dead letters."""
+        kept = tuple(item for index, item in enumerate(self.items) if index not in culprits)
+        dead = tuple(DeadLetter(self.items[index].record, flaw) for index, flaw in culprits.items())
+        return replace(self, items=kept, dead_letters=(*self.dead_letters, *dead))
+
+    def adopting(self, ids: Mapping[int, str], created: Iterable[datetime] = ()) -> "Batch":
+        """The same range; Toloka has the items at these indexes under these ids, `created` at these times."""
+        kept = tuple(item for index, item in enumerate(self.items) if index not in ids)
+        adopted = tuple((self.items[index], item_id) for index, item_id in ids.items())
+        oldest = min((*created, *filter(None, [self.oldest])), default=None)
+        return replace(self, items=kept, adopted=(*self.adopted, *adopted), oldest=oldest)
+
+    def divided(self, ids: Mapping[int, str], culprits: Mapping[int, Flaw]) -> "Batch":
+        """The same range; Toloka has the items at some indexes, and others have become dead letters."""
+        rest = self.accounted({*ids, *culprits})
+        return replace(
+            rest,
+            adopted=self.adopting(ids).adopted,
+            dead_letters=self.without(culprits).dead_letters,
+        )
+
+    def recorded(self) -> "Batch":
+        """The same range; what was adopted is in the ledger now."""
+        return replace(self, adopted=(), oldest=None)
+
+    def accounted(self, indexes: Collection[int]) -> "Batch":
+        """The same range; the ledger knows these items already, so that nothing is written for them."""
+        return replace(self, items=tuple(it for index, it in enumerate(self.items) if index not in indexes))
+
+    def split(self, count: int) -> "tuple[Batch, Batch]":
+        """Cut behind the first `count` items: two batches whose ranges meet.
+
+        What is already decided goes with the side its offset lies on; `skipped` is counted on the second.
+        """
+        middle = self.items[count].record.offset
+        early = replace(self._between(self.first, middle), items=self.items[:count], skipped=0)
+        return early, replace(self._between(middle, self.end), items=self.items[count:])
+
+    def _between(self, first: int, end: int) -> "Batch":
+        dead = tuple(letter for letter in self.dead_letters if first <= letter.record.offset < end)
+        adopted = tuple(pair for pair in self.adopted if first <= pair[0].record.offset < end)
+        doubt_end = 0 if self.since is None else max(self.doubt_end, self.end)
+        return replace(self, first=first, end=end, dead_letters=dead, adopted=adopted, doubt_end=doubt_end)

@@ -1,0 +1,85 @@
+"""What is known of items at Toloka: created, finished, by pages, and how far they have been read."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+
+class Created(NamedTuple):
+    """An item that Toloka has, as a listing by creation time shows it; `wanted` as in `Item`."""
+
+    item_id: str
+    created_at: datetime
+    content_hash: int
+    status: str
+    wanted: int = 1
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """An item as Toloka returned it, or one of several results of an item.
+
+    `raw` is what a result says of it: members of a JSON object, byte for byte. `finished_at` is missing while
+    it is unfinished, and on some ends. `share` names the result where an item can have several. An `echo` was
+    shown before, with an earlier status: who does not find its item open need not wait for it.
+    """
+
+    item_id: str
+    status: str
+    created_at: datetime
+    finished_at: datetime | None
+    content_hash: int
+    raw: bytes
+    share: str = ""
+    echo: bool = False
+
+    @property
+    def bookmark(self) -> str:
+        """What a cursor behind it is called."""
+        return self.share or self.item_id
+
+
+class Sight(NamedTuple):
+    """What a look at an item by its id shows: what it is doing, and its results so far.
+
+    `over` where certainly no further result will come.
+    """
+
+    status: str
+    content_hash: int
+    results: tuple[Finished, ...]
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer of a listing, in its order; `known` where all in it is: of that, ids alone were read."""
+
+    items: tuple[Finished, ...]
+    has_more: bool
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCursor:
+    """Toloka does not know the cursor's item any more: it was deleted or archived."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A bookmark in the stream of finished items; `item_id` is missing before the first one.
+
+    What finished before `looked_until` was looked at twice; None where that reaches to the bookmark. Equal
+    bookmarks stand at the same place, however far the second looks have come.
+    """
+
+    item_id: str | None
+    finished_at: datetime
+    published: int = 0
+    looked_until: datetime | None = field(default=None, compare=False)
+
+    @property
+    def second_look_from(self) -> datetime:
+        """Where the next second look begins, less the overlap."""
+        return self.looked_until or self.finished_at

@@ -9,9 +9,10 @@ from random import Random
 import structlog
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.following import Book, Opening
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
+from daemon.flows.opening import open_book
 from daemon.flows.paging import Pages
 from daemon.flows.sweeping import Overlapping, Sweeping
 from daemon.flows.waiting import pause, unless

@@ -1,8 +1,7 @@
 """The collector's book: what is open, where the cursor stands, and the one pen that changes both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -10,12 +9,12 @@ import structlog
 
 from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows import codec, ledger_records
-from daemon.flows.cursors import SKEW, first_cursor, read_cursor
+from daemon.flows.cursors import SKEW
 from daemon.flows.ledger import Ledger
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
 from daemon.flows.watching import CollectWatch
-from daemon.model import Cursor, DeadLetter, Finished, Flaw, Record, Transaction
+from daemon.model import Cursor, DeadLetter, Finished, Flaw, Record
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
 
 READ_RECORDS = 1000
@@ -100,7 +99,7 @@ class Book:
         A successor learns of it with the next cursor.
         """
         self.cursor = replace(self.cursor, looked_until=moment)
-        self.ledger.forget_before(_horizon_ms(moment, self._overlap))
+        self.ledger.forget_before(horizon_ms(moment, self._overlap))
 
     def dismiss(self, items: Iterable[Finished]) -> None:
         """These are somebody else's: seen again, they are known."""
@@ -166,7 +165,7 @@ class Book:
                 look_at = loop.time() + PARTITIONS_SECONDS
                 await self._insist_on_all(partitions)
             async with self._pen:
-                opened = _noted(self.ledger, records)
+                opened = noted(self.ledger, records)
             waited = [item for item_id in opened for item in self.waiting.pop(item_id, ())]
             self.note_overdue(opened)
             if records and self._unsure:
@@ -189,71 +188,7 @@ class Book:
                 self.overdue.add(item_id)
 
 
-@asynccontextmanager
-async def open_book(
-    kafka: Kafka,
-    opening: Opening,
-    writer: Writer,
-    clock: TolokaClock,
-    watch: CollectWatch,
-    incarnation: str,
-) -> AsyncIterator[tuple[Book, Reader, Collection[int]]]:
-    """Read cursor and ledger to their ends, after the writer has fenced every predecessor.
-
-    The ends are high watermarks: behind an open transaction of another partition there may be tombstones
-    that are committed, and what they closed must not be published again.
-
-    Raises:
-        ConfigurationError: the topics hold another project's cursor, or a newer release's records.
-        Transient: Kafka failed.
-    """
-    cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
-    found, written_ms = await read_cursor(kafka, cursor_topic, opening.outlets.project)
-    horizon = 0 if found is None else _horizon_ms(found.second_look_from, opening.overlap)
-    ledger = Ledger(incarnation, horizon)
-    ends = await kafka.end_offsets(ledger_topic)
-    async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
-        late = _late(found, written_ms, opening.overlap)
-        overdue = await _read_ledger(reader, ends, ledger, late)
-        cursor = found or first_cursor(opening.start_at, ledger, clock)
-        book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
-        book.note_overdue(overdue)
-        if found is None:
-            append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
-            await writer.transact(Transaction("results", [append]))
-        log.info("collecting", open_items=len(ledger), cursor=codec.iso(cursor.finished_at))
-        yield book, reader, tuple(ends)
-
-
-async def _read_ledger(
-    reader: Reader, ends: Mapping[int, int], ledger: Ledger, late: Callable[[Record], bool]
-) -> Collection[str]:
-    """Read the ledger to its ends; returns the ids of the records that are late."""
-    recent: set[str] = set()
-    while any(reader.position(p) < end for p, end in ends.items()):
-        records = await reader.read(READ_RECORDS, READ_SECONDS)
-        _noted(ledger, records)
-        recent.update((record.key or b"").decode() for record in records if late(record))
-    return recent
-
-
-def _late(found: Cursor | None, written_ms: int, overlap: timedelta) -> Callable[[Record], bool]:
-    """Whether a record opens what the cursor had passed long before, unseen by whoever wrote the cursor."""
-    if found is None:
-        # A first cursor stands before all that is open.
-        return lambda _: False
-    passed = codec.micros(found.finished_at - overlap)
-    since_ms = written_ms - codec.micros_of(SKEW) // 1000
-
-    def late(record: Record) -> bool:
-        if record.timestamp < since_ms or record.value is None or codec.is_note(record.key or b""):
-            return False
-        return ledger_records.peek_submitted_micros(record.value) < passed
-
-    return late
-
-
-def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
+def noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
     """Take records in; returns the ids of the items that they open."""
     try:
         return [key.decode() for record in records if (key := ledger.note(record)) is not None]
@@ -261,5 +196,6 @@ def _noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:
         raise ConfigurationError(f"the ledger cannot be read: {error}") from error
 
 
-def _horizon_ms(looked_until: datetime, overlap: timedelta) -> int:
+def horizon_ms(looked_until: datetime, overlap: timedelta) -> int:
+    """What finished before it is looked at no more; milliseconds since 1970."""
     return codec.micros(looked_until - overlap - SKEW) // 1000

@@ -18,7 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from daemon.errors import Transient
 from daemon.flows import codec, following, ledger_records
-from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.following import Book, Opening
+from daemon.flows.opening import open_book
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Finished, Item, Transaction

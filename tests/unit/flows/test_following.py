@@ -12,7 +12,8 @@ import pytest
 from daemon.errors import ConfigurationError, Transient
 from daemon.flows import codec, following, ledger_records
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import PARTITIONS_SECONDS, Book, Opening, open_book
+from daemon.flows.following import PARTITIONS_SECONDS, Book, Opening
+from daemon.flows.opening import open_book
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from daemon.flows import codec, ledger_records
-from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.following import Book, Opening
 from daemon.flows.foreign import EVERY_SECONDS, Foreign
+from daemon.flows.opening import open_book
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Committed, Intent

@@ -11,7 +11,8 @@ import pytest
 from daemon.errors import Held
 from daemon.flows import codec, ledger_records
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import Book, Opening, open_book
+from daemon.flows.following import Book, Opening
+from daemon.flows.opening import open_book
 from daemon.flows.origins import MISSING_HEADER
 from daemon.flows.sweeping import BY_ID_ITEMS, WORTH_A_LISTING, Overlapping, Sweeping, _grouped, _steps
 from daemon.flows.watching import CollectWatch

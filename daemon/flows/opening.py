@@ -1,0 +1,82 @@
+"""Opening the collector's book: cursor and ledger are read to their ends."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from daemon.flows import codec, ledger_records
+from daemon.flows.cursors import SKEW, first_cursor, read_cursor
+from daemon.flows.following import READ_RECORDS, READ_SECONDS, Book, Opening, horizon_ms, noted
+from daemon.flows.ledger import Ledger
+from daemon.flows.publishing import Publisher
+from daemon.flows.watching import CollectWatch
+from daemon.model import Cursor, Record, Transaction
+from daemon.ports import Kafka, Reader, TolokaClock, Writer
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_book(
+    kafka: Kafka,
+    opening: Opening,
+    writer: Writer,
+    clock: TolokaClock,
+    watch: CollectWatch,
+    incarnation: str,
+) -> AsyncIterator[tuple[Book, Reader, Collection[int]]]:
+    """Read cursor and ledger to their ends, after the writer has fenced every predecessor.
+
+    The ends are high watermarks: behind an open transaction of another partition there may be tombstones
+    that are committed, and what they closed must not be published again.
+
+    Raises:
+        ConfigurationError: the topics hold another project's cursor, or a newer release's records.
+        Transient: Kafka failed.
+    """
+    cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
+    found, written_ms = await read_cursor(kafka, cursor_topic, opening.outlets.project)
+    horizon = 0 if found is None else horizon_ms(found.second_look_from, opening.overlap)
+    ledger = Ledger(incarnation, horizon)
+    ends = await kafka.end_offsets(ledger_topic)
+    async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
+        late = _late(found, written_ms, opening.overlap)
+        overdue = await _read_ledger(reader, ends, ledger, late)
+        cursor = found or first_cursor(opening.start_at, ledger, clock)
+        book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
+        book.note_overdue(overdue)
+        if found is None:
+            append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
+            await writer.transact(Transaction("results", [append]))
+        log.info("collecting", open_items=len(ledger), cursor=codec.iso(cursor.finished_at))
+        yield book, reader, tuple(ends)
+
+
+async def _read_ledger(
+    reader: Reader, ends: Mapping[int, int], ledger: Ledger, late: Callable[[Record], bool]
+) -> Collection[str]:
+    """Read the ledger to its ends; returns the ids of the records that are late."""
+    recent: set[str] = set()
+    while any(reader.position(p) < end for p, end in ends.items()):
+        records = await reader.read(READ_RECORDS, READ_SECONDS)
+        noted(ledger, records)
+        recent.update((record.key or b"").decode() for record in records if late(record))
+    return recent
+
+
+def _late(found: Cursor | None, written_ms: int, overlap: timedelta) -> Callable[[Record], bool]:
+    """Whether a record opens what the cursor had passed long before, unseen by whoever wrote the cursor."""
+    if found is None:
+        # A first cursor stands before all that is open.
+        return lambda _: False
+    passed = codec.micros(found.finished_at - overlap)
+    since_ms = written_ms - codec.micros_of(SKEW) // 1000
+
+    def late(record: Record) -> bool:
+        if record.timestamp < since_ms or record.value is None or codec.is_note(record.key or b""):
+            return False
+        return ledger_records.peek_submitted_micros(record.value) < passed
+
+    return late

@@ -63,6 +63,8 @@ async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPa
     """What holds itself is gone soon after nobody else holds it, until the daemon stops."""
     monkeypatch.setattr(memory, "EVERY_SECONDS", 0.001)
     monkeypatch.setattr(memory, "SELDOM_SECONDS", 0.001)
+    # Here all that the tests have made is looked through, which takes long, and so would the pause behind it.
+    monkeypatch.setattr(memory, "TIME_SHARE", 0)
     stopping = asyncio.Event()
     with nothing_by_itself():
         collecting = asyncio.create_task(memory.collect_garbage(stopping))

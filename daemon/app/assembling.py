@@ -2,13 +2,14 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 
+from daemon.app.places import outlets_of, place_of, start_at
 from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
 from daemon.flows.collecting import Collecting, Desk, Rhythm
@@ -18,9 +19,7 @@ from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ReadAll
-from daemon.flows.outbox import Place
 from daemon.flows.pausing import Pausing
-from daemon.flows.publishing import Outlets
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.sharing import Sharing, Way
@@ -29,9 +28,7 @@ from daemon.flows.submitting import Submitting
 from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics
 from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
-from daemon.settings import KafkaSettings, Settings
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+from daemon.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +200,9 @@ def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
         sweep_every_seconds=collect.sweep_every_seconds,
     )
     opening = Opening(
-        _outlets(settings, world, project), timedelta(seconds=collect.overlap_seconds), _start_at(settings)
+        outlets_of(settings, world.partitions, project, world.max_result_bytes),
+        timedelta(seconds=collect.overlap_seconds),
+        start_at(settings),
     )
 
     def way(partition: int) -> Way:
@@ -221,42 +220,6 @@ def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
     join = _joining(world, f"{kafka.group_id}.collect", kafka.cursor_topic)
     sharing = Sharing("collect", join, way, ours.collecting, world.holds, world.rng)
     return sharing
-
-
-def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
-    """Where the way of an input partition writes; `partitions` is how many each topic has."""
-    return Place(
-        kafka.group_id,
-        kafka.input_topic,
-        partition,
-        kafka.ledger_topic,
-        partitions[kafka.ledger_topic],
-        kafka.dead_letter_topic,
-        partitions[kafka.dead_letter_topic],
-    )
-
-
-def _outlets(settings: Settings, world: World, project: str) -> Outlets:
-    kafka = settings.kafka
-    return Outlets(
-        project=project,
-        output_topic=kafka.output_topic,
-        output_partitions=world.partitions[kafka.output_topic],
-        ledger_topic=kafka.ledger_topic,
-        ledger_partitions=world.partitions[kafka.ledger_topic],
-        cursor_topic=kafka.cursor_topic,
-        dead_letter_topic=kafka.dead_letter_topic,
-        dead_letter_partitions=world.partitions[kafka.dead_letter_topic],
-        max_result_bytes=world.max_result_bytes,
-    )
-
-
-def _start_at(settings: Settings) -> datetime | None:
-    """Where a new cursor starts; None for now."""
-    chosen = settings.collect.start_at
-    if isinstance(chosen, datetime):
-        return chosen
-    return None if chosen == "now" else EARLIEST
 
 
 def _joining(world: World, group: str, topic: str) -> Callable[[], AbstractAsyncContextManager[Membership]]:

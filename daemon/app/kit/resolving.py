@@ -14,9 +14,9 @@ from decimal import Decimal
 from functools import partial
 from random import SystemRandom
 
-from daemon.app.assembling import place_of
 from daemon.app.kit.kafka import reached
 from daemon.app.kit.toloka import Toloka, toloka_of
+from daemon.app.places import place_of
 from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.kafka import KafkaCluster
 from daemon.errors import ConfigurationError, Fenced, StartError, UnavailableAtStart

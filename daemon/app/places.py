@@ -1,0 +1,49 @@
+"""Where the flows read and write, from the settings and how many partitions each topic has."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from daemon.flows.outbox import Place
+from daemon.flows.publishing import Outlets
+from daemon.settings import KafkaSettings, Settings
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
+    """Where the way of an input partition writes; `partitions` is how many each topic has."""
+    return Place(
+        kafka.group_id,
+        kafka.input_topic,
+        partition,
+        kafka.ledger_topic,
+        partitions[kafka.ledger_topic],
+        kafka.dead_letter_topic,
+        partitions[kafka.dead_letter_topic],
+    )
+
+
+def outlets_of(
+    settings: Settings, partitions: Mapping[str, int], project: str, max_result_bytes: int
+) -> Outlets:
+    """Where the collector of a project writes, and how large a result may be."""
+    kafka = settings.kafka
+    return Outlets(
+        project=project,
+        output_topic=kafka.output_topic,
+        output_partitions=partitions[kafka.output_topic],
+        ledger_topic=kafka.ledger_topic,
+        ledger_partitions=partitions[kafka.ledger_topic],
+        cursor_topic=kafka.cursor_topic,
+        dead_letter_topic=kafka.dead_letter_topic,
+        dead_letter_partitions=partitions[kafka.dead_letter_topic],
+        max_result_bytes=max_result_bytes,
+    )
+
+
+def start_at(settings: Settings) -> datetime | None:
+    """Where a new cursor starts; None for now."""
+    chosen = settings.collect.start_at
+    if isinstance(chosen, datetime):
+        return chosen
+    return None if chosen == "now" else EARLIEST

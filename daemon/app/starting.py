@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -58,7 +59,7 @@ async def patiently(ask: Callable[[], Awaitable[T]], way_out: str) -> T:
             raise NotPermittedAtStart(f"{held.detail}. {way_out}") from held
         except (Transient, TimeoutError) as failure:
             if loop.time() + ASK_AGAIN_SECONDS >= end:
-                raise UnavailableAtStart(f"{failure or 'no answer in time'}. {way_out}") from failure
+                raise UnavailableAtStart(f"{str(failure) or 'no answer in time'}. {way_out}") from failure
             log.info("waiting_for_start", detail=str(failure))
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
@@ -126,7 +127,9 @@ async def cursor_is_ours(cluster: KafkaCluster, settings: Settings) -> None:
         NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
     """
     topic, project = settings.kafka.cursor_topic, settings.toloka.place
-    await patiently(lambda: read_cursor(cluster, topic, project), f"Grant Read on the topic {topic}")
+    # A collector that was killed leaves a transaction open for as long as a start waits.
+    read = partial(read_cursor, cluster, topic, project, whole=False)
+    await patiently(read, f"Grant Read on the topic {topic}")
 
 
 def refused(no: NotNow, variable: str, what: str) -> Exception:

@@ -14,15 +14,24 @@ READ_SECONDS = 1.0
 SKEW = timedelta(seconds=60)
 
 
-async def read_cursor(kafka: Kafka, topic: str, project: str) -> tuple[Cursor | None, int]:
+async def read_cursor(
+    kafka: Kafka, topic: str, project: str, *, whole: bool = True
+) -> tuple[Cursor | None, int]:
     """The project's cursor, and when it was written in milliseconds; partition 0 holds it.
+
+    Args:
+        kafka: where it is.
+        topic: the cursors'.
+        project: whose it is.
+        whole: wait for the end of transactions that are open, such as that of a collector that was killed;
+            else what can be read now is enough.
 
     Raises:
         ConfigurationError: the topic holds another project's cursor, or a newer release's.
         Transient: Kafka failed.
     """
     found, written_ms = None, 0
-    end = (await kafka.end_offsets(topic))[0]
+    end = (await (kafka.end_offsets if whole else kafka.stable_offsets)(topic))[0]
     async with kafka.reader(topic, {0: (await kafka.start_offsets(topic))[0]}) as reader:
         while reader.position(0) < end:
             for record in await reader.read(READ_RECORDS, READ_SECONDS):

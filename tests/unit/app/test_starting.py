@@ -1,12 +1,14 @@
 """What a start refuses once Toloka has said what an item costs."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
 
-from daemon.app.starting import insist_on_a_price
-from daemon.errors import ConfigurationError
+from daemon.app.starting import insist_on_a_price, patiently
+from daemon.errors import ConfigurationError, UnavailableAtStart
 from daemon.settings import load
+from tests.doubles import in_virtual_time
 
 USUAL = {
     "TOLOKAD_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9092",
@@ -23,3 +25,14 @@ def test_a_limit_in_money_needs_a_price(variable: str) -> None:
     for price in (None, Decimal(0)):
         with pytest.raises(ConfigurationError, match=variable):
             insist_on_a_price(settings, price)
+
+
+@in_virtual_time
+async def test_a_start_that_gets_no_answer_says_so() -> None:
+    """With the way out; an error that has no words is no explanation."""
+
+    async def silence() -> None:
+        await asyncio.sleep(3600)
+
+    with pytest.raises(UnavailableAtStart, match=r"^no answer in time\. Look at the broker$"):
+        await patiently(silence, "Look at the broker")

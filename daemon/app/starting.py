@@ -106,7 +106,7 @@ async def permissions(cluster: KafkaCluster, kafka: KafkaSettings, *, budget: bo
         denied = [f"{' and '.join(missing)} on {name}" for name, missing in lacking.items() if missing]
         if denied:
             raise Held("not_permitted", f"Kafka denies {', '.join(denied)}")
-        await cluster.committed(kafka.group_id, kafka.input_topic, [0])
+        await cluster.insist_on_offsets(kafka.group_id, kafka.input_topic)
         # Describe is enough for that, and joining takes more.
         for group in (kafka.group_id, f"{kafka.group_id}.collect"):
             if "Read" not in await cluster.rights.on_group(group):
@@ -127,7 +127,7 @@ async def cursor_is_ours(cluster: KafkaCluster, settings: Settings) -> None:
         NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
     """
     topic, project = settings.kafka.cursor_topic, settings.toloka.place
-    # A collector that was killed leaves a transaction open for as long as a start waits.
+    # Who was killed leaves a transaction open for as long as a start waits.
     read = partial(read_cursor, cluster, topic, project, whole=False)
     await patiently(read, f"Grant Read on the topic {topic}")
 

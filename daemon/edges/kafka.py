@@ -105,6 +105,17 @@ class KafkaCluster:
                         await asyncio.sleep(ASK_AGAIN_SECONDS)
         return found
 
+    async def insist_on_offsets(self, group: str, topic: str) -> None:
+        """See that the offsets of a group may be asked for, whatever a transaction may still change of them.
+
+        Raises:
+            Held: `not_permitted`, naming the group.
+            Transient: Kafka failed.
+        """
+        with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._ask_committed(group, topic, [0])
+
     async def _ask_committed(
         self, group: str, topic: str, partitions: Collection[int]
     ) -> Mapping[int, Committed]:

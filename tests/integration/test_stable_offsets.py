@@ -5,14 +5,19 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from daemon.app.starting import cursor_is_ours, permissions, topics_in_order
 from daemon.edges.kafka import KafkaCluster
 from daemon.metrics import Metrics
-from daemon.model import Committed, OffsetCommit, Transaction
-from daemon.settings import KafkaSettings
+from daemon.model import Append, Committed, OffsetCommit, Transaction
+from daemon.settings import KafkaSettings, load
 from tests.contract.kafka_port.broker import BrokerBench
 from tests.kafka import VERSIONS
 from tests.kafka.fixtures import StartKafka
 from tests.kafka.topics import Topics
+
+PROJECT = "P"
+# Below what either of the two would wait for.
+SOON_SECONDS = 15.0
 
 
 @pytest.mark.fault(22, 27)
@@ -42,3 +47,30 @@ async def test_an_offset_is_not_told_while_a_transaction_may_still_change_it(
         async with cluster.writer("second"):
             # Its start has ended the predecessor's transaction, which comes to nothing.
             assert await asked == {0: Committed(5, "before"), 1: Committed(5, "before")}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_start_does_not_wait_for_transactions_of_those_who_were_killed(
+    private_kafka: StartKafka, version: str
+) -> None:
+    """A way and a collector left theirs open: the broker ends them later than a start gives up."""
+    servers = (await private_kafka(version=version)).bootstrap_servers
+    settings = load(
+        {
+            "TOLOKAD_KAFKA__BOOTSTRAP_SERVERS": servers,
+            "TOLOKAD_TOLOKA__PROJECT_ID": PROJECT,
+            "TOLOKAD_TOLOKA__TOKEN": "y0_made-up",
+        }
+    )
+    kafka = settings.kafka
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(KafkaCluster(kafka, "test", Metrics()))
+        topics = Topics(servers)
+        stack.push_async_callback(topics.delete_all)
+        await topics_in_order(cluster, kafka, create=True)
+        bench = BrokerBench(servers, cluster, topics, stack)
+        await bench.leave_open("way", (), OffsetCommit(kafka.group_id, kafka.input_topic, 0, 7, "after"))
+        await bench.leave_open("collector", [Append(kafka.cursor_topic, 0, PROJECT.encode(), b"{}")])
+        async with asyncio.timeout(SOON_SECONDS):
+            await permissions(cluster, kafka)
+            await cursor_is_ours(cluster, settings)

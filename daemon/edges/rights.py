@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
+from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DescribeGroupsResponse_v3
 from aiokafka.protocol.api import Request, RequestStruct, Response
@@ -114,25 +115,31 @@ class Rights:
         with kafka_client.translated("asking what is permitted"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 answer = await self._admin._send_request(_Metadata(sorted(names)))  # noqa: SLF001 - see above
-        rows = answer.to_object()["topics"]
-        return {row["topic"]: _named(row["authorized_operations"], row["error_code"]) for row in rows}
+            return {row["topic"]: granted(row) for row in answer.to_object()["topics"]}
 
     async def on_group(self, group: str) -> frozenset[str]:
         """Which of `OPERATIONS` we may do with a consumer group.
 
         Raises:
             Held: `not_permitted`.
-            Transient: Kafka cannot say now.
+            Transient: Kafka cannot say now; so a coordinator that has just started.
         """
         with kafka_client.translated(f"asking what is permitted with the group {group}"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 coordinator = await self._admin.find_coordinator(group)
                 answer = await self._admin._send_request(_Groups(group), coordinator)  # noqa: SLF001 - as above
-        row = answer.to_object()["groups"][0]
-        return _named(row["authorized_operations"], row["error_code"])
+            return granted(answer.to_object()["groups"][0])
 
 
-def _named(bits: int, error_code: int) -> frozenset[str]:
-    if error_code:
+def granted(row: Mapping[str, Any]) -> frozenset[str]:
+    """Which of `OPERATIONS` one row of an answer grants; none where not even describing is allowed.
+
+    Raises:
+        aiokafka.errors.KafkaError: the row says nothing of rights, for what it is about is not there yet.
+    """
+    error = kafka_errors.for_code(row["error_code"])
+    if error in kafka_client.DENIED:
         return frozenset()
-    return frozenset(name for name, bit in OPERATIONS.items() if bits >> bit & 1)
+    if error is not kafka_errors.NoError:
+        raise error
+    return frozenset(name for name, bit in OPERATIONS.items() if row["authorized_operations"] >> bit & 1)

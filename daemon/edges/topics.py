@@ -80,7 +80,7 @@ class Topics:
         answers = await self._admin.describe_configs(resources)
         rows = [row for answer in answers for row in answer.to_object()["resources"]]
         # Who may not see a topic's settings still may use it: what is unknown is not insisted on.
-        return {row["resource_name"]: _values(row) for row in rows if row["error_code"] == 0}
+        return {row["resource_name"]: _values(row) for row in rows if _shown(row)}
 
     async def create(self, wanted: Collection[Wanted]) -> None:
         """Make these topics, and wait until the cluster shows them; another may make them meanwhile.
@@ -128,6 +128,14 @@ def _there(topic: Mapping[str, Any]) -> bool:
     if error is kafka_errors.UnknownTopicOrPartitionError:
         return False
     raise error(topic["topic"])
+
+
+def _shown(row: Mapping[str, Any]) -> bool:
+    error = kafka_errors.for_code(row["error_code"])
+    # A broker that has not heard of the topic yet is no reason to leave its settings unseen.
+    if error.retriable:
+        raise error(row["resource_name"])
+    return error is kafka_errors.NoError
 
 
 def _values(row: Mapping[str, Any]) -> Mapping[str, str]:

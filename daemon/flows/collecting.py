@@ -11,7 +11,7 @@ import structlog
 from daemon.errors import Fenced, Held, Transient
 from daemon.flows.following import Book, Opening
 from daemon.flows.foreign import Foreign
-from daemon.flows.holding import Backoff, Gate, Holds, ShownHold
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
 from daemon.flows.opening import open_book
 from daemon.flows.paging import Pages
 from daemon.flows.sweeping import Overlapping, Sweeping
@@ -94,7 +94,7 @@ class Collecting:
                 await pause(backoff.seconds(), stopping)
             except Transient as failure:
                 log.warning("starting_over", flow="collect", detail=str(failure))
-                await pause(backoff.seconds(), stopping)
+                await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
             finally:
                 self._desk.watch.released()
         self._shown.end()

@@ -1,6 +1,7 @@
 """Waiting on purpose, and being seen to wait."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,8 @@ from daemon.model import NotNow
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
-# Toloka's return is noticed within seconds, a try that hangs for its whole time included; a probe every few
-# seconds is no storm.
+# Toloka's return and Kafka's are noticed within seconds, a try that hangs for its whole time included; a
+# probe every few seconds is no storm.
 LONGEST_PROBE_SECONDS = 5.0
 SHORTEST_WAIT_SECONDS = 0.05
 PAUSED_LOOK_SECONDS = 0.2
@@ -121,10 +122,10 @@ class Backoff:
         self._longest = longest
         self._next = first
 
-    def seconds(self) -> float:
+    def seconds(self, at_most: float = math.inf) -> float:
         """The next wait; at least half of the step, so that a crowd spreads and nobody storms."""
-        step = self._next
-        self._next = min(step * 2, self._longest)
+        step = min(self._next, at_most)
+        self._next = min(self._next * 2, self._longest)
         return step * self._rng.uniform(0.5, 1.0)
 
     def reset(self) -> None:

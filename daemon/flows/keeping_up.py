@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from daemon.errors import Held, Transient
-from daemon.flows.holding import Backoff
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff
 from daemon.flows.waiting import pause, unless
 from daemon.model import Record
 from daemon.ports import Kafka
@@ -39,7 +39,7 @@ async def keep_up(kafka: Kafka, topic: str, reading: Reading, rng: Random, stopp
             await _read(kafka, topic, reading, backoff, stopping)
         except (Transient, Held) as failure:
             reading.failed(str(failure))
-            await pause(backoff.seconds(), stopping)
+            await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
 
 
 async def _read(

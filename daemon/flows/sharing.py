@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from daemon.errors import Held, Transient
-from daemon.flows.holding import Backoff, Hold, Holds
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Hold, Holds
 from daemon.flows.waiting import pause
 from daemon.ports import Membership
 
@@ -77,7 +77,7 @@ class Sharing:
                         await pause(self._backoff.seconds(), stopping)
                 except Transient as failure:
                     log.warning("membership_lost", flow=self._flow, detail=str(failure))
-                    await pause(self._backoff.seconds(), stopping)
+                    await pause(self._backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
             await self._drain()
 
     async def _join_in(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:

@@ -12,7 +12,7 @@ from daemon.flows.announcing import Following
 from daemon.flows.batching import Filling
 from daemon.flows.delivering import Company, Delivery, Manner
 from daemon.flows.filling import Source, filled
-from daemon.flows.holding import Backoff, ShownHold
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, ShownHold
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.repeating import Resolution
 from daemon.flows.taking_over import take_over
@@ -78,7 +78,7 @@ class Submitting:
         except Transient as failure:
             self._all.gate.leave()
             log.warning("starting_over", detail=str(failure))
-            await pause(backoff.seconds(), stopping)
+            await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
         place, company = self._place, self._all

@@ -189,6 +189,7 @@ async def test_another_project_in_our_group_does_not_start(deploy: Deploy) -> No
 
 
 @pytest.mark.fault(16, 28)
+@pytest.mark.timeout(300)
 async def test_kafka_is_away_and_comes_back(private_kafka: StartKafka, deploy_on: DeployOn) -> None:
     """While no broker is there nothing is sent, nobody is restarted, and afterwards everything goes on."""
     kafka = await private_kafka()

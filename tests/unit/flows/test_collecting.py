@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, pairwise
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from daemon.flows import codec, ledger_records
 from daemon.flows.collecting import PATIENCE_PAGES, Collecting, Desk, Rhythm
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
-from daemon.flows.holding import Gate
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, Item, NotNow, Page, Transaction, UnknownCursor
 from daemon.ports import Known
@@ -346,6 +346,26 @@ async def test_a_transaction_whose_end_is_unknown_is_looked_up(*, written: bool)
     assert sorted(ours.results()) == ["a", "b"]
     assert ours.kafka.epochs[ID] == 2
     assert ours.cursor().item_id == "b"
+
+
+@in_virtual_time
+async def test_a_collector_goes_on_seconds_after_kafka_is_back() -> None:
+    """However long it was away: it never waits for longer between two tries."""
+    ours, tries = Collector("a"), list[float]()
+
+    def away(_transaction: Transaction) -> Exception:
+        tries.append(asyncio.get_running_loop().time())
+        return Transient("no answer")
+
+    ours.kafka.spoil = away
+    ours.script(*[page(ended("a"))] * 1000)
+    async with running(ours, 600):
+        ours.kafka.spoil = lambda _: None
+        await asyncio.sleep(LONGEST_PROBE_SECONDS + INTERVAL_SECONDS)
+        assert ours.results() == ["a"]
+    assert (
+        max(later - earlier for earlier, later in pairwise(tries)) <= LONGEST_PROBE_SECONDS + INTERVAL_SECONDS
+    )
 
 
 @in_virtual_time

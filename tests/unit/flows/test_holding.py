@@ -95,6 +95,14 @@ def test_waits_grow_to_their_longest_with_jitter() -> None:
     assert step == LONGEST_WAIT_SECONDS
 
 
+def test_a_wait_that_is_capped_grows_like_any_other() -> None:
+    """What is away for long is asked for every few seconds; what comes after it is no sudden storm."""
+    backoff = Backoff(seeded(), 1, 64)
+    for _ in range(6):
+        assert backoff.seconds(5) <= 5
+    assert backoff.seconds() >= 32
+
+
 def test_after_success_waits_are_short_again() -> None:
     """Whatever came before."""
     backoff = Backoff(seeded(), 1, 64)

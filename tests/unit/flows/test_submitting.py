@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -15,7 +16,7 @@ from daemon.flows import codec, ledger_records
 from daemon.flows.batching import BatchLimits
 from daemon.flows.delivering import Company, Manner
 from daemon.flows.guarding import RejectionGuard
-from daemon.flows.holding import Gate, Holds
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate, Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
@@ -519,6 +520,23 @@ async def test_a_settlement_whose_end_is_unknown_is_looked_up(*, written: bool) 
     assert way.posted() == ["abc"]
     assert (way.open(), way.committed) == ({0: "t-0", 1: "t-1", 2: "t-2"}, Committed(3, ""))
     assert way.kafka.epochs[place().transactional_id] == 2
+
+
+@in_virtual_time
+async def test_a_way_goes_on_seconds_after_kafka_is_back() -> None:
+    """However long it was away: it never waits for longer between two tries."""
+    way, tries = Way(kafka_of(*"abc")), list[float]()
+
+    def away(_transaction: Transaction) -> Exception:
+        tries.append(asyncio.get_running_loop().time())
+        return Transient("no answer")
+
+    way.kafka.spoil = away
+    async with running(way, 600):
+        way.kafka.spoil = lambda _: None
+        await asyncio.sleep(LONGEST_PROBE_SECONDS + 1)
+        assert way.posted() == ["abc"]
+    assert max(later - earlier for earlier, later in pairwise(tries)) <= LONGEST_PROBE_SECONDS + 1
 
 
 @in_virtual_time

@@ -11,7 +11,9 @@ PIP_FLAGS := --quiet --disable-pip-version-check
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
+# Where Python is told to write no bytecode, each start of a program would compile its modules anew.
 setup: $(VENV)/.ready ## Install everything into .venv, with pinned hashes
+	@$(BIN)/python -m compileall -q daemon tests
 
 $(VENV)/.ready: pyproject.toml config/requirements/dev.txt
 	$(PYTHON) -m venv $(VENV)

@@ -88,6 +88,22 @@ class Writer(Protocol):
         """
         ...
 
+    async def seal(self, places: Collection[tuple[str, int]], group: str | None = None) -> None:
+        """Commit an empty transaction over these partitions, and over a group's offsets.
+
+        A broker that restarts may forget to carry out the end of a transaction that it has answered for
+        (KAFKA-20734): records and offsets stay undecided for good, and whoever waits for what is certain
+        waits for ever, until the same transactional id ends another transaction there. This ends it.
+
+        Args:
+            places: topics and partitions that predecessors may have written to.
+            group: whose offsets they may have committed.
+
+        Raises:
+            Fenced, Held, Transient: as `transact`.
+        """
+        ...
+
 
 class Kafka(Protocol):
     """A cluster."""

@@ -183,6 +183,7 @@ class MemoryKafka:
         offsets: what groups have committed.
         transactions: everything written, with the name of the writer.
         spoil: is asked before each transaction; what it returns is raised instead.
+        sealed: what writers were asked to seal: their name, the partitions, the group.
         gate: held by whoever wants to keep transactions waiting.
     """
 
@@ -192,6 +193,7 @@ class MemoryKafka:
     offsets: dict[tuple[str, str, int], Committed] = field(default_factory=dict)
     transactions: list[tuple[str, Transaction]] = field(default_factory=list)
     epochs: dict[str, int] = field(default_factory=dict)
+    sealed: list[tuple[str, frozenset[tuple[str, int]], str | None]] = field(default_factory=list)
     spoil: Callable[[Transaction], Exception | None] = lambda _: None
     gate: asyncio.Lock = field(default_factory=asyncio.Lock)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -336,6 +338,12 @@ class MemoryWriter:
             if (commit := transaction.offset) is not None:
                 where = (commit.group, commit.topic, commit.partition)
                 kafka.offsets[where] = Committed(commit.offset, commit.metadata)
+
+    async def seal(self, places: Collection[tuple[str, int]], group: str | None = None) -> None:
+        """See `daemon.ports.Writer.seal`; nothing is ever lost here."""
+        if self._epoch != self._kafka.epochs[self._name]:
+            raise Fenced(self._name)
+        self._kafka.sealed.append((self._name, frozenset(places), group))
 
 
 # --- Toloka ------------------------------------------------------------------------------------------

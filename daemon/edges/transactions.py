@@ -7,8 +7,8 @@ fences this one and waits for the end of whatever it left open (KIP-98).
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -71,25 +71,53 @@ class TransactionalWriter:
 
     async def transact(self, transaction: Transaction) -> None:
         """See `daemon.ports.Writer.transact`."""
+        started = time.perf_counter()
+        deliveries: list[asyncio.Future[Any]] = []
+        with self._unspent():
+            try:
+                with kafka_client.translated(f"a transaction ({transaction.kind}) of {self._id}"):
+                    async with asyncio.timeout(COMMIT_SECONDS):
+                        await self._carry_out(transaction, deliveries)
+            except Exception:
+                self._metrics.transaction_failures.labels(transaction.kind).inc()
+                raise
+            finally:
+                self._forget(deliveries)
+        seconds = time.perf_counter() - started
+        self._metrics.transaction_seconds.labels(transaction.kind).observe(seconds)
+
+    async def seal(self, places: Collection[tuple[str, int]], group: str | None = None) -> None:
+        """See `daemon.ports.Writer.seal`."""
+        with self._unspent(), kafka_client.translated(f"sealing what {self._id} has written"):
+            try:
+                async with asyncio.timeout(COMMIT_SECONDS):
+                    await self._seal(places, group)
+            finally:
+                self._forget(())
+
+    async def _seal(self, places: Collection[tuple[str, int]], group: str | None) -> None:
+        await self._producer.begin_transaction()
+        manager, sender = self._producer._txn_manager, self._producer._sender  # noqa: SLF001 - as in `transact`
+        for topic, partition in places:
+            manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
+        # The client adds a group only along with offsets for it, and there are none.
+        while group is not None and not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 - see above
+            continue
+        await self._producer.commit_transaction()
+
+    @contextmanager
+    def _unspent(self) -> Iterator[None]:
+        """Whatever fails in this block was the last that this writer did."""
         if self._spent:
             raise Transient(f"the writer {self._id} has failed before")
         self._spent = True
-        started = time.perf_counter()
-        deliveries: list[asyncio.Future[Any]] = []
-        try:
-            with kafka_client.translated(f"a transaction ({transaction.kind}) of {self._id}"):
-                async with asyncio.timeout(COMMIT_SECONDS):
-                    await self._carry_out(transaction, deliveries)
-        except Exception:
-            self._metrics.transaction_failures.labels(transaction.kind).inc()
-            raise
-        finally:
-            # The producer keeps the end of the transaction as a future of its own.
-            waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - see above
-            _forget([*deliveries, waiter] if waiter is not None else deliveries)
+        yield
         self._spent = False
-        seconds = time.perf_counter() - started
-        self._metrics.transaction_seconds.labels(transaction.kind).observe(seconds)
+
+    def _forget(self, deliveries: Iterable["asyncio.Future[Any]"]) -> None:
+        # The producer keeps the end of the transaction as a future of its own.
+        waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as in `transact`
+        _forget([*deliveries, waiter] if waiter is not None else deliveries)
 
     async def _carry_out(self, transaction: Transaction, deliveries: list["asyncio.Future[Any]"]) -> None:
         await self._producer.begin_transaction()

@@ -36,6 +36,7 @@ async def open_book(
         ConfigurationError: the topics hold another project's cursor, or a newer release's records.
         Transient: Kafka failed.
     """
+    await writer.seal(opening.outlets.written)
     cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
     found, written_ms = await read_cursor(kafka, cursor_topic, opening.outlets.project)
     horizon = 0 if found is None else horizon_ms(found.second_look_from, opening.overlap)

@@ -37,6 +37,11 @@ class Place:
         return f"{self.topic}/{self.partition}".encode()
 
     @property
+    def written(self) -> Sequence[tuple[str, int]]:
+        """The partitions that this way writes to and others wait for."""
+        return [(self.ledger_topic, self.ledger_partition)]
+
+    @property
     def transactional_id(self) -> str:
         """What keeps two owners of the partition apart."""
         return f"{self.group}.submit.{self.topic}.{self.partition}"
@@ -73,6 +78,10 @@ class Outbox:
     async def fits(self, intent: Intent, seconds: float) -> bool:
         """Whether an intent that was written stays within the budget."""
         return self._purse is None or await self._purse.fits(intent.attempt, seconds)
+
+    async def seal(self) -> None:
+        """See that all that a predecessor has committed is seen: see `daemon.ports.Writer.seal`."""
+        await self._writer.seal(self._place.written, self._place.group)
 
     def resume(self, tally: Tally) -> None:
         """Go on counting from here what is submitted in a day."""

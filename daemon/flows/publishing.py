@@ -30,6 +30,16 @@ class Outlets:
     dead_letter_partitions: int
     max_result_bytes: int
 
+    @property
+    def written(self) -> Sequence[tuple[str, int]]:
+        """The partitions that the collector writes to and others, or its successor, wait for."""
+        counts = {
+            self.output_topic: self.output_partitions,
+            self.ledger_topic: self.ledger_partitions,
+            self.cursor_topic: 1,
+        }
+        return [(topic, partition) for topic, count in counts.items() for partition in range(count)]
+
 
 @dataclass(slots=True)
 class Publication:

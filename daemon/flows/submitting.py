@@ -85,6 +85,7 @@ class Submitting:
         outbox = Outbox(
             writer, place, company.toloka_clock, company.new_attempt, once=self._manner.attempts_once
         )
+        await outbox.seal()
         take = partial(take_over, company.kafka, place, outbox, self._manner.start_from, company.read_all)
         beginning = await take()
         tally = await last_tally(company.kafka, place)

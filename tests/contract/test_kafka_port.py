@@ -190,6 +190,52 @@ def test_an_offset_is_not_told_while_a_transaction_may_change_it(run: Run) -> No
     run(check)
 
 
+def test_sealing_changes_nothing_that_is_decided(run: Run) -> None:
+    """Records and offsets are as before; only where nothing was ever written a transaction has ended, too."""
+
+    async def check(bench: Bench) -> None:
+        topic, name = await bench.topic(2), bench.group()
+        offset = OffsetCommit(name, topic, 0, 5, "noted")
+        async with bench.kafka.writer(name) as writer:
+            await writer.transact(Transaction("settle", [append(topic, b"kept")], offset))
+        async with bench.kafka.writer(name) as successor:
+            await successor.seal([(topic, 0), (topic, 1)], name)
+            assert await bench.kafka.committed(name, topic, [0]) == {0: Committed(5, "noted")}
+            await successor.transact(Transaction("settle", [append(topic, b"more")]))
+        assert (await read_all(bench, topic, 0)).values == [b"kept", b"more"]
+        assert (await read_all(bench, topic, 1)).values == []
+
+    run(check)
+
+
+def test_sealing_commits_nothing_of_a_predecessor_who_did_not(run: Run) -> None:
+    """What was left open has been aborted before: neither its records nor its offset come back."""
+
+    async def check(bench: Bench) -> None:
+        topic, name = await bench.topic(), bench.group()
+        await bench.leave_open(name, [append(topic, b"lost")], OffsetCommit(name, topic, 0, 7, "after"))
+        async with bench.kafka.writer(name) as writer:
+            await writer.seal([(topic, 0)], name)
+        assert await bench.kafka.committed(name, topic, [0]) == {0: Committed(-1, "")}
+        assert (await read_all(bench, topic)).values == []
+
+    run(check)
+
+
+def test_a_zombie_seals_nothing(run: Run) -> None:
+    """The fence holds for it as well."""
+
+    async def check(bench: Bench) -> None:
+        topic, name = await bench.topic(), bench.group()
+        async with bench.kafka.writer(name) as zombie, bench.kafka.writer(name):
+            with pytest.raises(Fenced):
+                await zombie.seal([(topic, 0)], name)
+            with pytest.raises(Transient):
+                await zombie.seal([(topic, 0)], name)
+
+    run(check)
+
+
 # --- logs and readers -----------------------------------------------------------------------------------
 
 

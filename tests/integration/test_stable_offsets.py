@@ -18,6 +18,7 @@ from tests.kafka.topics import Topics
 PROJECT = "P"
 # Below what either of the two would wait for.
 SOON_SECONDS = 15.0
+KILLS = 4
 
 
 @pytest.mark.fault(22, 27)
@@ -47,6 +48,28 @@ async def test_an_offset_is_not_told_while_a_transaction_may_still_change_it(
         async with cluster.writer("second"):
             # Its start has ended the predecessor's transaction, which comes to nothing.
             assert await asked == {0: Committed(5, "before"), 1: Committed(5, "before")}
+
+
+# The client leaves its sockets to a broker that was killed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.fault(18, 27)
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_was_committed_is_told_after_the_broker_was_killed(
+    private_kafka: StartKafka, version: str
+) -> None:
+    """Kafka 4.3.1 forgets the end of every second such transaction, for good: a successor's seal ends it."""
+    kafka = await private_kafka(version=version)
+    await Topics(kafka.bootstrap_servers).create("items")
+    settings = KafkaSettings(bootstrap_servers=(kafka.bootstrap_servers,))
+    for offset in range(1, KILLS + 1):
+        async with KafkaCluster(settings, "test", Metrics()) as cluster, cluster.writer("way") as writer:
+            await writer.transact(Transaction("intent", (), OffsetCommit("group", "items", 0, offset, "")))
+            await asyncio.to_thread(kafka.kill)
+        await asyncio.to_thread(kafka.start)
+        async with KafkaCluster(settings, "test", Metrics()) as cluster, cluster.writer("way") as successor:
+            await successor.seal([], "group")
+            assert await cluster.committed("group", "items", [0]) == {0: Committed(offset, "")}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

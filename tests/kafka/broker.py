@@ -128,8 +128,9 @@ class EmbeddedKafka:
         """End at once (SIGKILL); the data stays as it is. Does nothing while none runs.
 
         Kafka 4.3.1 loses the markers of a transaction whose commit it answered just before: after
-        the next start the transaction hangs and read_committed readers stop before it, for good
-        (KAFKA-20734; about every second kill right after a commit). 3.9.2 writes them then.
+        the next start the transaction hangs and read_committed readers stop before it, until the same
+        producer ends another there (KAFKA-20734; about every second kill right after a commit, and now
+        and then a `stop()` on a busy machine). 3.9.2 writes them then.
         """
         if self._process is not None:
             self._process.kill()

@@ -188,7 +188,7 @@ def _loading(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 def _commit_fate(world: SimWorld, rng: Random, _replica: Replica) -> None:
     world.injected.fates += rng.choices(
-        ("unsent", "unanswered", "late", "refused", "denied", "torn"), k=rng.randint(1, 2)
+        ("unsent", "unanswered", "late", "refused", "denied", "torn", "lost"), k=rng.randint(1, 2)
     )
 
 

@@ -143,7 +143,10 @@ class SimWorld:
     def _fate(self, transaction: Transaction) -> Fate:
         if not self.injected.fates:
             return "usual"
-        if self.injected.fates[-1] == "torn" and not _may_be_torn(transaction):
+        fate, topics = self.injected.fates[-1], {append.topic for append in transaction.appends}
+        # The promise survives only this much: the ledger remembers, other topics do not (faults.md, row 23).
+        survivable = {"torn": topics == {LEDGER}, "lost": topics <= {LEDGER}}
+        if fate in survivable and not (survivable[fate] and transaction.offset is not None):
             return "usual"
         fate = self.injected.fates.pop()
         self.trace.note(current_process(), f"commit {fate}")
@@ -213,12 +216,6 @@ class SimWorld:
         for replica in self.replicas:
             if replica.life is None and self.loop.time() >= replica.down_until:
                 self.start(replica)
-
-
-def _may_be_torn(transaction: Transaction) -> bool:
-    """Whether the promise survives it: the ledger remembers, other topics do not (faults.md, row 23)."""
-    topics = {append.topic for append in transaction.appends}
-    return transaction.offset is not None and topics == {LEDGER}
 
 
 def _look_away(_process: Process, _point: str) -> None:

@@ -50,6 +50,13 @@ SUBMITTING = (
         "self._all.kafka.writer(self._place.transactional_id + self._all.new_attempt())",
     ),
     Mutant(
+        "ends-not-sealed",
+        "whose transaction's end the broker has forgotten waits for it for ever",
+        SUBMIT,
+        "        await outbox.seal()\n",
+        "",
+    ),
+    Mutant(
         "intent-taken-back-in-doubt",
         "a later definite no takes back the intent of a range that has been in doubt",
         ANNOUNCE,

@@ -24,7 +24,8 @@ SUSPECT_SECONDS = 30.0
 # What becomes of a commit. `unsent`: it never arrives. `unanswered`: it does, and the answer gets lost.
 # `late`: it arrives after the client gave up. `refused` and `denied`: the client fails at once, and the
 # commit happened, or not. `torn`: as `refused`, but the offset is lost, as a delayed EndTxn can leave it.
-Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn"]
+# `lost`: as `refused`, but the broker forgets to carry it out where the offset stands (KAFKA-20734).
+Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn", "lost"]
 
 
 class translated:  # noqa: N801 - read as a statement
@@ -230,6 +231,16 @@ class SimWriter:
             await self._carry_out(transaction, self._cluster.loop.now + COMMIT_SECONDS)
         self._spent = False
 
+    async def seal(self, places: Collection[Place], group: str | None = None) -> None:
+        """See `daemon.ports.Writer.seal`."""
+        self._spent = True
+        until = self._cluster.loop.now + COMMIT_SECONDS
+        server, name, epoch = self._cluster.transactions, self._name, self._epoch
+        with translated(f"sealing what {name} has written"):
+            await self._cluster.call("seal", partial(server.seal, name, epoch, places, group), until=until)
+            await self._cluster.call("end seal", partial(server.end, name, epoch), until=until)
+        self._spent = False
+
     async def _carry_out(self, transaction: Transaction, until: float) -> None:
         server, name, epoch = self._cluster.transactions, self._name, self._epoch
         batches = _by_place(transaction.appends)
@@ -258,7 +269,10 @@ class SimWriter:
         if fate == "torn":
             tear = partial(self._cluster.transactions.end, name, self._epoch, torn=True)
             await self._cluster.call(f"end {kind}", tear, until=until)
-        if fate in {"refused", "denied", "torn"}:
+        if fate == "lost":
+            lose = partial(self._cluster.transactions.end, name, self._epoch, lost=True)
+            await self._cluster.call(f"end {kind}", lose, until=until)
+        if fate in {"refused", "denied", "torn", "lost"}:
             raise Transient(f"a commit of {name} failed")
         if fate in {"unsent", "unanswered"}:
             await asyncio.sleep(until - self._cluster.loop.now)

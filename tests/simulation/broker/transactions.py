@@ -1,6 +1,6 @@
 """The transaction coordinator: epochs, fencing, timeouts, and markers that are written after the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -23,7 +23,8 @@ class Later(Protocol):
 class _Producer:
     """A transactional id and what its present owner is doing.
 
-    `begun` counts transactions, so that a timeout set for one does not end the next.
+    `begun` counts transactions, so that a timeout set for one does not end the next. `lost` are offsets whose
+    marker was lost; `sealing` where a transaction ends those, too.
     """
 
     name: str
@@ -33,6 +34,8 @@ class _Producer:
     begun: int = 0
     partitions: set[Place] = field(default_factory=set)
     offsets: list[OffsetCommit] = field(default_factory=list)
+    lost: list[OffsetCommit] = field(default_factory=list)
+    sealing: bool = False
     left: int = 0
 
 
@@ -112,10 +115,21 @@ class Transactions:
         self._begun(name, epoch).offsets.append(offset)
         self._groups().unsettle(offset)
 
-    def end(self, name: str, epoch: int, *, torn: bool = False) -> None:
+    def seal(self, name: str, epoch: int, places: Collection[Place], group: str | None) -> None:
+        """Have these partitions, and the group's offsets, learn of this transaction's end.
+
+        Raises:
+            BusyError, FencedError
+        """
+        producer = self._begun(name, epoch)
+        producer.partitions.update(places)
+        producer.sealing = group is not None
+
+    def end(self, name: str, epoch: int, *, torn: bool = False, lost: bool = False) -> None:
         """Commit; answered when it is decided, which is before the markers are written.
 
-        `torn` loses the offsets that should have been committed with it.
+        `torn` loses the offsets that should have been committed with it; `lost` loses the marker that says
+        that they are: they stay undecided until the producer ends another transaction (KAFKA-20734).
 
         Raises:
             BusyError, FencedError
@@ -123,7 +137,7 @@ class Transactions:
         """
         producer = self._known(name, epoch)
         if producer.state == "ongoing":
-            self._end(producer, committing=True, torn=torn)
+            self._end(producer, committing=True, torn=torn, lost=lost)
         elif not producer.committing:
             raise FailedError("INVALID_TXN_STATE")
 
@@ -150,11 +164,15 @@ class Transactions:
             producer.epoch += 1
             self._end(producer, committing=False)
 
-    def _end(self, producer: _Producer, *, committing: bool, torn: bool = False) -> None:
+    def _end(self, producer: _Producer, *, committing: bool, torn: bool = False, lost: bool = False) -> None:
         """Decide; each partition learns of it in its own time."""
         producer.state, producer.committing = "ending", committing
         places, offsets = sorted(producer.partitions), producer.offsets
-        producer.partitions, producer.offsets = set(), []
+        if offsets or producer.sealing:
+            offsets, producer.lost = [*producer.lost, *offsets], []
+        producer.partitions, producer.offsets, producer.sealing = set(), [], False
+        if lost:
+            producer.lost, offsets = offsets, []
         actions: list[Callable[[], None]] = [
             lambda place=place: self._log(place).mark(producer.name, committed=committing)  # type: ignore[misc] # a default binds the loop's value
             for place in places

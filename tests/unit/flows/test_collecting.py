@@ -349,6 +349,15 @@ async def test_a_transaction_whose_end_is_unknown_is_looked_up(*, written: bool)
 
 
 @in_virtual_time
+async def test_who_opens_the_book_seals_what_its_predecessors_wrote() -> None:
+    """Results that a broker forgot to show are seen by readers, and by the one who would repeat them."""
+    ours = Collector("a")
+    await ran(ours, 1)
+    [(name, places, group)] = ours.kafka.sealed
+    assert (name, {topic for topic, _ in places}, group) == (ID, {OUTPUT, LEDGER, CURSORS}, None)
+
+
+@in_virtual_time
 async def test_a_collector_goes_on_seconds_after_kafka_is_back() -> None:
     """However long it was away: it never waits for longer between two tries."""
     ours, tries = Collector("a"), list[float]()

@@ -523,6 +523,17 @@ async def test_a_settlement_whose_end_is_unknown_is_looked_up(*, written: bool) 
 
 
 @in_virtual_time
+async def test_who_takes_over_seals_what_its_predecessors_wrote() -> None:
+    """Each new writer does: a broker may have forgotten the end of what was committed last."""
+    way = Way(kafka_of(*"abc"))
+    async with running(way, 0.2):
+        way.kafka.epochs[place().transactional_id] += 1
+        await asyncio.sleep(1)
+    sealed = (place().transactional_id, frozenset({(LEDGER, place().ledger_partition)}), GROUP)
+    assert way.kafka.sealed == [sealed] * 2
+
+
+@in_virtual_time
 async def test_a_way_goes_on_seconds_after_kafka_is_back() -> None:
     """However long it was away: it never waits for longer between two tries."""
     way, tries = Way(kafka_of(*"abc")), list[float]()

@@ -182,6 +182,7 @@ COLLECTING = (
         "            if stuck >= PATIENCE_PAGES:",
         "            if False:",
         only="pages_lead_nowhere",
+        found_by="tests/unit/flows/test_collecting.py::test_a_tail_that_leads_nowhere_is_left_behind_by_time",
     ),
     Mutant(
         "second-looks-forgotten",

@@ -29,7 +29,6 @@ class Range(NamedTuple):
     longest: float
 
 
-# Kafka 4.3.1 may lose a commit for good when it is killed (KAFKA-20734): there it is restarted instead.
 KINDS: Final[Mapping[str, Range]] = {
     "replica_killed": Range(5, 0.0, 3.0),
     "replica_frozen": Range(3, 0.2, 4.0),
@@ -231,12 +230,11 @@ def scheduled(seed: int) -> Schedule:
         "LOG__LEVEL": dice.choice(["INFO", "DEBUG"]),
     }
     told_apart = dice.random() < TOLD_APART
-    return Schedule(seed, version, tuple(flags), faults, settings, told_apart, _blows(dice, version))
+    return Schedule(seed, version, tuple(flags), faults, settings, told_apart, _blows(dice))
 
 
-def _blows(dice: random.Random, version: str) -> tuple[Blow, ...]:
-    kinds = {kind: each for kind, each in KINDS.items() if version != "4.3.1" or kind != "broker_killed"}
-    chosen = dice.choices(list(kinds), [each.weight for each in kinds.values()], k=BLOWS)
+def _blows(dice: random.Random) -> tuple[Blow, ...]:
+    chosen = dice.choices(list(KINDS), [each.weight for each in KINDS.values()], k=BLOWS)
     # A broker takes its time to come back: it is struck once at most.
     broken = [kind for kind in chosen if kind.startswith("broker")][:1]
     chosen = broken + [kind for kind in chosen if not kind.startswith("broker")]
@@ -247,7 +245,7 @@ def _blows(dice: random.Random, version: str) -> tuple[Blow, ...]:
                     at=dice.uniform(0.0, SECONDS),
                     kind=kind,
                     replica=dice.randrange(REPLICAS),
-                    seconds=dice.uniform(kinds[kind].shortest, kinds[kind].longest),
+                    seconds=dice.uniform(KINDS[kind].shortest, KINDS[kind].longest),
                 )
                 for kind in chosen
             ),

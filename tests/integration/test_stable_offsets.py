@@ -18,7 +18,7 @@ from tests.kafka.topics import Topics
 PROJECT = "P"
 # Below what either of the two would wait for.
 SOON_SECONDS = 15.0
-KILLS = 4
+KILLS = 2
 
 
 @pytest.mark.fault(22, 27)

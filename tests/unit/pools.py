@@ -4,7 +4,7 @@ import itertools
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,7 +37,7 @@ class Here:
     results: Results
     quota: ItemQuota
     metrics: Metrics
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: SystemClock
 
     async def submit(self, items: Sequence[Item], intent: Intent, seconds: float = 20.0) -> Outcome:
         """Submit as a way does."""
@@ -58,7 +58,8 @@ async def tasks_api(
     open_pool: bool = False,
 ) -> AsyncIterator[Here]:
     """The API at a URL; both sides share one line."""
-    where = endpoint(url, authorization=lambda: f"OAuth {OAUTH_TOKEN}")
+    clock = SystemClock()
+    where = endpoint(url, clock=clock, authorization=lambda: f"OAuth {OAUTH_TOKEN}")
     requests = RequestLimiter(10**4, where.metrics)
     quota = ItemQuota(per_minute, 10**9, where.toloka_clock, where.metrics)
     parameters = Parameters(allow_defaults, skip_invalid_items, open_pool)
@@ -69,12 +70,12 @@ async def tasks_api(
             parameters,
             requests,
             quota,
-            SystemClock(),
+            clock,
             where.toloka_clock,
             20.0,
         )
         results = Results(line, pools, statuses, requests, where.toloka_clock)
-        yield Here(submissions, results, quota, where.metrics)
+        yield Here(submissions, results, quota, where.metrics, clock)
 
 
 def attempt(*, once: bool = True) -> Intent:

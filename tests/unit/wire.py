@@ -15,6 +15,7 @@ import msgspec
 from daemon.edges.clocks import DateClock
 from daemon.edges.endpoint import Endpoint, tls_context
 from daemon.metrics import Metrics
+from daemon.ports import Clock
 
 CANARY = "y0_canary-0123456789"
 AUTHORIZATION = f"OAuth {CANARY}"
@@ -198,7 +199,7 @@ def answering(*answers: tuple[int, bytes] | tuple[int, bytes, Mapping[str, str]]
 def endpoint(
     url: str,
     *,
-    clock: FakeClock | None = None,
+    clock: Clock | None = None,
     authorization: Callable[[], str] = lambda: AUTHORIZATION,
     account_id: str | None = None,
     proxy: str | None = None,

@@ -93,10 +93,11 @@ class Writer(Protocol):
 
         A broker that restarts may forget to carry out the end of a transaction that it has answered for
         (KAFKA-20734): records and offsets stay undecided for good, and whoever waits for what is certain
-        waits for ever, until the same transactional id ends another transaction there. This ends it.
+        waits for ever, until the same transactional id ends another transaction there. This ends it: at
+        the start, for predecessors, and when there has been nothing to write for a while.
 
         Args:
-            places: topics and partitions that predecessors may have written to.
+            places: topics and partitions that may have been written to.
             group: whose offsets they may have committed.
 
         Raises:

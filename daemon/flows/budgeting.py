@@ -42,6 +42,11 @@ class Budget:
         self._table: dict[bytes, Spent] = {}
         self._awaited: dict[str, asyncio.Future[bool]] = {}
 
+    @property
+    def written(self) -> Sequence[tuple[str, int]]:
+        """The partition that every way writes to, and all of them read."""
+        return [(self._topic, PARTITION)]
+
     async def run(self, stopping: asyncio.Event) -> None:
         """Follow the topic until the event is set."""
         reading = Reading(self._table.clear, self._note, lambda why: log.warning("budget_unread", detail=why))

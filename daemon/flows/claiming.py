@@ -133,7 +133,8 @@ class Turns:
         others = [p for p in partitions if p != self._place.partition]
         committed = await self._kafka.committed(self._place.group, self._place.topic, others)
         intents = ((p, _read(p, found)) for p, found in committed.items())
-        return {p: intent for p, intent in intents if intent is not None}
+        # What is decided is sent anew without another look: nothing that is there now is adopted for it.
+        return {p: intent for p, intent in intents if intent is not None and not intent.decided}
 
 
 def _read(partition: int, found: Committed) -> Intent | None:

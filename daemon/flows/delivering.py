@@ -169,16 +169,29 @@ class Delivery:
         self, outbox: Outbox, batch: Batch, pieces: Pieces, following: Following, stopping: asyncio.Event
     ) -> Attempt | None:
         """Announce as much of the batch as the budget has room for, the rest put back; None if stopped."""
+        holds_others_up = batch.since is not None
         while (room := outbox.room()) is not None and room < len(batch.items):
             if room:
                 batch, rest = batch.split(room)
                 pieces.again(rest)
                 break
+            if holds_others_up:
+                batch, holds_others_up = await self._give_way(outbox, batch), False
             self._all.gate.shut(SPENT)
             await self._all.gate.wait(stopping)
             if stopping.is_set():
                 return None
         return await self._announcer.begin(outbox, batch, following, stopping)
+
+    async def _give_way(self, outbox: Outbox, batch: Batch) -> Batch:
+        """Write down that what is left of a batch in doubt is absent, and release what it has reserved.
+
+        While it was in doubt others with equal items waited for it; what they reserved may be all the room
+        that there is, so that it would wait for them.
+        """
+        await outbox.record(batch, replace(outbox.intent(batch), once=False, decided=True))
+        self._all.watch.recorded(batch)
+        return batch.recorded()
 
     async def _post(self, outbox: Outbox, attempt: Attempt) -> Outcome:
         batch = attempt.batch

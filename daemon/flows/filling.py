@@ -1,12 +1,12 @@
 """The next batch fills while the one before it is under way."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from daemon.flows.batching import Filling
-from daemon.flows.waiting import pause
+from daemon.flows.waiting import REST_SECONDS, pause
 from daemon.model import Batch
 from daemon.ports import Reader
 
@@ -90,16 +90,24 @@ class Source:
 
 
 @asynccontextmanager
-async def filled(source: Source, until: asyncio.Event) -> AsyncIterator[AsyncIterator[Batch]]:
+async def filled(
+    source: Source, until: asyncio.Event, at_rest: Callable[[], Awaitable[None]]
+) -> AsyncIterator[AsyncIterator[Batch]]:
     """The source's batches, until the event is set; reading goes on beside the one who uses them.
 
+    Args:
+        source: of the batches.
+        until: ends them.
+        at_rest: done once, whenever a batch has been waited for for `REST_SECONDS`.
+
     Raises:
-        Held, Transient: what the reader raises, once the batches before it have been given out.
+        Held, Transient: what the reader raises, once the batches before it have been given out; what
+            `at_rest` raises.
     """
     filler = asyncio.ensure_future(source.fill())
     ending = asyncio.ensure_future(until.wait())
     try:
-        yield _batches(source, filler, ending)
+        yield _batches(source, filler, ending, at_rest)
     finally:
         for task in (filler, ending):
             task.cancel()
@@ -107,12 +115,19 @@ async def filled(source: Source, until: asyncio.Event) -> AsyncIterator[AsyncIte
 
 
 async def _batches(
-    source: Source, filler: asyncio.Future[Any], ending: asyncio.Future[Any]
+    source: Source,
+    filler: asyncio.Future[Any],
+    ending: asyncio.Future[Any],
+    at_rest: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[Batch]:
     while not ending.done():
         asked = asyncio.ensure_future(source.next())
+        awaited = (asked, filler, ending)
         try:
-            await asyncio.wait([asked, filler, ending], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(awaited, timeout=REST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                await at_rest()
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
             if ending.done():
                 return
             if not asked.done():

@@ -13,6 +13,7 @@ from daemon.flows.cursors import SKEW
 from daemon.flows.ledger import Ledger
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
+from daemon.flows.waiting import REST_SECONDS
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, DeadLetter, Finished, Flaw, Record
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
@@ -57,6 +58,9 @@ class Book:
         self._overlap = opening.overlap
         self.ledger_topic = opening.outlets.ledger_topic
         self._writer = writer
+        self._written = opening.outlets.written
+        # By the loop's clock, unless something is written before; None once it was done.
+        self._seal_at: float | None = None
         self._clock = clock
         self._watch = watch
         self._publisher = Publisher(opening.outlets, ledger, clock)
@@ -128,6 +132,7 @@ class Book:
         if not publication.appends and cursor in {None, self.cursor}:
             return
         await self._writer.transact(self._publisher.transaction(publication, cursor))
+        self._seal_at = asyncio.get_running_loop().time() + REST_SECONDS
         self.ledger.apply(publication.changes, codec.micros(self._clock.now()) // 1000)
         self.ledger.altered = self.ledger.altered or publication.altered
         if cursor is not None:
@@ -156,6 +161,7 @@ class Book:
         """
         loop = asyncio.get_running_loop()
         look_at = loop.time() + PARTITIONS_SECONDS
+        self._seal_at = loop.time() + REST_SECONDS
         while True:
             self.taken_in = {partition: reader.position(partition) for partition in partitions}
             records = await reader.read(READ_RECORDS, READ_SECONDS)
@@ -173,6 +179,14 @@ class Book:
                 self._unsure.clear()
             if waited:
                 await self.publish(waited, "tail")
+            if self._seal_at is not None and loop.time() >= self._seal_at:
+                await self._seal()
+
+    async def _seal(self) -> None:
+        """See that all that was published is seen though nothing follows: see `daemon.ports.Writer.seal`."""
+        async with self._pen:
+            await self._writer.seal(self._written)
+            self._seal_at = None
 
     async def _insist_on_all(self, partitions: Collection[int]) -> None:
         """The ledger may be given more partitions: whoever starts later writes to them."""

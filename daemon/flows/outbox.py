@@ -1,6 +1,6 @@
 """What one partition's way writes to Kafka: its intents, and what a batch has come to."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,7 +39,10 @@ class Place:
     @property
     def written(self) -> Sequence[tuple[str, int]]:
         """The partitions that this way writes to and others wait for."""
-        return [(self.ledger_topic, self.ledger_partition)]
+        return [
+            (self.ledger_topic, self.ledger_partition),
+            (self.dead_letter_topic, self.partition % self.dead_letter_partitions),
+        ]
 
     @property
     def transactional_id(self) -> str:
@@ -79,9 +82,9 @@ class Outbox:
         """Whether an intent that was written stays within the budget."""
         return self._purse is None or await self._purse.fits(intent.attempt, seconds)
 
-    async def seal(self) -> None:
-        """See that all that a predecessor has committed is seen: see `daemon.ports.Writer.seal`."""
-        await self._writer.seal(self._place.written, self._place.group)
+    async def seal(self, besides: Collection[tuple[str, int]]) -> None:
+        """See that all that was committed, there and here, is seen: see `daemon.ports.Writer.seal`."""
+        await self._writer.seal([*self._place.written, *besides], self._place.group)
 
     def resume(self, tally: Tally) -> None:
         """Go on counting from here what is submitted in a day."""

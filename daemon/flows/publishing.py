@@ -37,6 +37,7 @@ class Outlets:
             self.output_topic: self.output_partitions,
             self.ledger_topic: self.ledger_partitions,
             self.cursor_topic: 1,
+            self.dead_letter_topic: self.dead_letter_partitions,
         }
         return [(topic, partition) for topic, count in counts.items() for partition in range(count)]
 

@@ -85,7 +85,8 @@ class Submitting:
         outbox = Outbox(
             writer, place, company.toloka_clock, company.new_attempt, once=self._manner.attempts_once
         )
-        await outbox.seal()
+        seal = partial(outbox.seal, () if company.budget is None else company.budget.written)
+        await seal()
         take = partial(take_over, company.kafka, place, outbox, self._manner.start_from, company.read_all)
         beginning = await take()
         tally = await last_tally(company.kafka, place)
@@ -104,7 +105,7 @@ class Submitting:
         filling = Filling(place.topic, place.partition, first, limits, company.read_all)
         async with company.kafka.reader(place.topic, {place.partition: first}) as reader:
             source = Source(reader, filling, self._manner.linger_seconds)
-            async with filled(source, stopping) as batches:
+            async with filled(source, stopping, seal) as batches:
                 following = Following(source.due, stopping)
                 async for batch in batches:
                     company.watch.consumed(batch)

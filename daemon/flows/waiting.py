@@ -6,6 +6,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+# After so long without work, what was written last is sealed (`daemon.ports.Writer.seal`): whoever has work
+# writes again before long.
+REST_SECONDS = 10.0
+
 
 async def pause(seconds: float, until: asyncio.Event) -> None:
     """Sleep, unless or until the event is set."""

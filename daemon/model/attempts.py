@@ -20,7 +20,8 @@ class Intent:
         once: Toloka carries this attempt out once at most, however often it is sent.
         first: the batch's first offset: that which the intent is committed at.
         doubt_end: of an attempt at a piece of a range that has been in doubt, where that range ends.
-        decided: an operator has decided that what is left of the range is sent again.
+        decided: what is left of the range is sent again without another look: it is certainly absent, or an
+            operator has said so.
         doubted: no answer settles it any more: what became of it is looked for.
         claiming: items are about to be adopted for it whose content other partitions' items may have.
     """

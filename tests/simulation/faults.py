@@ -8,6 +8,7 @@ from typing import Literal
 
 from daemon.flows import codec
 from daemon.model import OffsetCommit
+from tests.simulation.broker.client import Fate
 from tests.simulation.loop import Process
 from tests.simulation.scenario import CURSORS, GROUP, INPUT, LEDGER, VANISHING
 from tests.simulation.world import Replica, SimWorld
@@ -172,6 +173,18 @@ def _wall_step(_world: SimWorld, rng: Random, replica: Replica) -> None:
 # --- Kafka ----------------------------------------------------------------------------------------------
 
 
+FATES: tuple[Fate, ...] = (
+    "unsent",
+    "unanswered",
+    "late",
+    "refused",
+    "denied",
+    "torn",
+    "lost",
+    "forgotten",
+)
+
+
 def _broker_restart(world: SimWorld, rng: Random, _replica: Replica) -> None:
     world.cluster.go_down()
     world.loop.world.call_later(rng.choice((0.3, 3.0, 12.0, 28.0, 45.0)), _broker_back, world, rng)
@@ -187,9 +200,7 @@ def _loading(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 
 def _commit_fate(world: SimWorld, rng: Random, _replica: Replica) -> None:
-    world.injected.fates += rng.choices(
-        ("unsent", "unanswered", "late", "refused", "denied", "torn", "lost"), k=rng.randint(1, 2)
-    )
+    world.injected.fates += rng.choices(FATES, k=rng.randint(1, 2))
 
 
 def _rebalance(world: SimWorld, rng: Random, _replica: Replica) -> None:

@@ -29,7 +29,7 @@ _BY_FAULT = {
     "archive": 55,
     "strangers": 58,
 }
-_BY_FATE = {"unsent": 22, "unanswered": 22, "late": 22, "denied": 24, "torn": 23, "lost": 18}
+_BY_FATE = {"unsent": 22, "unanswered": 22, "late": 22, "denied": 24, "torn": 23, "lost": 18, "forgotten": 18}
 _BY_STATUS = {401: 39, 403: 39, 404: 40, 409: 40, 413: 41, 500: 45, 502: 45, 503: 45, 504: 45}
 _BY_KIND = {
     **dict.fromkeys(("truncated", "wrong_type"), 46),

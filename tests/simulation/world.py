@@ -145,8 +145,14 @@ class SimWorld:
             return "usual"
         fate, topics = self.injected.fates[-1], {append.topic for append in transaction.appends}
         # The promise survives only this much: the ledger remembers, other topics do not (faults.md, row 23).
-        survivable = {"torn": topics == {LEDGER}, "lost": topics <= {LEDGER}}
-        if fate in survivable and not (survivable[fate] and transaction.offset is not None):
+        # An offset that is forgotten is gone if the transaction behind it is aborted, and its intent with it.
+        offset = transaction.offset
+        survivable = {
+            "torn": topics == {LEDGER},
+            "lost": topics <= {LEDGER},
+            "forgotten": topics <= {LEDGER} and offset is not None and not offset.metadata,
+        }
+        if fate in survivable and not (survivable[fate] and offset is not None):
             return "usual"
         fate = self.injected.fates.pop()
         self.trace.note(current_process(), f"commit {fate}")

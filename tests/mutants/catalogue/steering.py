@@ -24,6 +24,24 @@ STEERING = (
         "Spent(items, spent.day,",
     ),
     _mutant(
+        "absence-keeps-its-room",
+        "what is absent and waits for room keeps the room that others wait with for it",
+        "daemon.flows.delivering",
+        "            if holds_others_up:\n",
+        "            if False:\n",
+        found_by="tests/unit/flows/test_submitting.py::"
+        "test_what_is_absent_keeps_no_room_from_others_at_a_limit",
+    ),
+    Mutant(
+        "the-decided-is-waited-for",
+        "others wait for what is sent anew as if it might be adopted",
+        "daemon.flows.claiming",
+        "if intent is not None and not intent.decided",
+        "if intent is not None",
+        found_by="tests/unit/flows/test_resolving.py::"
+        "test_a_partition_whose_batch_is_decided_is_not_waited_for",
+    ),
+    _mutant(
         "pause-not-obeyed",
         "a paused flow goes on",
         "daemon.flows.pausing",

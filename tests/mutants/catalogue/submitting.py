@@ -53,8 +53,16 @@ SUBMITTING = (
         "ends-not-sealed",
         "whose transaction's end the broker has forgotten waits for it for ever",
         SUBMIT,
-        "        await outbox.seal()\n",
+        "        await seal()\n",
         "",
+    ),
+    Mutant(
+        "no-seal-at-rest",
+        "whose last transaction's end the broker has forgotten waits for the next, however long",
+        "daemon.flows.filling",
+        "                await at_rest()\n",
+        "",
+        found_by="tests/unit/flows/test_submitting.py::test_a_way_at_rest_seals_what_it_wrote_itself",
     ),
     Mutant(
         "intent-taken-back-in-doubt",

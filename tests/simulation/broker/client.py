@@ -25,7 +25,8 @@ SUSPECT_SECONDS = 30.0
 # `late`: it arrives after the client gave up. `refused` and `denied`: the client fails at once, and the
 # commit happened, or not. `torn`: as `refused`, but the offset is lost, as a delayed EndTxn can leave it.
 # `lost`: as `refused`, but the broker forgets to carry it out where the offset stands (KAFKA-20734).
-Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn", "lost"]
+# `forgotten`: so, too, but the commit is answered as usual.
+Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn", "lost", "forgotten"]
 
 
 class translated:  # noqa: N801 - read as a statement
@@ -269,7 +270,7 @@ class SimWriter:
         if fate == "torn":
             tear = partial(self._cluster.transactions.end, name, self._epoch, torn=True)
             await self._cluster.call(f"end {kind}", tear, until=until)
-        if fate == "lost":
+        if fate in {"lost", "forgotten"}:
             lose = partial(self._cluster.transactions.end, name, self._epoch, lost=True)
             await self._cluster.call(f"end {kind}", lose, until=until)
         if fate in {"refused", "denied", "torn", "lost"}:

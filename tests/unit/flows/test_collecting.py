@@ -21,6 +21,7 @@ from daemon.model import Cursor, Finished, Item, NotNow, Page, Transaction, Unkn
 from daemon.ports import Known
 from tests.doubles import (
     CURSORS,
+    DEAD,
     GROUP,
     INPUT,
     LEDGER,
@@ -354,7 +355,15 @@ async def test_who_opens_the_book_seals_what_its_predecessors_wrote() -> None:
     ours = Collector("a")
     await ran(ours, 1)
     [(name, places, group)] = ours.kafka.sealed
-    assert (name, {topic for topic, _ in places}, group) == (ID, {OUTPUT, LEDGER, CURSORS}, None)
+    assert (name, {topic for topic, _ in places}, group) == (ID, {OUTPUT, LEDGER, CURSORS, DEAD}, None)
+
+
+@in_virtual_time
+async def test_a_collector_at_rest_seals_what_it_wrote_itself() -> None:
+    """Once: the next result, which would do it, may be long in coming."""
+    ours = Collector("a")
+    await ran(ours, 100)
+    assert len(ours.kafka.sealed) == 2
 
 
 @in_virtual_time

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ from daemon.errors import Held, Transient
 from daemon.flows.batching import BatchLimits, Filling
 from daemon.flows.filling import SPARE_SECONDS, Source, filled
 from daemon.flows.items import Found
+from daemon.flows.waiting import REST_SECONDS
 from daemon.model import Batch, Item, Record
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns
 
@@ -74,13 +75,21 @@ def read(records: Sequence[Record]) -> list[Found]:
     return [None if record.value is None else Item(record, record.value, 0) for record in records]
 
 
+async def nothing() -> None:
+    """Nothing is to be done at rest."""
+
+
 @asynccontextmanager
 async def batches_of(
-    reader: FakeReader, max_items: int = 3, until: asyncio.Event | None = None, max_bytes: int = 10_000
+    reader: FakeReader,
+    max_items: int = 3,
+    until: asyncio.Event | None = None,
+    max_bytes: int = 10_000,
+    at_rest: Callable[[], Awaitable[None]] = nothing,
 ) -> AsyncIterator[AsyncIterator[Batch]]:
     """The batches that are read."""
     filling = Filling(INPUT, 0, 0, BatchLimits(max_items, max_bytes), read)
-    async with filled(Source(reader, filling, LINGER_SECONDS), until or asyncio.Event()) as batches:
+    async with filled(Source(reader, filling, LINGER_SECONDS), until or asyncio.Event(), at_rest) as batches:
         yield batches
         await batches.aclose()  # type: ignore[attr-defined]  # a generator: what a flow leaves to Python
 
@@ -321,7 +330,7 @@ async def test_a_batch_that_is_due_is_told_ahead_and_stays_the_next() -> None:
     reader.put(*[b"{}"] * 4)
     source = Source(reader, Filling(INPUT, 0, 0, BatchLimits(3, 10_000), read), LINGER_SECONDS)
     assert source.due() is None
-    async with filled(source, asyncio.Event()) as batches:
+    async with filled(source, asyncio.Event(), nothing) as batches:
         await turns()
         full = source.due()
         assert full is not None
@@ -334,3 +343,35 @@ async def test_a_batch_that_is_due_is_told_ahead_and_stays_the_next() -> None:
         await asyncio.sleep(60)
         assert await anext(batches) is lingered
         await batches.aclose()  # type: ignore[attr-defined]  # a generator: what a flow leaves to Python
+
+
+@in_virtual_time
+async def test_once_in_every_rest_something_may_be_done() -> None:
+    """When nothing has come for a while; not again until there was a batch, which is not held up for long."""
+    reader, rests = FakeReader(), list[float]()
+    loop = asyncio.get_running_loop()
+
+    async def at_rest() -> None:
+        rests.append(loop.time())
+
+    began = loop.time()
+    async with batches_of(reader, at_rest=at_rest) as batches:
+        loop.call_later(60, reader.put, b"{}")
+        await anext(batches)
+        reader.put(b"{}")
+        await anext(batches)
+        loop.call_later(60, reader.put, b"{}")
+        await anext(batches)
+    assert [at - began for at in rests] == [REST_SECONDS, 60 + 2 * LINGER_SECONDS + REST_SECONDS]
+
+
+@in_virtual_time
+async def test_what_fails_at_rest_ends_the_batches() -> None:
+    """Whoever uses them starts over."""
+
+    async def at_rest() -> None:
+        raise Transient("no answer")
+
+    async with batches_of(FakeReader(), at_rest=at_rest) as batches:
+        with pytest.raises(Transient, match="no answer"):
+            await anext(batches)

@@ -506,6 +506,15 @@ async def test_a_higher_partition_waits_for_a_lower_one_however_long_its_doubt()
 
 
 @in_virtual_time
+async def test_a_partition_whose_batch_is_decided_is_not_waited_for() -> None:
+    """It is sent anew without another look: nothing that is there is adopted for it."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.intend(0, replace(old(), decided=True))
+    assert pairs(await doubt.resolve(batch_of("a", identified=False))) == {0: "x"}
+    assert seconds() < 1
+
+
+@in_virtual_time
 async def test_only_the_intents_of_that_time_are_waited_for() -> None:
     """Others begin all the time: what they create was not in our listing."""
     doubt = Doubt([created("x", body("a"))])

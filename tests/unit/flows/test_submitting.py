@@ -14,6 +14,7 @@ import pytest
 from daemon.errors import Fenced, Transient
 from daemon.flows import codec, ledger_records
 from daemon.flows.batching import BatchLimits
+from daemon.flows.budgeting import Budget
 from daemon.flows.delivering import Company, Manner
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate, Holds
@@ -21,6 +22,7 @@ from daemon.flows.items import ItemReader
 from daemon.flows.repeating import Resolution
 from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.spec import InputSpec
+from daemon.flows.spending import Limits, Spent, read_spent, spent_value
 from daemon.flows.submitting import Submitting
 from daemon.flows.watching import SubmitWatch
 from daemon.metrics import Metrics
@@ -60,6 +62,7 @@ FLAW = Flaw("VALUE_REQUIRED", "text: the value must be present", "r-1")
 OPAQUE = Rejected({}, FLAW)
 AWAY = NotNow("unreachable", "connection refused")
 QUARANTINE_SECONDS = 120
+BUDGET = "budget"
 
 
 def body(name: str | int) -> bytes:
@@ -77,6 +80,7 @@ class Way:
         max_items: int = 4,
         partition: int = 0,
         company: "Way | None" = None,
+        total: int | None = None,
     ) -> None:
         self.kafka = kafka or MemoryKafka.usual()
         self.api = ScriptedSubmissions(accept=self.accept)
@@ -90,6 +94,7 @@ class Way:
         self.confirmed = 0
         self.created: list[Created] = []
         self.attempts = 0
+        self.budget = None if total is None else Budget(self.kafka, BUDGET, Limits(None, total), seeded())
         self.submitting = self._assembled(max_items)
 
     def _assembled(self, max_items: int) -> Submitting:
@@ -106,6 +111,7 @@ class Way:
             read_all=ItemReader(spec, None, 10_000).read_all,
             look_again=self._look_again,
             new_attempt=self._new_attempt,
+            budget=self.budget,
         )
         patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
         looking = Resolver(
@@ -529,8 +535,42 @@ async def test_who_takes_over_seals_what_its_predecessors_wrote() -> None:
     async with running(way, 0.2):
         way.kafka.epochs[place().transactional_id] += 1
         await asyncio.sleep(1)
-    sealed = (place().transactional_id, frozenset({(LEDGER, place().ledger_partition)}), GROUP)
+    sealed = (place().transactional_id, frozenset({(LEDGER, 0), (DEAD, 0)}), GROUP)
     assert way.kafka.sealed == [sealed] * 2
+
+
+@in_virtual_time
+async def test_a_way_at_rest_seals_what_it_wrote_itself() -> None:
+    """Once: the next batch, which would do it, may be long in coming."""
+    way = Way(kafka_of(*"abc"))
+    await ran(way, 100)
+    assert [places for _, places, _ in way.kafka.sealed] == [frozenset({(LEDGER, 0), (DEAD, 0)})] * 2
+
+
+@in_virtual_time
+async def test_what_is_absent_keeps_no_room_from_others_at_a_limit() -> None:
+    """Others wait for what is in doubt, and it for room: it says that it is absent, and lets its room go."""
+    kafka = kafka_of(*"abc")
+    kafka.logs[BUDGET] = [[]]
+    way = Way(kafka, total=5)
+    way.script(way.lost)
+    following = asyncio.ensure_future(way.budget.run(way.stopping)) if way.budget else None
+    async with running(way, QUARANTINE_SECONDS - 20):
+        kafka.put(BUDGET, spent_value(Spent(reserved=5, attempt="another's")), key=b"in/1")
+        await asyncio.sleep(60)
+        intent = codec.read_intent(way.committed.metadata)
+        reserved = read_spent(kafka.written(BUDGET)[-1].value).reserved
+        assert intent is not None
+        assert (way.posted(), intent.decided, intent.end, reserved) == (["abc"], True, 3, 0)
+        assert [places for _, places, _ in kafka.sealed] == [frozenset({(LEDGER, 0), (DEAD, 0), (BUDGET, 0)})]
+        count = len(kafka.transactions)
+        await asyncio.sleep(60)
+        assert len(kafka.transactions) == count
+        kafka.put(BUDGET, spent_value(Spent(total=2)), key=b"in/1")
+        await asyncio.sleep(60)
+        assert (way.posted(), way.committed) == (["abc", "abc"], Committed(3, ""))
+    assert following is not None
+    await following
 
 
 @in_virtual_time

@@ -7,10 +7,11 @@ import time
 
 from daemon.flows.waiting import pause
 
-EVERY_SECONDS = 1.0
-# Where there is next to none, it is looked for less and less often, up to this.
+LOOK_SECONDS = 0.5
+# Where so many objects have come since garbage was collected, and not gone, some of them may be garbage.
+MANY_OBJECTS = 5_000
+# So often at the least.
 SELDOM_SECONDS = 4.0
-LITTLE_OBJECTS = 500
 # It takes one part in so many of a processor's time at the most.
 TIME_SHARE = 100
 # Bodies, fetches and batches are smaller; what is larger is new memory each time (mallopt(3)).
@@ -45,16 +46,19 @@ def keep_what_is_freed() -> bool:
 
 
 async def collect_garbage(stopping: asyncio.Event) -> None:
-    """Collect all garbage every second, or every four while there is little, until the event is set.
+    """Collect all garbage every few seconds, or as soon as there may be much, until the event is set.
 
     A connection that has failed leaves a cycle of sixty objects and its buffers, and a broker that is away
-    makes a hundred of them a second. Were they left until there are many, what is made meanwhile and stays
-    would come to lie among them, and the memory of each outage could not be given back.
+    makes a hundred and fifty of them a second, megabytes. Were they left until then, what is made meanwhile
+    and stays would come to lie among them, and the memory of each outage could not be given back.
     """
-    seconds = EVERY_SECONDS
+    collected_at, pause_seconds = time.monotonic(), LOOK_SECONDS
     while not stopping.is_set():
-        began = time.thread_time()
-        little = gc.collect() < LITTLE_OBJECTS
-        took = time.thread_time() - began
-        seconds = min(2 * seconds, SELDOM_SECONDS) if little else EVERY_SECONDS
-        await pause(max(seconds, took * TIME_SHARE), stopping)
+        await pause(pause_seconds, stopping)
+        began, pause_seconds = time.monotonic(), LOOK_SECONDS
+        # Python counts them whether or not it collects any on its own.
+        if gc.get_count()[0] > MANY_OBJECTS or began - collected_at >= SELDOM_SECONDS:
+            spent = time.thread_time()
+            gc.collect()
+            collected_at = began
+            pause_seconds = max(LOOK_SECONDS, (time.thread_time() - spent) * TIME_SHARE)

@@ -177,13 +177,18 @@ class Transactions:
             lambda place=place: self._log(place).mark(producer.name, committed=committing)  # type: ignore[misc] # a default binds the loop's value
             for place in places
         ]
-        settled = committing and not torn
-        actions += [lambda offset=offset: self._groups().end(offset, committed=settled) for offset in offsets]  # type: ignore[misc] # as above
+        if offsets:
+            # One marker for all of a group's: they follow one another as they were added.
+            actions.append(lambda: self._end_offsets(offsets, committed=committing and not torn))
         producer.left = len(actions)
         if not actions:
             producer.state = "empty"
         for action in actions:
             self._later(self._marker_seconds(), lambda action=action: self._carry_out(producer, action))  # type: ignore[misc] # as above
+
+    def _end_offsets(self, offsets: Sequence[OffsetCommit], *, committed: bool) -> None:
+        for offset in offsets:
+            self._groups().end(offset, committed=committed)
 
     def _carry_out(self, producer: _Producer, action: Callable[[], None]) -> None:
         action()

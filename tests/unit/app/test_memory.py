@@ -61,7 +61,7 @@ def test_what_is_freed_is_used_again() -> None:
 
 async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What holds itself is gone soon after nobody else holds it, until the daemon stops."""
-    monkeypatch.setattr(memory, "EVERY_SECONDS", 0.001)
+    monkeypatch.setattr(memory, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(memory, "SELDOM_SECONDS", 0.001)
     # Here all that the tests have made is looked through, which takes long, and so would the pause behind it.
     monkeypatch.setattr(memory, "TIME_SHARE", 0)
@@ -73,5 +73,23 @@ async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPa
             weakref.finalize(Knot(), gone.set)
             async with asyncio.timeout(20):
                 await gone.wait()
+        stopping.set()
+        await collecting
+
+
+async def test_much_garbage_is_collected_before_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outage makes megabytes of it in seconds."""
+    monkeypatch.setattr(memory, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(memory, "SELDOM_SECONDS", 10**9)
+    stopping = asyncio.Event()
+    with nothing_by_itself():
+        collecting = asyncio.create_task(memory.collect_garbage(stopping))
+        gone = asyncio.Event()
+        weakref.finalize(Knot(), gone.set)
+        await asyncio.sleep(0)
+        knots = [Knot() for _ in range(memory.MANY_OBJECTS)]
+        async with asyncio.timeout(20):
+            await gone.wait()
+        assert len(knots) == memory.MANY_OBJECTS
         stopping.set()
         await collecting

@@ -3,8 +3,8 @@
 `make test SIMULATION_SEEDS=0-99` runs fewer seeds of the simulation than 0-499.
 `python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
 
-The simulation has the machine to itself at first, for it is all work and no waiting. Then the groups run;
-they are as long as each other on two cores, and those on a real Kafka wait more than they work. What each
+The simulation has the machine to itself at first, for it is all work and no waiting. Then the groups run,
+the longest first, three at a time on two cores: those on a real Kafka wait more than they work. What each
 says is shown when it ends, whole, and the last line counts them all.
 """
 
@@ -22,7 +22,10 @@ BESIDES = ("--kills", "0-2999/150", "--steered", "0-19")
 RUN = ("-m", "tests.simulation", "--seeds", SEEDS, *BESIDES, "--jobs", "2")
 SIMULATION = (*RUN, "--count-as=simulation")
 MUTANTS = ("-m", "tests.mutants", "--hinted")
+AT_A_TIME = 3
 GROUPS = {
+    "on a real Kafka, processes": ("tests/system",),
+    "on a real Kafka": ("tests/integration",),
     UNITS: (
         "tests/unit",
         "tests/property",
@@ -32,7 +35,6 @@ GROUPS = {
         "tests/deploy",
         "tests/supply",
     ),
-    "on a real Kafka": ("tests/integration", "tests/system"),
     "commands, chaos, security, demo": (
         "tests/kit",
         "tests/security",
@@ -50,8 +52,15 @@ SYSTEM_GROUPS = {
 COUNTED = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 
 
-async def run(name: str, folders: tuple[str, ...], *, measured: bool) -> tuple[int, str]:
+async def run(
+    name: str, folders: tuple[str, ...], lanes: asyncio.Semaphore, *, measured: bool
+) -> tuple[int, str]:
     """Run one group, under coverage if it is measured; returns its exit code and what its tests said."""
+    async with lanes:
+        return await _run(name, folders, measured=measured)
+
+
+async def _run(name: str, folders: tuple[str, ...], *, measured: bool) -> tuple[int, str]:
     first = (await ran(MUTANTS))[0] if name == UNITS else 0
     coverage = ("-m", "coverage", "run") if measured else ()
     faults = (f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",) if measured else ()
@@ -76,7 +85,8 @@ async def main(*, system: bool) -> int:
     """Run all groups of one kind; 0 where all of them passed."""
     simulated = 0 if system else (await ran(SIMULATION))[0]
     groups = SYSTEM_GROUPS if system else GROUPS
-    runs = (run(name, folders, measured=not system) for name, folders in groups.items())
+    lanes = asyncio.Semaphore(AT_A_TIME)
+    runs = (run(name, folders, lanes, measured=not system) for name, folders in groups.items())
     ended = await asyncio.gather(*runs)
     total = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
     for _, text in ended:

@@ -92,9 +92,9 @@ class Writer(Protocol):
         """Commit an empty transaction over these partitions, and over a group's offsets.
 
         A broker that restarts may forget to carry out the end of a transaction that it has answered for
-        (KAFKA-20734): records and offsets stay undecided for good, and whoever waits for what is certain
-        waits for ever, until the same transactional id ends another transaction there. This ends it: at
-        the start, for predecessors, and when there has been nothing to write for a while.
+        (seen with Kafka 4.3.1): records and offsets stay undecided for good, and whoever waits for what is
+        certain waits for ever, until the same transactional id ends another transaction there. This ends
+        it: at the start, for predecessors, and when there has been nothing to write for a while.
 
         Args:
             places: topics and partitions that may have been written to.

@@ -129,8 +129,8 @@ class EmbeddedKafka:
 
         Kafka 4.3.1 loses the markers of a transaction whose commit it answered just before: after
         the next start the transaction hangs and read_committed readers stop before it, until the same
-        producer ends another there (KAFKA-20734; about every second kill right after a commit, and now
-        and then a `stop()` on a busy machine). 3.9.2 writes them then.
+        producer ends another there (about every second kill right after a commit, and now and then a
+        `stop()` on a busy machine). 3.9.2 writes them then.
         """
         if self._process is not None:
             self._process.kill()

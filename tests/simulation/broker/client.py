@@ -24,7 +24,7 @@ SUSPECT_SECONDS = 30.0
 # What becomes of a commit. `unsent`: it never arrives. `unanswered`: it does, and the answer gets lost.
 # `late`: it arrives after the client gave up. `refused` and `denied`: the client fails at once, and the
 # commit happened, or not. `torn`: as `refused`, but the offset is lost, as a delayed EndTxn can leave it.
-# `lost`: as `refused`, but the broker forgets to carry it out where the offset stands (KAFKA-20734).
+# `lost`: as `refused`, but the broker forgets to carry it out where the offset stands (as 4.3.1 may).
 # `forgotten`: so, too, but the commit is answered as usual.
 Fate = Literal["usual", "unsent", "unanswered", "late", "refused", "denied", "torn", "lost", "forgotten"]
 

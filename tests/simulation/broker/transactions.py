@@ -129,7 +129,7 @@ class Transactions:
         """Commit; answered when it is decided, which is before the markers are written.
 
         `torn` loses the offsets that should have been committed with it; `lost` loses the marker that says
-        that they are: they stay undecided until the producer ends another transaction (KAFKA-20734).
+        that they are: they stay undecided until the producer ends another transaction (as with 4.3.1).
 
         Raises:
             BusyError, FencedError

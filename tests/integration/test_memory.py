@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from daemon.edges import kafka as edge
+from daemon.edges import reading
 from daemon.edges.kafka import KafkaCluster
 from daemon.errors import Transient
 from daemon.metrics import Metrics
@@ -34,7 +34,7 @@ async def test_a_reader_of_many_partitions_takes_in_little_at_a_time(
     kafka: Cluster, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Twelve partitions with a fetch's bytes each need the memory of a few fetches, not of twelve."""
-    monkeypatch.setattr(edge, "FETCH_BYTES", FETCH_BYTES)
+    monkeypatch.setattr(reading, "FETCH_BYTES", FETCH_BYTES)
     topic = await topics("memory", partitions=PARTITIONS)
     async with started_producer(kafka.bootstrap_servers) as producer:
         for partition in range(PARTITIONS):

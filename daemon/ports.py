@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol
 
 from daemon.model import (
+    BareRecord,
     Committed,
     Created,
     Cursor,
@@ -60,6 +61,10 @@ class Reader(Protocol):
             Held: `offset_out_of_range`, the offset is not in the log.
             Transient: the reader has failed and must be opened anew.
         """
+        ...
+
+    async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[BareRecord]:
+        """As `read`, of one partition alone; to say of each record where it stands would double the time."""
         ...
 
     def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 
 from daemon.content import content_hash, parse
 from daemon.errors import Fenced, Held
+from daemon.flows import ledger_records
 from daemon.flows.holding import Holds
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
@@ -109,6 +110,12 @@ def item(offset: int, body: bytes | None = None, partition: int = 0, *, identifi
         content_hash(parse(body)),
         identified,
     )
+
+
+def packed_items(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Sequence[bytes]:
+    """The ledger's values of items whose records say where they stand."""
+    record: Any = items[0].record
+    return ledger_records.pack(record.topic, record.partition, items, batch_end, submitted_at)
 
 
 def finished(
@@ -287,6 +294,10 @@ class MemoryReader:
 
     def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
         """See `daemon.ports.Reader.may_gather`: it need not, and does not."""
+
+    async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[FakeRecord]:
+        """See `daemon.ports.Reader.read_bare`."""
+        return await self.read(max_records, max_wait_seconds)
 
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[FakeRecord]:
         """See `daemon.ports.Reader.read`."""

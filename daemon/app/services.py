@@ -20,11 +20,11 @@ from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.transport import Line
 from daemon.errors import ConfigurationError
 from daemon.flows.batching import ENVELOPE_BYTES
-from daemon.flows.items import ItemReader, ReadAll
+from daemon.flows.items import ItemReader, Read, ReadAll
 from daemon.flows.spec import InputSpec
 from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.metrics import Metrics
-from daemon.model import Flaw, Item, NotNow, Record
+from daemon.model import NotNow
 from daemon.ports import Results, Submissions
 from daemon.settings import Settings
 
@@ -49,7 +49,7 @@ class Service:
 
     submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
     results: Results
-    read: Callable[[Record], Item | Flaw]
+    read: Read
     read_all: ReadAll
     look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]

@@ -1,33 +1,20 @@
 """What is read from Kafka, as lean as the flows need it.
 
-The client makes an object of eleven fields for each record, half of which nobody asks for, and hands records
-on one by one. Here they are taken out of what was fetched by the thousand; everything else (checksums,
-aborted transactions, control records, compacted offsets) stays the client's own.
+The client makes an object of eleven fields for each record, out of one that says all that is asked, and hands
+records on one by one. Here that first one is given out, by the thousand; everything else (checksums, aborted
+transactions, control records, compacted offsets) stays the client's own.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-import msgspec
 from aiokafka.consumer import fetcher
 
 from daemon.edges.header_names import Records
-from daemon.model import Headers
+from daemon.model import BareRecord
 
 ALL = 2**31
-
-
-class Fetched(msgspec.Struct, frozen=True, gc=False):
-    """See `daemon.model.Record`. A struct, for one is made per record: that takes half of a tuple's time."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 class _Whole(NamedTuple):
@@ -82,9 +69,9 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
     def _consumer_record(self, _: Any, whole: _Whole) -> Iterator[Any]:
         return whole.records
 
-    def take(self, count: int) -> tuple[Sequence[Fetched], bool]:
+    def take(self, count: int) -> tuple[Sequence[BareRecord], bool]:
         """Up to so many records, and whether there may be more."""
-        found: list[Fetched] = []
+        found: list[BareRecord] = []
         while len(found) < count:
             if (batch := self._open or self._next_batch()) is None:
                 break
@@ -94,7 +81,7 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
             except UnicodeDecodeError:
                 self._read_leniently()
                 continue
-            found += self._lean(raw)
+            found += self._asked_for(raw)
             is_over = len(raw) < wanted
             self._open = None if is_over else batch
             self._position = self._behind if is_over else raw[-1].offset + 1
@@ -116,15 +103,13 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
         self._start = self._behind = self.next_fetch_offset = self._position
         self._open, self._records_iterator = None, self._unpack_records()
 
-    def _lean(self, raw: Sequence[Any]) -> Sequence[Fetched]:
-        topic, partition = self._tp
-        lean = [Fetched(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in raw]
-        if lean and lean[0].offset < self._start:
+    def _asked_for(self, raw: Sequence[BareRecord]) -> Sequence[BareRecord]:
+        if raw and raw[0].offset < self._start:
             # A batch comes whole, even where only its end was asked for.
-            return [record for record in lean if record.offset >= self._start]
-        return lean
+            return [record for record in raw if record.offset >= self._start]
+        return raw
 
-    def __next__(self) -> Fetched:
+    def __next__(self) -> BareRecord:
         found, _ = self.take(1)
         if not found:
             raise StopIteration
@@ -136,7 +121,7 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
 
     _partition_records: Any
 
-    def getall(self, max_records: int | None = None) -> Sequence[Fetched]:
+    def getall(self, max_records: int | None = None) -> Sequence[BareRecord]:
         """Up to so many records, and the position moves behind them."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
@@ -148,7 +133,7 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
 
 
 def lean() -> None:
-    """Have the client's consumers give out `Fetched`, in this process, from now on."""
+    """Have the client's consumers give out `BareRecord`s, in this process, from now on."""
     fetcher.PartitionRecords = _Partition
     fetcher.FetchResult = _Result
     fetcher.MemoryRecords = Records

@@ -10,7 +10,7 @@ from aiokafka.structs import TopicPartition
 
 from daemon.edges import fetched, kafka_client
 from daemon.errors import Held, Transient
-from daemon.model import Record
+from daemon.model import BareRecord, PlacedRecord, Record
 from daemon.settings import KafkaSettings
 
 ANSWER_SECONDS = 20.0
@@ -67,19 +67,33 @@ class PartitionReader:
 
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
         """See `daemon.ports.Reader.read`."""
+        found = await self._fetched(max_records, max_wait_seconds)
+        return [
+            PlacedRecord(self._topic, place.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
+            for place, records in found.items()
+            for r in records
+        ]
+
+    async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[BareRecord]:
+        """See `daemon.ports.Reader.read_bare`."""
+        [records] = (await self._fetched(max_records, max_wait_seconds)).values() or [()]
+        return records
+
+    async def _fetched(
+        self, max_records: int, max_wait_seconds: float
+    ) -> Mapping[TopicPartition, Sequence[BareRecord]]:
         with kafka_client.translated(f"reading {self._topic}"):
             try:
-                found = await self._consumer.getmany(
+                found: Mapping[TopicPartition, Sequence[BareRecord]] = await self._consumer.getmany(
                     timeout_ms=int(max_wait_seconds * 1000), max_records=max_records
                 )
             except kafka_errors.OffsetOutOfRangeError as error:
                 raise Held("offset_out_of_range", f"{self._topic}: {error}") from error
             if not found:
                 await self._look_alive()
-                return ()
+                return {}
         self._suspect_at = asyncio.get_running_loop().time() + SUSPECT_SECONDS
-        groups = list(found.values())
-        return groups[0] if len(groups) == 1 else [record for group in groups for record in group]
+        return found
 
     def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
         """See `daemon.ports.Reader.may_gather`."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Protocol, cast
 
-from daemon.flows.items import Found, ReadAll
-from daemon.model import Batch, DeadLetter, Flaw, Item, Record
+from daemon.flows.items import Found, ReadAll, standing
+from daemon.model import BareRecord, Batch, DeadLetter, Flaw, Item, PlacedRecord
 
+_is_bare = attrgetter("is_bare")
 # What stands around the items in a request's body, with room to spare.
 ENVELOPE_BYTES = 64
 
@@ -74,9 +76,10 @@ class Filling:
         self._topic = topic
         self.partition = partition
         self._read_all = read_all
+        self._where = standing(topic, partition)
         self._limits = limits
         self._first = first
-        self._waiting: list[Record] = []
+        self._waiting: list[BareRecord] = []
         self._found: list[Found] = []
         self._begin()
 
@@ -106,24 +109,31 @@ class Filling:
         each = self._bytes // max(self._count, 1)
         return max(min(left, self.room * each), 0)
 
-    def add(self, records: Sequence[Record]) -> None:
+    def add(self, records: Sequence[BareRecord]) -> None:
         """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
         self._waiting += records
-        self._found += self._read_all(records)
+        self._found += self._read_all(records, self._where)
         if not self.full and self._waiting:
             self._take_in()
 
     def _take_in(self) -> None:
-        taken = self._fitting(_sizes(self._waiting, self._found))
+        are_items = set(map(type, self._found)) == {Item}
+        taken = self._fitting(self._sizes(are_items))
         if not taken:
             return
         records, found = self._waiting[:taken], self._found[:taken]
-        if set(map(type, found)) == {Item}:
+        if are_items:
             self._items += cast("list[Item]", found)
         else:
             self._sort(records, found)
         self._end = records[-1].offset + 1
         del self._waiting[:taken], self._found[:taken]
+
+    def _sizes(self, are_items: bool) -> Sequence[int]:  # noqa: FBT001 - its caller knows, and it is slow
+        """What each record takes of the limit: its place in the body, or in the settling transaction."""
+        if are_items and all(map(_is_bare, self._found)):
+            return [len(item.body) + 1 for item in cast("Sequence[Item]", self._found)]
+        return list(map(_size, self._waiting, self._found))
 
     def _fitting(self, sizes: Sequence[int]) -> int:
         """Count in as many as there is room for, at least one in all; says how many of these."""
@@ -142,12 +152,12 @@ class Filling:
         self.full = self.full or self._count >= max_items or self._bytes >= max_bytes
         return self._count - before
 
-    def _sort(self, records: Iterable[Record], found: Iterable[Found]) -> None:
+    def _sort(self, records: Iterable[BareRecord], found: Iterable[Found]) -> None:
         for record, what in zip(records, found, strict=True):
             if what is None:
                 self._skipped += 1
             elif isinstance(what, Flaw):
-                self._dead.append(DeadLetter(record, what))
+                self._dead.append(DeadLetter(PlacedRecord.of(self._topic, self.partition, record), what))
             else:
                 self._items.append(what)
 
@@ -177,14 +187,7 @@ class Filling:
         return batch
 
 
-def _sizes(records: Sequence[Record], found: Sequence[Found]) -> Sequence[int]:
-    """What each record takes of the limit: its place in the body, or in the settling transaction."""
-    if set(map(type, found)) == {Item} and not any(record.key or record.headers for record in records):
-        return [len(item.body) + 1 for item in cast("Sequence[Item]", found)]
-    return list(map(_size, records, found))
-
-
-def _size(record: Record, found: Found) -> int:
+def _size(record: BareRecord, found: Found) -> int:
     beside = 0
     if record.key or record.headers:
         beside = len(record.key or b"") + sum(len(name) + len(value or b"") for name, value in record.headers)

@@ -37,7 +37,7 @@ class Source:
         """Read for ever, as long as there is room."""
         while True:
             await self._room.wait()
-            records = await self._reader.read(max(self._filling.room, 1), READ_SECONDS)
+            records = await self._reader.read_bare(max(self._filling.room, 1), READ_SECONDS)
             if self._filling.empty:
                 self._begun_at = asyncio.get_running_loop().time()
             if records:

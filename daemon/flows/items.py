@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from itertools import repeat
 from typing import Any, Protocol
 
 import msgspec
 
 from daemon.content import ContentError, content_hash, parse_hashed
 from daemon.flows.shape import Misfit, Shape, identified
-from daemon.model import Flaw, Item, Record
+from daemon.model import BareRecord, Flaw, Item
 
 # What a record holds; None for a tombstone.
 Found = Item | Flaw | None
-ReadAll = Callable[[Sequence[Record]], Sequence[Found]]
+# The second says where the records stand: see `standing`.
+Read = Callable[[BareRecord, str], Item | Flaw]
+ReadAll = Callable[[Sequence[BareRecord], str], Sequence[Found]]
 # So many records are looked at together.
 WINDOW = 256
 # Where one of so many does not fit, it pays no more.
@@ -65,29 +67,30 @@ class ItemReader:
         """Check by this spec from now on."""
         self._spec = spec
 
-    def read(self, record: Record) -> Item | Flaw:
+    def read(self, record: BareRecord, where: str) -> Item | Flaw:
         """The item in a record that is no tombstone, or why there is none."""
         try:
-            return self._item(record, record.value or b"")
+            return self._item(record, where, record.value or b"")
         except ContentError as error:
             return Flaw(error.code, str(error))
 
-    def read_all(self, records: Sequence[Record]) -> list[Found]:
+    def read_all(self, records: Sequence[BareRecord], where: str) -> list[Found]:
         """What `read` says of each record, and None of a tombstone; for a third of it where all is plain."""
         found: list[Found] = []
         for start in range(0, len(records), WINDOW):
-            found += self._read_window(records[start : start + WINDOW])
+            found += self._read_window(records[start : start + WINDOW], where)
         return found
 
-    def _read_window(self, records: Sequence[Record]) -> list[Found]:
+    def _read_window(self, records: Sequence[BareRecord], where: str) -> list[Found]:
         shape = None if self._path else self._spec.shape
         values = [record.value or b"" for record in records]
-        if shape is None or not all(values) or self._are_heavy(records, values):
-            return self._one_by_one(records)
+        bare = [record.key is None and not record.headers for record in records]
+        if shape is None or not all(values) or self._are_heavy(records, values, bare):
+            return self._one_by_one(records, where)
         found: list[Found] = []
         end, patience = len(records), len(records) // RARE
         while (start := len(found)) < len(records) and patience:
-            read = self._read_plain(shape, records[start:end], values[start:end])
+            read = self._read_plain(shape, where, records[start:end], values[start:end], bare[start:end])
             if isinstance(read, Misfit):
                 patience -= 1
                 end = start + read.at
@@ -96,30 +99,40 @@ class ItemReader:
                     continue
             else:
                 found += read
-            found += self._one_by_one(records[end : end + 1])
+            found += self._one_by_one(records[end : end + 1], where)
             end = len(records)
-        return found + self._one_by_one(records[start:])
+        return found + self._one_by_one(records[start:], where)
 
-    def _one_by_one(self, records: Sequence[Record]) -> list[Found]:
-        return [None if record.value is None else self.read(record) for record in records]
+    def _one_by_one(self, records: Sequence[BareRecord], where: str) -> list[Found]:
+        return [None if record.value is None else self.read(record, where) for record in records]
 
     def _read_plain(
-        self, shape: Shape, records: Sequence[Record], values: Sequence[bytes]
+        self,
+        shape: Shape,
+        where: str,
+        records: Sequence[BareRecord],
+        values: Sequence[bytes],
+        bare: Sequence[bool],
     ) -> Iterable[Item] | Misfit:
-        plain = shape.read(values, partial(_identity, records) if self._spec.takes_id else None)
+        def identity(index: int) -> str:
+            return _identity(where, records[index])
+
+        plain = shape.read(values, identity if self._spec.takes_id else None)
         if isinstance(plain, Misfit):
             return plain
-        return map(Item, records, plain.bodies, plain.hashes, plain.identified)
+        return map(Item, records, plain.bodies, plain.hashes, plain.identified, repeat(1), bare)
 
-    def _are_heavy(self, records: Sequence[Record], values: Sequence[bytes]) -> bool:
+    def _are_heavy(
+        self, records: Sequence[BareRecord], values: Sequence[bytes], bare: Sequence[bool]
+    ) -> bool:
         """Whether one of the records might be too large in any way."""
-        beside = [_overhead(record) for record in records if record.key or record.headers]
+        laden = () if all(bare) else records
         return (
             max(map(len, values)) > self._max_bytes - MAX_IDENTITY_BYTES
-            or max(beside, default=0) > self._max_overhead_bytes
+            or max(map(_overhead, laden), default=0) > self._max_overhead_bytes
         )
 
-    def _item(self, record: Record, body: bytes) -> Item | Flaw:
+    def _item(self, record: BareRecord, where: str, body: bytes) -> Item | Flaw:
         if len(body) > self._max_bytes and self._path is None:
             return self._too_large(len(body))
         parsed, hashed = parse_hashed(body)
@@ -129,7 +142,7 @@ class ItemReader:
             hashed = content_hash(parsed)
         is_identified = self._spec.takes_id and parsed.get("id") is None
         if is_identified:
-            parsed, body = _identified(record, parsed, body)
+            parsed, body = _identified(_identity(where, record), parsed, body)
             hashed = content_hash(parsed)
         if (flaw := self._spec.flaw(parsed)) is not None:
             return flaw
@@ -138,26 +151,29 @@ class ItemReader:
         if (record.key or record.headers) and (size := _overhead(record)) > self._max_overhead_bytes:
             limit = self._max_overhead_bytes
             return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
-        return Item(record, body, hashed, is_identified)
+        return Item(record, body, hashed, is_identified, is_bare=record.key is None and not record.headers)
 
     def _too_large(self, size: int) -> Flaw:
         return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {self._max_bytes} of a request")
 
 
-def _overhead(record: Record) -> int:
+def _overhead(record: BareRecord) -> int:
     headers = sum(len(name.encode()) + len(value or b"") + 8 for name, value in record.headers)
     return len(record.key or b"") + headers
 
 
-def _identity(records: Sequence[Record], index: int = 0) -> str:
-    """The id for the item in this one of the records, if it has none."""
-    record = records[index]
-    return f"{record.topic}-{record.partition}-{record.offset}"
+def standing(topic: str, partition: int) -> str:
+    """Where a partition's records stand: what the ids begin with that their items are given."""
+    return f"{topic}-{partition}"
 
 
-def _identified(record: Record, parsed: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+def _identity(where: str, record: BareRecord) -> str:
+    """The id for the item in a record, if it has none."""
+    return f"{where}-{record.offset}"
+
+
+def _identified(identity: str, parsed: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
     """Give an item that has none an id of its own, so that it can be told from its equals."""
-    identity = _identity([record])
     whole = {**parsed, "id": identity}
     # A field `id` that is null is there already: it cannot be spliced in once more.
     return whole, msgspec.json.encode(whole) if "id" in parsed else identified(body, identity.encode())

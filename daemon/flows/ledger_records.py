@@ -61,28 +61,34 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     published: tuple[str, ...] = ()
 
 
-def pack(items: Sequence[Item], batch_end: int, submitted_at: datetime) -> Sequence[bytes]:
+def pack(
+    topic: str, partition: int, items: Sequence[Item], batch_end: int, submitted_at: datetime
+) -> Sequence[bytes]:
     """The ledger's value for each item of one batch, all of one partition."""
     if not items:
         return ()
     submitted = micros(submitted_at)
     # All of a batch begin alike, and those without key and headers end alike.
-    opening = _BATCH.pack(VERSION, items[0].record.partition)
-    name = _sized(items[0].record.topic.encode())
+    opening = _BATCH.pack(VERSION, partition)
+    name = _sized(topic.encode())
     bare = name + _sized(None)
     whole = _with_rest(len(bare)).pack
     values = []
     for item in items:
         record = item.record
-        offset, at_ms = record.offset, record.timestamp
-        value = whole(opening, offset, batch_end - offset, at_ms, submitted, item.content_hash, bare)
-        if record.key is not None or record.headers:
-            fields = (name, _sized(record.key), *_packed_headers(record.headers))
-            value = value.removesuffix(bare) + b"".join(fields)
-        if item.wanted != 1:
-            value += _packed_shares(item.wanted, ())
-        values.append(value)
+        offset = record.offset
+        value = whole(
+            opening, offset, batch_end - offset, record.timestamp, submitted, item.content_hash, bare
+        )
+        values.append(value if item.is_bare else _laden(value.removesuffix(bare), name, item))
     return values
+
+
+def _laden(value: bytes, name: bytes, item: Item) -> bytes:
+    """A value up to its fields, with what an item may have besides."""
+    fields = (name, _sized(item.record.key), *_packed_headers(item.record.headers))
+    shares = b"" if item.wanted == 1 else _packed_shares(item.wanted, ())
+    return value + b"".join(fields) + shares
 
 
 @lru_cache(16)

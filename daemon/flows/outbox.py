@@ -193,8 +193,8 @@ class Outbox:
         await self._writer.transact(Transaction("settle", Appends(records), offset))
 
     def _opened(self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime) -> Column:
-        values = ledger_records.pack(items, end, submitted_at)
-        keys = [item_id.encode() for item_id in ids]
+        values = ledger_records.pack(self._place.topic, self._place.partition, items, end, submitted_at)
+        keys = list(map(str.encode, ids))
         if len(keys) != len(values):
             raise ValueError(f"{len(keys)} ids for {len(values)} items")
         return Column(self._place.ledger_topic, self._place.ledger_partition, keys, values)

@@ -7,7 +7,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any, Literal, NamedTuple, Union
 
 import msgspec
@@ -15,10 +15,11 @@ from msgspec import UNSET, UnsetType
 from xxhash import xxh3_64_intdigest
 
 # No string of JSON holds a newline as it is, so that none can reach from one value into the next.
-_BETWEEN = b"\n,"
+_BETWEEN = b"\n"
 _OPEN = frozenset(b"{")
 _INDEX = re.compile(r"at `\$\[(\d+)\]")
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_CUT = "truncated"
 _TYPES: Mapping[str, type] = {"boolean": bool, "string": str, "url": str, "integer": float, "float": float}
 _ARRAY = "array_"
 # How an encoded number begins, or a part of one, that canonical JSON spells without its sign.
@@ -62,7 +63,7 @@ class Shape:
             forbid_unknown_fields=True,
             gc=False,
         )
-        self._decode = msgspec.json.Decoder(list[item]).decode
+        self._decode_lines = msgspec.json.Decoder(item).decode_lines
         self._id = next((own for own, name in attributes.items() if name == "id"), None)
         self._has_numbers = any("float" in str(_type(fields[name])) for name in names)
 
@@ -73,8 +74,9 @@ class Shape:
             values: none of them empty.
             identity: the `id` for the item at an index, if it has none; None where none is to be given.
         """
+        text = _BETWEEN.join(values)
         try:
-            items = self._decode(b"[" + _BETWEEN.join(values) + b"]")
+            items = self._decode_lines(text)
         except (msgspec.DecodeError, ValueError) as error:
             return Misfit(_index(str(error), values))
         # Of as many objects, none inside another, as there are values, with one at the beginning of each,
@@ -83,10 +85,15 @@ class Shape:
             return Misfit(0)
         lacking = [False] * len(items)
         if identity is not None and self._id is not None:
-            lacking = [getattr(item, self._id) is UNSET for item in items]
-            if any(lacking):
+            identities = list(map(attrgetter(self._id), items))
+            if UNSET in identities:
+                lacking = [own is UNSET for own in identities]
                 values = self._identify(values, items, identity, lacking)
-        lines = _encode_lines(items).split(b"\n")[:-1]
+                text = _BETWEEN.join(values)
+        encoded = _encode_lines(items)
+        if self._is_canonical(text, encoded):
+            return Plain(values, list(map(xxh3_64_intdigest, values)), lacking)
+        lines = encoded.split(_BETWEEN)[:-1]
         if (index := self._first_doubtful(values, lines)) is not None:
             return Misfit(index)
         return Plain(values, list(map(xxh3_64_intdigest, lines)), lacking)
@@ -104,6 +111,11 @@ class Shape:
             setattr(items[index], str(self._id), own)
             bodies[index] = identified(bodies[index], own.encode())
         return bodies
+
+    def _is_canonical(self, text: bytes, encoded: bytes) -> bool:
+        """Whether all values are spelled as canonical JSON spells them, so that each is what is hashed."""
+        is_same = len(encoded) == len(text) + len(_BETWEEN) and encoded.startswith(text)
+        return is_same and not (self._has_numbers and _SIGNED_ZERO in encoded)
 
     def _first_doubtful(self, values: Sequence[bytes], lines: Sequence[bytes]) -> int | None:
         """The first value that may repeat a key, or whose encoded form may not be the canonical one.
@@ -136,6 +148,8 @@ def _is_respelled(value: bytes, line: bytes) -> bool:
 def _index(error: str, values: Sequence[bytes]) -> int:
     if named := _INDEX.search(error):
         return min(int(named[1]), len(values) - 1)
+    if _CUT in error:
+        return len(values) - 1
     if at := _BYTE.search(error):
         ends = list(accumulate(len(value) + len(_BETWEEN) for value in values))
         return min(bisect_right(ends, int(at[1]) - 1), len(values) - 1)

@@ -94,6 +94,6 @@ async def read_range(kafka: Kafka, place: Place, first: int, end: int, read_all:
     filling = Filling(place.topic, place.partition, first, UNLIMITED, read_all)
     async with kafka.reader(place.topic, {place.partition: first}) as reader:
         while reader.position(place.partition) < end:
-            records = await reader.read(READ_RECORDS, READ_SECONDS)
+            records = await reader.read_bare(READ_RECORDS, READ_SECONDS)
             filling.add([record for record in records if record.offset < end])
     return replace(filling.take(), end=end)

@@ -9,7 +9,7 @@ import msgspec
 
 from daemon.content import ContentError, content_hash
 from daemon.flows.items import Found, ItemReader
-from daemon.model import Flaw, Item, Record
+from daemon.model import BareRecord, Flaw, Item
 
 MAX_OVERLAP = 30_000
 MAX_INPUT_BYTES = 1_048_576
@@ -160,9 +160,9 @@ class TaskReader:
         self._reader = reader
         self._spec = spec
 
-    def read(self, record: Record) -> Item | Flaw:
+    def read(self, record: BareRecord, where: str) -> Item | Flaw:
         """The task in a record that is no tombstone, or why there is none."""
-        found = self._reader.read(record)
+        found = self._reader.read(record, where)
         if isinstance(found, Flaw):
             return found
         parsed = msgspec.json.decode(found.body)
@@ -176,9 +176,9 @@ class TaskReader:
         except ContentError as error:
             return Flaw(error.code, str(error))
 
-    def read_all(self, records: Sequence[Record]) -> list[Found]:
+    def read_all(self, records: Sequence[BareRecord], where: str) -> list[Found]:
         """What `read` says of each record, and None of a tombstone."""
-        return [None if record.value is None else self.read(record) for record in records]
+        return [None if record.value is None else self.read(record, where) for record in records]
 
     def follow(self, spec: TaskSpec) -> None:
         """Check by this spec from now on."""

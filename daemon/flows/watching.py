@@ -4,11 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from daemon.flows.ledger import Ledger
 from daemon.flows.publishing import Publication
 from daemon.metrics import DEAD_LETTER_REASONS, OPEN_STATUSES, RESULT_STATUSES, Metrics, bounded
 from daemon.model import Batch, Cursor, Item
+
+_timestamp_of = attrgetter("record.timestamp")
 
 
 class SubmitWatch:
@@ -27,8 +30,7 @@ class SubmitWatch:
 
     def settled(self, batch: Batch) -> None:
         """A piece of a batch has come to its end."""
-        now_ms = time.time() * 1000
-        self._submitted([*batch.items, *(item for item, _ in batch.adopted)], now_ms)
+        self._submitted([*batch.items, *(item for item, _ in batch.adopted)])
         self._metrics.items_skipped.inc(batch.skipped)
         codes = (bounded(letter.flaw.code, DEAD_LETTER_REASONS) for letter in batch.dead_letters)
         for code, count in Counter(codes).items():
@@ -37,13 +39,13 @@ class SubmitWatch:
 
     def recorded(self, batch: Batch) -> None:
         """What was adopted of a batch went to the ledger along with the next attempt's intent."""
-        self._submitted([item for item, _ in batch.adopted], time.time() * 1000)
+        self._submitted([item for item, _ in batch.adopted])
 
-    def _submitted(self, accepted: Sequence[Item], now_ms: float) -> None:
+    def _submitted(self, accepted: Sequence[Item]) -> None:
         if accepted:
             self._metrics.items_submitted.inc(len(accepted))
-            waited = [(now_ms - item.record.timestamp) / 1000 for item in accepted]
-            self._metrics.submit_latency_seconds.observe_many(waited)
+            times_ms = map(_timestamp_of, accepted)
+            self._metrics.submit_latency_seconds.observe_since(times_ms, time.time_ns() // 1_000_000)
 
 
 class CollectWatch:

@@ -16,7 +16,7 @@ from daemon.model.attempts import (
     Tally,
     TooLarge,
 )
-from daemon.model.items import Batch, DeadLetter, Flaw, Headers, Item, Record
+from daemon.model.items import BareRecord, Batch, DeadLetter, Flaw, Headers, Item, PlacedRecord, Record
 from daemon.model.results import Created, Cursor, Finished, Page, Sight, UnknownCursor
 from daemon.model.writing import Append, Appends, Column, OffsetCommit, Transaction
 
@@ -24,6 +24,7 @@ __all__ = [
     "Accepted",
     "Append",
     "Appends",
+    "BareRecord",
     "Batch",
     "Column",
     "Committed",
@@ -42,6 +43,7 @@ __all__ = [
     "OffsetCommit",
     "Outcome",
     "Page",
+    "PlacedRecord",
     "Record",
     "Rejected",
     "Sight",

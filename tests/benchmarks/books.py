@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.edges.fetched import Fetched
-from daemon.flows import ledger_records
 from daemon.flows.ledger import Ledger
-from daemon.model import Item
+from daemon.model import Item, PlacedRecord
 from tests.benchmarks.stage import Row, Stage
+from tests.doubles import packed_items
 
 OPEN = (100_000, 1_000_000)
 TRACE = (("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),)
@@ -30,10 +29,10 @@ def ledger_rows(topic: str, count: int) -> Iterator[Sequence[tuple[bytes, bytes]
     for begin in range(0, count, BATCH):
         end = min(begin + BATCH, count)
         records = [
-            Fetched(topic, 0, offset, NOW_MS, secrets.token_bytes(16), b"", TRACE)
+            PlacedRecord(topic, 0, offset, NOW_MS, secrets.token_bytes(16), b"", TRACE)
             for offset in range(begin, end)
         ]
-        values = ledger_records.pack([Item(record, b"", record.offset) for record in records], end, now)
+        values = packed_items([Item(record, b"", record.offset) for record in records], end, now)
         yield [(b"%020x" % record.offset, value) for record, value in zip(records, values, strict=True)]
 
 
@@ -53,7 +52,7 @@ def main(count: int) -> None:
     ledger = Ledger("incarnation", 0)
     before, spent = _resident_bytes(), 0.0
     for rows in ledger_rows("items", count):
-        read = [Fetched("ledger", 0, 0, NOW_MS, key, value, ()) for key, value in rows]
+        read = [PlacedRecord("ledger", 0, 0, NOW_MS, key, value, ()) for key, value in rows]
         started = time.process_time()
         for record in read:
             ledger.note(record)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.model import Append, Committed, OffsetCommit, Transaction
+from daemon.model import Append, BareRecord, Committed, OffsetCommit, Transaction
 from daemon.ports import Reader
 from tests.contract.kafka_port import broker, memory
 from tests.contract.kafka_port.bench import Bench, Check, append, read_all, read_to
@@ -251,7 +251,7 @@ def test_end_offsets_lie_behind_open_transactions(run: Run) -> None:
         assert end == 3
         async with bench.kafka.reader(topic, {0: 0}) as reader:
             assert [record.value for record in await reader.read(10, 5.0)] == [b"before"]
-            assert await reader.read(10, 0.5) == ()
+            assert not await reader.read(10, 0.5)
             assert reader.position(0) == 1
             async with bench.kafka.writer(name), asyncio.timeout(20):
                 assert (await read_to(reader, 0, end)).values == [b"behind"]
@@ -335,9 +335,32 @@ def test_an_empty_read_ends_in_time(run: Run) -> None:
         topic = await bench.topic()
         async with bench.kafka.reader(topic, {0: 0}) as reader:
             async with asyncio.timeout(10):
-                assert await reader.read(10, 0.2) == ()
+                assert not await reader.read(10, 0.2)
             await bench.produce(topic, 0, b"late")
             assert [record.value for record in await reader.read(10, 10.0)] == [b"late"]
+
+    run(check)
+
+
+def test_bare_records_say_all_but_where_they_stand(run: Run) -> None:
+    """As many as are asked for, in their order; where nothing comes, none in time."""
+
+    async def check(bench: Bench) -> None:
+        topic, name = await bench.topic(), bench.group()
+        headers = (("name", b"value"), ("empty", None))
+        async with bench.kafka.writer(name) as writer:
+            whole = Append(topic, 0, b"key", b"0", headers, timestamp_ms=17)
+            await writer.transact(Transaction("settle", [whole, append(topic, b"1"), append(topic, None)]))
+        found: list[BareRecord] = []
+        async with bench.kafka.reader(topic, {0: 0}) as reader:
+            while len(found) < 3:
+                records = await reader.read_bare(2, 10.0)
+                assert len(records) <= 2
+                found += records
+            assert not await reader.read_bare(2, 0.2)
+        assert [(record.offset, record.value) for record in found] == [(0, b"0"), (1, b"1"), (2, None)]
+        first = found[0]
+        assert (first.key, first.timestamp, tuple(first.headers)) == (b"key", 17, headers)
 
     run(check)
 

@@ -11,10 +11,11 @@ import httpx
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec
 from daemon.flows.outputs import dead_letter_append
 from daemon.model import Append, DeadLetter, Flaw, Headers, Intent, Item, Record
 from tests.canary import CANARY
+from tests.doubles import packed_items
 from tests.kafka.topics import Topics
 from tests.simulator.world import MODERATION_PROJECT
 
@@ -139,7 +140,7 @@ class Plot:
         """The ledger records of items that are open, called `open-<partition>-<offset>`."""
         for source in sources:
             # One at a time: what is packed together is a batch, of one partition.
-            (value,) = ledger_records.pack([Item(source, source.value or b"", 17)], 10**6, SUBMITTED)
+            (value,) = packed_items([Item(source, source.value or b"", 17)], 10**6, SUBMITTED)
             name = f"open-{source.partition}-{source.offset}".encode()
             yield Append(self.topic("ledger"), source.partition, name, value)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.errors import Transient
-from daemon.flows import codec, following, ledger_records
+from daemon.flows import codec, following
 from daemon.flows.following import Book, Opening
 from daemon.flows.opening import open_book
 from daemon.flows.watching import CollectWatch
@@ -34,6 +34,7 @@ from tests.doubles import (
     finished,
     item,
     outlets,
+    packed_items,
     turns,
 )
 from tests.simulation.loop import VirtualLoop
@@ -95,7 +96,7 @@ class Collectors(RuleBasedStateMachine):
         self.running |= dict(zip(ids, contents, strict=True))
         items = [Item(FakeRecord(first + i, b""), b"", HASHES[name]) for i, name in enumerate(contents)]
         partition, end = first % 2, len(self.origins)
-        for item_id, packed in zip(answered, ledger_records.pack(items, end, START), strict=True):
+        for item_id, packed in zip(answered, packed_items(items, end, START), strict=True):
             self.kafka.put(LEDGER, packed, partition, key=item_id.encode())
         self.kafka.put(LEDGER, codec.mark_value(end), partition, key=codec.mark_key(INPUT, 0))
         self.do(turns(steps))

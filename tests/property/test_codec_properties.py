@@ -11,7 +11,7 @@ from daemon.flows import codec, ledger_records
 from daemon.flows.codec import UnreadableError
 from daemon.flows.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
-from tests.doubles import START, FakeRecord
+from tests.doubles import START, FakeRecord, packed_items
 
 UTF8 = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 TOPICS = st.text("abcABC019._-", min_size=1, max_size=249)
@@ -41,7 +41,7 @@ def test_a_ledger_value_is_read_as_it_was_written(
 ) -> None:
     """For every record that Kafka can hold."""
     record = FakeRecord(offset, b"", topic, partition, timestamp, key, headers)
-    (packed,) = ledger_records.pack([Item(record, b"", offset)], offset + 1, moment)
+    (packed,) = packed_items([Item(record, b"", offset)], offset + 1, moment)
     ledger_records.check(packed)
     entry = ledger_records.unpack(packed)
     assert entry.origin == Origin(topic, partition, offset, timestamp)
@@ -77,7 +77,7 @@ def test_a_cursor_is_read_as_it_was_written(item_id: str | None, moment: datetim
 def whole_value() -> bytes:
     """A ledger value to be damaged."""
     record = FakeRecord(7, b"", key=b"key", headers=(("name", b"value"), ("other", None)))
-    (packed,) = ledger_records.pack([Item(record, b"", 1)], 9, START)
+    (packed,) = packed_items([Item(record, b"", 1)], 9, START)
     return packed
 
 

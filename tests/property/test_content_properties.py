@@ -11,7 +11,7 @@ from daemon.content import ContentError, canonical, content_hash, parse
 from daemon.flows.items import ItemReader
 from daemon.flows.spec import InputSpec
 from daemon.model import Flaw, Item
-from tests.doubles import INPUT, FakeRecord
+from tests.doubles import FakeRecord
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
@@ -67,13 +67,13 @@ def test_an_item_keeps_its_bytes_and_gets_its_id(made: tuple[dict[str, Any], byt
     value.pop("id", None)
     with_own = "id" in parse(written)
     reader = ItemReader(InputSpec({"id": {"type": "string", "required": False}}), None, 10**6)
-    found = reader.read(FakeRecord(5, written, partition=2))
+    found = reader.read(FakeRecord(5, written), "items-2")
     if with_own and (isinstance(found, Flaw) or not found.identified):
         assert isinstance(found, Flaw) or found.body == written
         return
     assert isinstance(found, Item)
     parsed = parse(found.body)
-    assert parsed.pop("id") == f"{INPUT}-2-5"
+    assert parsed.pop("id") == "items-2-5"
     assert canonical(parsed) == canonical(value)
     assert with_own or found.body.endswith(written.lstrip()[1:].lstrip() or b"}")
     assert found.content_hash == content_hash(parse(found.body))
@@ -88,7 +88,9 @@ def test_no_bytes_raise_anything_else(value: bytes, data: st.DataObject) -> None
         changed.insert(data.draw(st.integers(0, len(changed))), data.draw(st.integers(0, 255)))
     with suppress(ContentError):
         content_hash(parse(bytes(changed)))
-    found = ItemReader(InputSpec({"a": {"type": "string"}}), "/a/0", 50).read(FakeRecord(0, bytes(changed)))
+    found = ItemReader(InputSpec({"a": {"type": "string"}}), "/a/0", 50).read(
+        FakeRecord(0, bytes(changed)), "items-0"
+    )
     assert isinstance(found, Item | Flaw)
 
 

@@ -18,7 +18,7 @@ from daemon.edges.app_items import MalformedError
 from daemon.edges.sending import Answer
 from daemon.flows import codec, ledger_records
 from daemon.model import Cursor, Intent, Item
-from tests.doubles import START, FakeRecord
+from tests.doubles import START, FakeRecord, packed_items
 
 EXAMPLES = int(os.environ.get("TOLOKAD_FUZZ_EXAMPLES", "150"))
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -42,7 +42,7 @@ LOG = (
     b'{"type":"TASK_VALIDATE","success":false,"input":{"__item_idx":"1"},"output":{"code":"X"}}]'
 )
 RECORD = FakeRecord(7, b"", key=b"key", headers=(("h", b"v"), ("none", None)))
-ENTRY = next(iter(ledger_records.pack([Item(RECORD, b"", 5)], 8, START)))
+ENTRY = next(iter(packed_items([Item(RECORD, b"", 5)], 8, START)))
 INTENT = codec.intent_metadata(Intent("attempt", 9, START, START)).encode()
 CURSOR = codec.cursor_value(Cursor("item", START, 3, START))
 MARK = codec.mark_value(12)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from daemon.flows.items import ItemReader
@@ -13,7 +13,8 @@ from daemon.flows.shape import Misfit, shape_of
 from daemon.flows.spec import InputSpec
 from tests.doubles import FakeRecord
 
-MAX_BYTES = 200
+# Less what room an identity may need, some are near it.
+MAX_BYTES = 400
 TEXT = {"type": "string"}
 OPTIONAL = {"required": False}
 SPECS: Sequence[Mapping[str, Mapping[str, Any]]] = (
@@ -25,7 +26,10 @@ SPECS: Sequence[Mapping[str, Mapping[str, Any]]] = (
     {"é": {"type": "array_string", **OPTIONAL, "max_size": 2}, "a": {"type": "array_float", **OPTIONAL}},
     {"a": {**TEXT, "hidden": True}, "b": {"type": "json", **OPTIONAL}},
 )
-NO_OBJECTS = (b"{", b"}", b"[]", b"{},{}", b'{"a":"x"', b'"b":"y"}', b" ", b"1", b"\xff")
+NO_OBJECTS = (
+    *(b"{", b"}", b"[]", b"{},{}", b'{"a":"x"', b'"b":"y"}', b" ", b"1", b"\xff"),
+    *(b'{"a":"x"} {"a":"x"}', b'{"a":"x"}\n{"a":"x"}', b'{"a":', b"\n"),
+)
 
 scalars = st.one_of(
     st.none(),
@@ -44,10 +48,10 @@ def spelled(draw: st.DrawFn) -> bytes:
     item = draw(objects)
     way = draw(st.integers(0, 9))
     if way == 0:
-        return draw(
-            st.sampled_from([b"{", b"}", b"[]", b"{},{}", b'{"a":"x"', b'"b":"y"}', b" ", b"1", b"\xff"])
-        )
+        return draw(st.sampled_from(NO_OBJECTS))
     ascii_only, separators = draw(st.booleans()), draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+    if draw(st.booleans()):
+        item = dict(sorted(item.items()))
     text = json.dumps(item, ensure_ascii=ascii_only, separators=separators, indent=1 if way == 1 else None)
     if way == 2:
         text = text.replace("{", '{"a":"first",', 1) if item else text
@@ -56,12 +60,13 @@ def spelled(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
+@example(SPECS[4], [b'{"a":-0.0}'] * 16)
 @given(st.sampled_from(SPECS), st.lists(spelled(), min_size=1, max_size=20))
 def test_many_are_read_as_each(fields: Mapping[str, Mapping[str, Any]], values: list[bytes]) -> None:
     """Whatever stands beside it, a record becomes the same item with the same hash, or has the same flaw."""
     reader = ItemReader(InputSpec(fields), None, MAX_BYTES)
-    records = [FakeRecord(offset, value) for offset, value in enumerate(values)]
-    assert reader.read_all(records) == [reader.read(record) for record in records]
+    records = [FakeRecord(offset, value) for offset, value in enumerate(values * 3)]
+    assert reader.read_all(records, "items-0") == [reader.read(record, "items-0") for record in records]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,11 @@ def test_many_are_read_as_each(fields: Mapping[str, Mapping[str, Any]], values: 
     [
         (b'{"a":"x"},{"a":"y"}', b""),
         (b'{"a":"x"', b'"b":"y"}', b'{"a":"z"},{"a":"z"}'),
+        (b'{"a":"x"} {"a":"y"}',),
+        (b'{"a":"x"} {"a":"y"}', b" "),
+        (b'{"a":"x"}\n{"a":"y"}', b"\n"),
         (b'{"a":"x ', b'y"}'),
+        (b'{"a":"x"}', b'{"a":"y"', b"}"),
         (b'{"a":"x","a":"y"}',),
         (b'{"a":"x","a":"\\u003a"}',),
     ],
@@ -79,6 +88,14 @@ def test_what_only_looks_like_items_is_no_plain_one(values: Sequence[bytes]) -> 
     shape = shape_of({"a": TEXT, "b": {**TEXT, **OPTIONAL}})
     assert shape is not None
     assert isinstance(shape.read(values, None), Misfit)
+
+
+@pytest.mark.parametrize("last", [b'{"a":"y"', b'{"a":1}', b'{"a":"y"}]', b'{"a":"y" "b":"z"}'])
+def test_the_one_that_does_not_fit_is_found(last: bytes) -> None:
+    """Those before it are read together, without another look at each."""
+    shape = shape_of({"a": TEXT, "b": {**TEXT, **OPTIONAL}})
+    assert shape is not None
+    assert shape.read((b'{"a":"x"}', b'{"a":"x"}', last), None) == Misfit(2)
 
 
 @pytest.mark.parametrize(

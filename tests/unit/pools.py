@@ -95,7 +95,7 @@ def tasks(*texts: str | None, **members: Any) -> list[Item]:
     offsets = itertools.count(FIRST)
     read = reader().read
     found = [
-        read(FakeRecord(offset, msgspec.json.encode(body)))
+        read(FakeRecord(offset, msgspec.json.encode(body)), "tasks-0")
         for offset, body in zip(offsets, (_body(text, members) for text in texts), strict=False)
     ]
     assert all(isinstance(item, Item) for item in found), found

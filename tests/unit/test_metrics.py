@@ -200,6 +200,15 @@ def test_a_negative_value_counts_as_zero() -> None:
     assert samples(metrics)["tolokad_result_latency_seconds_count", ()] == 2
 
 
+@pytest.mark.parametrize("times_ms", [[], [0], [10_000, 10_001, 11_000], [9_999, 9_900, 9_750, 9_749, 2_500]])
+def test_times_count_as_how_long_ago_they_were(times_ms: list[int]) -> None:
+    """Each as its age in seconds; what is to come, by clocks that differ, as none."""
+    together, apart = Metrics(), Metrics()
+    together.submit_latency_seconds.observe_since(iter(times_ms), 10_000)
+    apart.submit_latency_seconds.observe_many([(10_000 - time_ms) / 1000 for time_ms in times_ms])
+    assert latencies(together) == pytest.approx(latencies(apart))
+
+
 def test_buckets_are_few() -> None:
     """At most twelve, the last one included."""
     bounds: dict[str, set[str]] = {}

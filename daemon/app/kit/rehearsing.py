@@ -1,7 +1,7 @@
 """`tolokad dry-run`: everything but the request: what would be sent, what could not be, and what it costs."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,8 +12,9 @@ from daemon.app.kit.toloka import toloka_of
 from daemon.edges.kafka import KafkaCluster
 from daemon.errors import ConfigurationError
 from daemon.flows import codec
+from daemon.flows.items import Read, standing
 from daemon.flows.kit.outcomes import Place, place_of
-from daemon.model import Flaw, Item, Record
+from daemon.model import Flaw, Record
 from daemon.settings import KafkaSettings, Settings
 
 
@@ -67,11 +68,11 @@ class Rehearsal:
             ],
         }
 
-    def note(self, record: Record, read: Callable[[Record], Item | Flaw]) -> None:
+    def note(self, record: Record, read: Read) -> None:
         """What becomes of a record."""
         if record.value is None:
             self.skipped += 1
-        elif isinstance(found := read(record), Flaw):
+        elif isinstance(found := read(record, standing(record.topic, record.partition)), Flaw):
             self.rejected.append((place_of(record), found))
         else:
             self.items += 1

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from daemon.flows import codec
-from daemon.model import Committed, Created, Flaw, Item, Record
+from daemon.flows.items import Read, standing
+from daemon.model import Committed, Created, Item, Record
 
 
 class Orphan(NamedTuple):
@@ -30,7 +31,7 @@ class Contents:
         UnreadableError: the metadata of an offset is no intent.
     """
 
-    def __init__(self, committed: Mapping[int, Committed], read: Callable[[Record], Item | Flaw]) -> None:
+    def __init__(self, committed: Mapping[int, Committed], read: Read) -> None:
         self._committed = committed
         intents = {p: codec.read_intent(found.metadata) for p, found in committed.items()}
         self.announced = {p: intent.reach for p, intent in intents.items() if intent is not None}
@@ -43,7 +44,7 @@ class Contents:
         settled = record.offset < self._committed[record.partition].offset
         if record.value is None or not (settled or record.offset < self.announced.get(record.partition, 0)):
             return
-        item = self._read(record)
+        item = self._read(record, standing(record.topic, record.partition))
         if isinstance(item, Item):
             (self._settled if settled else self._under_way).add(item.content_hash)
 

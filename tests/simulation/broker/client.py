@@ -159,6 +159,10 @@ class SimReader:
     def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
         """See `daemon.ports.Reader.may_gather`: it need not, and does not."""
 
+    async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[StoredRecord]:
+        """See `daemon.ports.Reader.read_bare`."""
+        return await self.read(max_records, max_wait_seconds)
+
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[StoredRecord]:
         """See `daemon.ports.Reader.read`."""
         if self._dies():

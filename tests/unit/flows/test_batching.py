@@ -6,18 +6,18 @@ import pytest
 
 from daemon.flows.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
 from daemon.flows.items import Found
-from daemon.model import Batch, Flaw, Item, Record
+from daemon.model import BareRecord, Batch, Flaw, Item
 from tests.doubles import INPUT, FakeRecord, item
 
 FLAW = Flaw("NOT_JSON", "not JSON")
 
 
-def read(records: Sequence[Record]) -> list[Found]:
+def read(records: Sequence[BareRecord], _: str) -> list[Found]:
     """Read records as items, or as a flaw where one begins with an exclamation mark."""
     return [_read(record) for record in records]
 
 
-def _read(record: Record) -> Found:
+def _read(record: BareRecord) -> Found:
     if (value := record.value) is None:
         return None
     return FLAW if value.startswith(b"!") else Item(record, value, hash(value) & 0xFFFF)

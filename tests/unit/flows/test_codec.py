@@ -11,7 +11,7 @@ from daemon.flows import codec, ledger_records
 from daemon.flows.codec import UnreadableError
 from daemon.flows.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
-from tests.doubles import START, FakeRecord
+from tests.doubles import START, FakeRecord, packed_items
 
 MICRO = timedelta(microseconds=1)
 INTENT = Intent("6f0c8b1e-0000-4000-8000-000000000000", 12, START, START + 5 * MICRO)
@@ -30,7 +30,7 @@ def packed(
 ) -> bytes:
     """A ledger value."""
     record = FakeRecord(fields.pop("offset", 9), b"{}", topic, 3, key=key, headers=headers, **fields)
-    (value,) = ledger_records.pack([Item(record, b"{}", 2**64 - 1)], 11, START + MICRO)
+    (value,) = packed_items([Item(record, b"{}", 2**64 - 1)], 11, START + MICRO)
     return value
 
 
@@ -57,7 +57,7 @@ def test_a_ledger_value_can_be_peeked_into() -> None:
 def test_the_values_of_a_batch_come_in_its_order() -> None:
     """One for each item."""
     items = [Item(FakeRecord(offset), b"{}", offset) for offset in (4, 2, 9)]
-    values = ledger_records.pack(items, 10, START)
+    values = packed_items(items, 10, START)
     assert [ledger_records.peek_origin(value)[2] for value in values] == [4, 2, 9]
 
 
@@ -95,7 +95,7 @@ def test_an_entry_of_several_results_is_rewritten_until_all_are_out() -> None:
     """It names those that are published; the last one closes it. Without a number none does."""
     record = FakeRecord(9, b"{}", key=b"key", headers=(("name", b"value"), ("other", None)))
     for wanted, ends in ((2, True), (0, False)):
-        (value,) = ledger_records.pack([Item(record, b"{}", 7, wanted=wanted)], 10, START)
+        (value,) = packed_items([Item(record, b"{}", 7, wanted=wanted)], 10, START)
         entry = ledger_records.unpack(value)
         assert (entry.wanted, entry.published, entry.headers) == (wanted, (), record.headers)
         once = ledger_records.publishing(entry, value, "s-1")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from daemon.errors import Held, Transient
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec
 from daemon.flows.collecting import PATIENCE_PAGES, Collecting, Desk, Rhythm
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
@@ -37,6 +37,7 @@ from tests.doubles import (
     in_virtual_time,
     item,
     outlets,
+    packed_items,
     seeded,
 )
 
@@ -96,7 +97,7 @@ class Collector:
             log = self.kafka.logs[LEDGER][0]
             record = FakeRecord(len(log), body(item_id))
             content = item(0, body(item_id)).content_hash
-            (packed,) = ledger_records.pack([Item(record, b"", content)], len(log) + 1, START)
+            (packed,) = packed_items([Item(record, b"", content)], len(log) + 1, START)
             self.kafka.put(LEDGER, packed, key=item_id.encode())
             self.kafka.put(LEDGER, codec.mark_value(len(log)), key=codec.mark_key(INPUT, 0))
 

@@ -12,7 +12,7 @@ from daemon.flows.batching import BatchLimits, Filling
 from daemon.flows.filling import SPARE_SECONDS, Source, filled
 from daemon.flows.items import Found
 from daemon.flows.waiting import REST_SECONDS
-from daemon.model import Batch, Item, Record
+from daemon.model import BareRecord, Batch, Item, Record
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns
 
 LINGER_SECONDS = 5.0
@@ -45,6 +45,10 @@ class FakeReader:
 
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
         """See `daemon.ports.Reader.read`."""
+        return await self.read_bare(max_records, max_wait_seconds)
+
+    async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[FakeRecord]:
+        """See `daemon.ports.Reader.read_bare`."""
         self.asked.append(max_records)
         if not self.coming:
             self._put.clear()
@@ -53,7 +57,7 @@ class FakeReader:
                     await self._put.wait()
             except TimeoutError:
                 return ()
-        found: list[Record] = []
+        found: list[FakeRecord] = []
         while self.coming and len(found) < max_records:
             if isinstance(head := self.coming[0], Exception):
                 if found:
@@ -70,7 +74,7 @@ class FakeReader:
         return self._last - len(self.coming) + self.passed
 
 
-def read(records: Sequence[Record]) -> list[Found]:
+def read(records: Sequence[BareRecord], _: str) -> list[Found]:
     """Read records as items."""
     return [None if record.value is None else Item(record, record.value, 0) for record in records]
 

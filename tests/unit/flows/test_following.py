@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from daemon.errors import ConfigurationError, Transient
-from daemon.flows import codec, following, ledger_records
+from daemon.flows import codec, following
 from daemon.flows.cursors import SKEW
 from daemon.flows.following import PARTITIONS_SECONDS, Book, Opening
 from daemon.flows.opening import open_book
@@ -34,6 +34,7 @@ from tests.doubles import (
     in_virtual_time,
     item,
     outlets,
+    packed_items,
     turns,
 )
 
@@ -56,7 +57,7 @@ def settle(
         items.append(Item(record, body(item_id), item(0, body(item_id)).content_hash))
     end = first + len(ids)
     moment = START + timedelta(seconds=seconds)
-    for item_id, packed in zip(ids, ledger_records.pack(items, end, moment), strict=True):
+    for item_id, packed in zip(ids, packed_items(items, end, moment), strict=True):
         kafka.put(LEDGER, packed, ledger, key=item_id.encode(), timestamp=START_MS + int(seconds * 1000))
     kafka.put(LEDGER, codec.mark_value(end), ledger, key=codec.mark_key(INPUT, 0))
 

@@ -27,6 +27,7 @@ from tests.doubles import (
     in_virtual_time,
     item,
     outlets,
+    packed_items,
     turns,
 )
 
@@ -63,7 +64,7 @@ class Office:
 
     def settled(self, item_id: str) -> None:
         """What a way writes when it is done."""
-        (packed,) = ledger_records.pack([item(0)], 1, START)
+        (packed,) = packed_items([item(0)], 1, START)
         self.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
         self.kafka.put(LEDGER, packed, key=item_id.encode())
         self.kafka.put(LEDGER, codec.mark_value(1), key=codec.mark_key(INPUT, 0))

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from daemon.content import content_hash, parse
-from daemon.flows.items import ItemReader
+from daemon.flows.items import ItemReader, standing
 from daemon.flows.spec import InputSpec
 from daemon.model import Flaw, Item
 from tests.doubles import INPUT, FakeRecord
@@ -20,7 +20,7 @@ def read(value: bytes | None, spec: InputSpec = WITHOUT_ID, **options: Any) -> I
     """Read one record at offset 7 of partition 3."""
     fields = {name: options.pop(name) for name in ("key", "headers") if name in options}
     reader = ItemReader(spec, options.pop("pointer", None), options.pop("max_bytes", 1000), **options)
-    return reader.read(FakeRecord(7, value, partition=3, **fields))
+    return reader.read(FakeRecord(7, value, **fields), standing(INPUT, 3))
 
 
 def item_of(value: bytes, spec: InputSpec = WITHOUT_ID, **options: Any) -> Item:
@@ -105,7 +105,7 @@ def test_two_records_with_equal_content_are_told_apart_by_our_id() -> None:
     reader = ItemReader(WITH_ID, None, 1000)
     hashes = set()
     for partition, offset in ((0, 1), (1, 0), (0, 11), (1, 10)):
-        found = reader.read(FakeRecord(offset, b'{"text":"a"}', partition=partition))
+        found = reader.read(FakeRecord(offset, b'{"text":"a"}'), standing(INPUT, partition))
         assert isinstance(found, Item)
         hashes.add(found.content_hash)
     assert len(hashes) == 4

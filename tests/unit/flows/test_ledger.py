@@ -8,12 +8,12 @@ from daemon.flows import codec, ledger_records
 from daemon.flows.ledger import Ledger, Open, closed_header
 from daemon.flows.ledger_records import Origin
 from daemon.model import Headers
-from tests.doubles import LEDGER, START, START_MS, FakeRecord, item
+from tests.doubles import LEDGER, START, START_MS, FakeRecord, item, packed_items
 
 
 def value(offset: int = 0, end: int = 10, seconds: float = 0) -> bytes:
     """A ledger value that was submitted so many seconds after START."""
-    (packed,) = ledger_records.pack([item(offset)], end, START + timedelta(seconds=seconds))
+    (packed,) = packed_items([item(offset)], end, START + timedelta(seconds=seconds))
     return packed
 
 

@@ -23,6 +23,7 @@ from tests.doubles import (
     finished,
     item,
     outlets,
+    packed_items,
 )
 
 
@@ -57,7 +58,7 @@ class Table:
             offset = len(self.origins)
             self.origins[offset] = content
             items.append(Item(FakeRecord(offset), body(content), item(0, body(content)).content_hash))
-        for item_id, packed in zip(ids, ledger_records.pack(items, end, START), strict=True):
+        for item_id, packed in zip(ids, packed_items(items, end, START), strict=True):
             self.ledger.note(FakeRecord(0, packed, LEDGER, partition, key=item_id.encode()))
         if whole:
             mark = codec.mark_key("moderation.items", 0)
@@ -297,7 +298,7 @@ def open_for(wanted: int) -> Table:
     table = Table()
     record = FakeRecord(0)
     one = Item(record, body("a"), item(0, body("a")).content_hash, wanted=wanted)
-    (packed,) = ledger_records.pack([one], 1, START)
+    (packed,) = packed_items([one], 1, START)
     table.ledger.note(FakeRecord(0, packed, LEDGER, 0, key=b"x"))
     return table
 

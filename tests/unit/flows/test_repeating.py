@@ -33,6 +33,7 @@ from tests.doubles import (
     fresh_holds,
     in_virtual_time,
     item,
+    packed_items,
     place,
     seeded,
 )
@@ -162,7 +163,7 @@ async def test_when_told_to_stop_the_intent_is_left_to_a_successor() -> None:
 async def test_what_an_earlier_attempt_created_is_not_sent_again() -> None:
     """A successor finds it in the ledger, open or closed; the rest is what the attempt holds."""
     doubt = Doubt()
-    (packed,) = ledger_records.pack([item(0)], 3, START)
+    (packed,) = packed_items([item(0)], 3, START)
     doubt.kafka.put(LEDGER, packed, 0, key=b"x")
     headers = ledger_records.tombstone_headers(ledger_records.Origin(INPUT, 0, 2, 0))
     doubt.kafka.put(LEDGER, None, 0, key=b"z", headers=headers)

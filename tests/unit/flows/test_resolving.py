@@ -26,6 +26,7 @@ from tests.doubles import (
     fresh_holds,
     in_virtual_time,
     item,
+    packed_items,
     place,
     seeded,
 )
@@ -80,7 +81,7 @@ class Doubt:
 
     def settle(self, item_id: str, offset: int, partition: int) -> None:
         """What another batch has settled."""
-        (packed,) = ledger_records.pack([item(offset, partition=partition)], offset + 1, START)
+        (packed,) = packed_items([item(offset, partition=partition)], offset + 1, START)
         self.kafka.put(LEDGER, packed, 0, key=item_id.encode())
 
     def outcomes(self) -> dict[str, float]:

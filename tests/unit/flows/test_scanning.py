@@ -9,12 +9,12 @@ from daemon.errors import Held
 from daemon.flows import codec, ledger_records
 from daemon.flows.ledger_records import Origin
 from daemon.flows.scanning import Taken, scan
-from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, item
+from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, item, packed_items
 
 
 def opened(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
     """A ledger record."""
-    (packed,) = ledger_records.pack([item(offset, partition=partition)], offset + 1, START)
+    (packed,) = packed_items([item(offset, partition=partition)], offset + 1, START)
     kafka.put(LEDGER, packed, ledger, key=item_id.encode())
 
 

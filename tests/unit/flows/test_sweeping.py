@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from daemon.errors import Held
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec
 from daemon.flows.cursors import SKEW
 from daemon.flows.following import Book, Opening
 from daemon.flows.opening import open_book
@@ -34,6 +34,7 @@ from tests.doubles import (
     in_virtual_time,
     item,
     outlets,
+    packed_items,
 )
 
 AFTER = timedelta(hours=1)
@@ -91,7 +92,7 @@ async def late(*ids: str, apart_seconds: float = 0, cursor_seconds: float = 0) -
         moment = START + timedelta(seconds=offset * apart_seconds)
         record = FakeRecord(offset, body(item_id), key=b"k", headers=(("h", b"v"),))
         content = item(0, body(item_id)).content_hash
-        (packed,) = ledger_records.pack([Item(record, b"", content)], offset + 1, moment)
+        (packed,) = packed_items([Item(record, b"", content)], offset + 1, moment)
         kafka.put(INPUT, body(item_id), key=b"k", headers=(("h", b"v"),))
         kafka.put(LEDGER, packed, key=item_id.encode())
     kafka.put(LEDGER, codec.mark_value(len(ids)), key=codec.mark_key(INPUT, 0))
@@ -330,7 +331,7 @@ def one_batch(ours: Late, ids: Sequence[str]) -> None:
     items = []
     for offset, item_id in enumerate(ids):
         items.append(Item(FakeRecord(offset), b"", item(0, body(item_id)).content_hash))
-    for item_id, packed in zip(ids, ledger_records.pack(items, len(ids), START), strict=True):
+    for item_id, packed in zip(ids, packed_items(items, len(ids), START), strict=True):
         ours.book.ledger.note(FakeRecord(0, packed, LEDGER, key=item_id.encode()))
 
 

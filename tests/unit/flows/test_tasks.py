@@ -17,7 +17,7 @@ VALUES = {"text": "a"}
 
 def read(task: dict[str, Any], **pools: PoolTerms) -> Item | Flaw:
     """What becomes of a record with this task."""
-    return reader(**pools).read(FakeRecord(7, msgspec.json.encode(task)))
+    return reader(**pools).read(FakeRecord(7, msgspec.json.encode(task)), "tasks-0")
 
 
 def accepted(task: dict[str, Any], **pools: PoolTerms) -> Item:
@@ -30,7 +30,7 @@ def accepted(task: dict[str, Any], **pools: PoolTerms) -> Item:
 def test_a_task_is_sent_as_it_is_with_its_pool() -> None:
     """Byte for byte behind the pool's id; only the values are what is compared."""
     body = b' {"overlap":2, "input_values" : {"text":"a"},"localization_config":{"default_language":"EN"}}'
-    found = reader().read(FakeRecord(7, body))
+    found = reader().read(FakeRecord(7, body), "tasks-0")
     assert isinstance(found, Item)
     assert found.body == b'{"pool_id":"%s",' % TASKS_POOL.encode() + body[2:]
     assert (found.content_hash, found.wanted) == (content_hash(VALUES), 2)
@@ -133,6 +133,6 @@ def test_solutions_that_are_too_large() -> None:
     body = msgspec.json.encode({"input_values": VALUES, "overlap": 1, "known_solutions": large})
     roomy = reader()
     roomy._reader._max_bytes = 10_000_000
-    found = roomy.read(FakeRecord(7, body))
+    found = roomy.read(FakeRecord(7, body), "tasks-0")
     assert isinstance(found, Flaw)
     assert (found.code, found.message.split(":")[0]) == ("TOO_LARGE", "output_values")

@@ -8,7 +8,7 @@ from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.outcomes import Place
 from daemon.flows.outputs import dead_letter_append, result_append
 from daemon.model import DeadLetter, Finished, Flaw, Headers, Item
-from tests.doubles import FakeRecord
+from tests.doubles import FakeRecord, packed_items
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def note_open(audit: Audit, item_id: str, offset: int | None) -> None:
     """The audit reads an item's ledger record; None closes it."""
     value = None
     if offset is not None:
-        (value,) = ledger_records.pack([Item(record(offset), b"{}", 7)], 9, NOW)
+        (value,) = packed_items([Item(record(offset), b"{}", 7)], 9, NOW)
     audit.note_ledger(FakeRecord(0, value, "ledger", key=item_id.encode()))
 
 

@@ -146,6 +146,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
         read_all=world.read_all,
         look_again=world.look_again,
         new_attempt=world.new_id,
+        turn=asyncio.Lock(),
         budget=budget,
     )
     manner = Manner(

@@ -8,7 +8,7 @@ import httpcore
 import httpx
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 512 * 1024
 # After so many pieces of an answer the event loop has its turn.
 TURN_CHUNKS = 100
 _PLAIN = frozenset({"", "identity"})

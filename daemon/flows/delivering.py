@@ -56,7 +56,10 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """What all ways of one replica share; `look_again` asks Toloka anew what an item must look like."""
+    """What all ways of one replica share.
+
+    `look_again` asks Toloka anew what an item must look like; for `turn` see `daemon.flows.filling.Source`.
+    """
 
     kafka: Kafka
     clock: Clock
@@ -69,6 +72,7 @@ class Company:
     read_all: ReadAll
     look_again: Callable[[], Awaitable[None]]
     new_attempt: Callable[[], str]
+    turn: asyncio.Lock
     budget: Budget | None = None
 
 

@@ -104,7 +104,7 @@ class Submitting:
         limits, first = self._delivery.allowance, beginning.offset
         filling = Filling(place.topic, place.partition, first, limits, company.read_all)
         async with company.kafka.reader(place.topic, {place.partition: first}) as reader:
-            source = Source(reader, filling, self._manner.linger_seconds)
+            source = Source(reader, filling, self._manner.linger_seconds, company.turn)
             async with filled(source, stopping, seal) as batches:
                 following = Following(source.due, stopping)
                 async for batch in batches:

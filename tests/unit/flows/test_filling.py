@@ -4,12 +4,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
 from daemon.errors import Held, Transient
 from daemon.flows.batching import BatchLimits, Filling
-from daemon.flows.filling import SPARE_SECONDS, Source, filled
+from daemon.flows.filling import SLICE_RECORDS, SPARE_SECONDS, Source, filled
 from daemon.flows.items import Found
 from daemon.flows.waiting import REST_SECONDS
 from daemon.model import BareRecord, Batch, Item, Record
@@ -83,6 +84,11 @@ async def nothing() -> None:
     """Nothing is to be done at rest."""
 
 
+def source_of(reader: FakeReader, limits: BatchLimits) -> Source:
+    """The batches of partition 0."""
+    return Source(reader, Filling(INPUT, 0, 0, limits, read), LINGER_SECONDS, asyncio.Lock())
+
+
 @asynccontextmanager
 async def batches_of(
     reader: FakeReader,
@@ -93,7 +99,9 @@ async def batches_of(
 ) -> AsyncIterator[AsyncIterator[Batch]]:
     """The batches that are read."""
     filling = Filling(INPUT, 0, 0, BatchLimits(max_items, max_bytes), read)
-    async with filled(Source(reader, filling, LINGER_SECONDS), until or asyncio.Event(), at_rest) as batches:
+    async with filled(
+        Source(reader, filling, LINGER_SECONDS, asyncio.Lock()), until or asyncio.Event(), at_rest
+    ) as batches:
         yield batches
         await batches.aclose()  # type: ignore[attr-defined]  # a generator: what a flow leaves to Python
 
@@ -332,7 +340,9 @@ async def test_a_batch_that_is_due_is_told_ahead_and_stays_the_next() -> None:
     """Full or lingered; asked again, it is the same one; a failure behind it does not hide it."""
     reader = FakeReader()
     reader.put(*[b"{}"] * 4)
-    source = Source(reader, Filling(INPUT, 0, 0, BatchLimits(3, 10_000), read), LINGER_SECONDS)
+    source = Source(
+        reader, Filling(INPUT, 0, 0, BatchLimits(3, 10_000), read), LINGER_SECONDS, asyncio.Lock()
+    )
     assert source.due() is None
     async with filled(source, asyncio.Event(), nothing) as batches:
         await turns()
@@ -379,3 +389,23 @@ async def test_what_fails_at_rest_ends_the_batches() -> None:
     async with batches_of(FakeReader(), at_rest=at_rest) as batches:
         with pytest.raises(Transient, match="no answer"):
             await anext(batches)
+
+
+@in_virtual_time
+async def test_many_records_are_taken_in_a_few_at_a_time() -> None:
+    """Of all ways together: whoever waits for an answer has its turn in between."""
+    turn, fillings, fillers = asyncio.Lock(), [], []
+    for partition in (0, 1):
+        reader = FakeReader()
+        reader.put(*[b"{}"] * 600)
+        fillings.append(Filling(INPUT, partition, 0, BatchLimits(1000, 100_000), read))
+        source = Source(reader, fillings[-1], LINGER_SECONDS, turn)
+        fillers.append(asyncio.ensure_future(source.fill()))
+    left = [2000]
+    while left[-1] > 800:
+        await asyncio.sleep(0)
+        left.append(sum(filling.room for filling in fillings))
+    for filler in fillers:
+        filler.cancel()
+    await asyncio.wait(fillers)
+    assert max(before - after for before, after in pairwise(left)) == SLICE_RECORDS

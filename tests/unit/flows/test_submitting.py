@@ -111,6 +111,7 @@ class Way:
             read_all=ItemReader(spec, None, 10_000).read_all,
             look_again=self._look_again,
             new_attempt=self._new_attempt,
+            turn=asyncio.Lock(),
             budget=self.budget,
         )
         patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))

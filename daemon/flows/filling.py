@@ -58,7 +58,6 @@ class Source:
             if not records:
                 self._filling.pass_over(self._reader.position(self._filling.partition))
                 self._note()
-            self._reader.may_gather(self._filling.missing_bytes // 4, self._unhurried_seconds())
 
     def _unhurried_seconds(self) -> float:
         """For how long it makes no difference when the next records are read."""
@@ -72,6 +71,8 @@ class Source:
         if self._filling.full:
             self._full.set()
             self._room.clear()
+        # Before anybody else has a turn: the reader asks for more as soon as it can.
+        self._reader.may_gather(self._filling.missing_bytes // 4, self._unhurried_seconds())
 
     def due(self) -> Batch | None:
         """The batch that `next` would give out without waiting, and will; None where it would wait."""

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from aiokafka.consumer import fetcher
 
 from daemon.edges.header_names import Records
-from daemon.model import BareRecord
+from daemon.model import BareRecord, PlacedRecord
 
 ALL = 2**31
+_BARE = "gives_bare"
 
 
 class _Whole(NamedTuple):
@@ -109,11 +110,12 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
             return [record for record in raw if record.offset >= self._start]
         return raw
 
-    def __next__(self) -> BareRecord:
+    def __next__(self) -> PlacedRecord:
         found, _ = self.take(1)
         if not found:
             raise StopIteration
-        return found[0]
+        topic, partition = self._tp
+        return PlacedRecord.of(topic, partition, found[0])
 
 
 class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
@@ -129,11 +131,22 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
         found, more = records.take(ALL if max_records is None else max_records)
         self._update_position()
         self._partition_records = records if more else None
-        return found
+        if getattr(self._assignment, _BARE, False):
+            return found
+        topic, partition = self._topic_partition
+        return [
+            PlacedRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in found
+        ]
 
 
 def lean() -> None:
-    """Have the client's consumers give out `BareRecord`s, in this process, from now on."""
+    """Have the client's consumers give out `PlacedRecord`s, in this process, from now on."""
     fetcher.PartitionRecords = _Partition
     fetcher.FetchResult = _Result
     fetcher.MemoryRecords = Records
+
+
+def bare(consumer: Any) -> None:
+    """Have a consumer, once its partitions are assigned, give out `BareRecord`s."""
+    # All that each of its fetches knows of it.
+    setattr(consumer._subscription.subscription.assignment, _BARE, True)  # noqa: SLF001 - see above

@@ -134,9 +134,10 @@ async def stop(client: Stoppable, seconds: float = STOP_SECONDS) -> None:
             task.cancel()
             await _close_by_force(client)
     await asyncio.wait({task}, timeout=seconds)
-    # A stray CancelledError of the client's own is no cancellation of ours: look, and drop it.
-    if task.done() and not task.cancelled():
-        task.exception()
+    # A stray CancelledError of the client's own is no cancellation of ours; it is dropped like any error.
+    # It may have come before the connections were closed.
+    if task.done() and (task.cancelled() or task.exception() is not None):
+        await _close_by_force(client)
 
 
 async def _close_by_force(client: Any) -> None:

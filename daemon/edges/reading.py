@@ -49,6 +49,7 @@ async def reader(
             async with asyncio.timeout(ANSWER_SECONDS):
                 await consumer.start()
                 consumer.assign([TopicPartition(topic, partition) for partition in offsets])
+                fetched.bare(consumer)
                 for partition, offset in offsets.items():
                     consumer.seek(TopicPartition(topic, partition), offset)
         yield PartitionReader(consumer, topic, dict(offsets))

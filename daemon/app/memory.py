@@ -13,7 +13,7 @@ MANY_OBJECTS = 5_000
 # So often at the least.
 SELDOM_SECONDS = 4.0
 # It takes one part in so many of a processor's time at the most.
-TIME_SHARE = 200
+TIME_SHARE = 100
 # Bodies, fetches and batches are smaller; what is larger is new memory each time (mallopt(3)).
 KEPT_BYTES = 32 * 1024 * 1024
 # So much that is free at the end of the heap is not given back.

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from aiokafka.consumer import fetcher
+from aiokafka.structs import TopicPartition
 
 from daemon.edges.header_names import Records
 from daemon.model import BareRecord, PlacedRecord
@@ -133,10 +134,13 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
         self._partition_records = records if more else None
         if getattr(self._assignment, _BARE, False):
             return found
-        topic, partition = self._topic_partition
-        return [
-            PlacedRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in found
-        ]
+        return placed(self._topic_partition, found)
+
+
+def placed(place: TopicPartition, records: Sequence[BareRecord]) -> Sequence[PlacedRecord]:
+    """Records, and where they stand."""
+    topic, partition = place
+    return [PlacedRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, r.headers) for r in records]
 
 
 def lean() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka_errors
@@ -10,7 +11,7 @@ from aiokafka.structs import TopicPartition
 
 from daemon.edges import fetched, kafka_client
 from daemon.errors import Held, Transient
-from daemon.model import BareRecord, PlacedRecord, Record
+from daemon.model import BareRecord, Record
 from daemon.settings import KafkaSettings
 
 ANSWER_SECONDS = 20.0
@@ -69,11 +70,8 @@ class PartitionReader:
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
         """See `daemon.ports.Reader.read`."""
         found = await self._fetched(max_records, max_wait_seconds)
-        return [
-            PlacedRecord(self._topic, place.partition, r.offset, r.timestamp, r.key, r.value, r.headers)
-            for place, records in found.items()
-            for r in records
-        ]
+        groups = [fetched.placed(place, records) for place, records in found.items()]
+        return groups[0] if len(groups) == 1 else list(chain.from_iterable(groups))
 
     async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[BareRecord]:
         """See `daemon.ports.Reader.read_bare`."""

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from daemon.flows.batching import Filling
+from daemon.flows.items import WINDOW
 from daemon.flows.waiting import REST_SECONDS, pause
 from daemon.model import Batch
 from daemon.ports import Reader
 
 READ_SECONDS = 1.0
-# So many records are taken in at a time: within half a millisecond.
-SLICE_RECORDS = 256
+# So many records are taken in at a time, within half a millisecond: as many as are looked at together.
+SLICE_RECORDS = WINDOW
 # What is gathered for a batch has come by so long before the batch is due.
 SPARE_SECONDS = 0.02
 

@@ -1,27 +1,12 @@
 """Reading an input record once more, by where it came from."""
 
-from dataclasses import dataclass
-
 from daemon.flows.ledger_records import Entry
-from daemon.model import Headers, Record
+from daemon.model import PlacedRecord, Record
 from daemon.ports import Kafka
 
 READ_RECORDS = 1
 READ_SECONDS = 1.0
 MISSING_HEADER = ("tolokad-value", b"missing")
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What the ledger remembers of a record whose value is gone from the input topic."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
 
 
 async def record_of(kafka: Kafka, entry: Entry) -> Record:
@@ -40,7 +25,8 @@ async def record_of(kafka: Kafka, entry: Entry) -> Record:
                     # In a topic that was made anew another record has the offset.
                     if (record.offset, record.timestamp) == (origin.offset, origin.timestamp):
                         return record
+    # What the ledger remembers of it.
     headers = (*entry.headers, MISSING_HEADER)
-    return Remembered(
+    return PlacedRecord(
         origin.topic, origin.partition, origin.offset, origin.timestamp, entry.key, None, headers
     )

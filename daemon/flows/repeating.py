@@ -123,7 +123,7 @@ class Resolution:
 
         A no to this request says nothing of one before it, until that one has landed or died.
         """
-        believable = self._clock.now() >= intent.at + self._patience.quarantine
+        believable = self._patience.is_over(intent, self._clock.now())
         match outcome:
             case Accepted(ids):
                 return batch.adopting(dict(enumerate(ids)))

@@ -25,7 +25,7 @@ from daemon.ports import Kafka, Submissions, TolokaClock
 
 # Toloka's `Date` header and its `created_at` come from different machines.
 SKEW = timedelta(seconds=60)
-# Toloka may show times in whole seconds.
+# Toloka may show times in whole seconds; its `Date` header does.
 COARSE = timedelta(seconds=1)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_LOOK_SECONDS = 0.5
@@ -40,6 +40,13 @@ class Patience:
 
     request: timedelta
     quarantine: timedelta
+
+    def is_over(self, intent: Intent, now: datetime) -> bool:
+        """Whether what the attempt has not done by now it will never do.
+
+        Who wrote the intent may have had a clock behind ours, by what its `Date` headers had left out.
+        """
+        return now >= intent.at + self.quarantine + COARSE
 
 
 class Resolver:
@@ -130,7 +137,7 @@ class Resolver:
             Held: it cannot be decided now, or by us.
         """
         # Read before the listing: what was absent from it was absent at this time.
-        believable = self._clock.now() >= intent.at + self._patience.quarantine
+        believable = self._patience.is_over(intent, self._clock.now())
         if (seen := await self._found(batch, intent, claim, until, believable=believable)) is None:
             return None
         found, contested = seen

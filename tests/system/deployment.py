@@ -23,11 +23,14 @@ from tests.system.outcomes import Outcomes
 from tests.system.processes import POLL_SECONDS, Replica, Simulator
 
 DONE_SECONDS: Final = 90.0
+# A request whose client has given up takes effect so long after it came: within the quarantine,
+# even if it came at the last moment.
+LATE_SECONDS: Final = 2.5
 # What makes a crash and what follows it short.
 HASTE: Final = {
     "TOLOKAD_KAFKA__SESSION_TIMEOUT_SECONDS": "2",
     "TOLOKAD_SUBMIT__REQUEST_TIMEOUT_SECONDS": "2",
-    "TOLOKAD_SUBMIT__QUARANTINE_SECONDS": "4",
+    "TOLOKAD_SUBMIT__QUARANTINE_SECONDS": "6",
     "TOLOKAD_SUBMIT__LINGER_SECONDS": "0.05",
     "TOLOKAD_SUBMIT__MAX_ITEMS": "50",
     "TOLOKAD_COLLECT__INTERVAL_SECONDS": "0.2",

@@ -14,7 +14,7 @@ import pytest
 
 from tests.checker import Verdict
 from tests.system.conftest import Deploy
-from tests.system.deployment import Deployment
+from tests.system.deployment import LATE_SECONDS, Deployment
 from tests.system.feed import (
     Kinds,
     Source,
@@ -47,7 +47,7 @@ def trouble(every: int) -> str:
     lost = {"operations": ["bulk"], "every": every}
     slow = {"kind": "slow", "operations": ["bulk"], "delay_seconds": 0.15}
     faults = [
-        {**lost, "kind": "late_commit", "delay_seconds": 3},
+        {**lost, "kind": "late_commit", "delay_seconds": LATE_SECONDS},
         {**lost, "kind": "drop"},
         {**lost, "kind": "drop", "committed": True},
         {**slow, "probability": 0.3},

@@ -7,6 +7,7 @@ import pytest
 
 from tests.simulator.pools import TASKS_POOL
 from tests.system.conftest import Deploy
+from tests.system.deployment import LATE_SECONDS
 from tests.system.feed import TASKS
 from tests.system.test_kill import found, killed_and_started_again
 
@@ -23,7 +24,7 @@ def lost(every: int) -> str:
     common = {"operations": ["tasks"], "every": every}
     faults = [
         {**common, "kind": "drop", "committed": True},
-        {**common, "kind": "late_commit", "delay_seconds": 3},
+        {**common, "kind": "late_commit", "delay_seconds": LATE_SECONDS},
         {**common, "kind": "drop_answer"},
         {"kind": "slow", "operations": ["tasks"], "probability": 0.3, "delay_seconds": 0.1},
         {"kind": "drop", "operations": ["operation", "operation_log"], "probability": 0.05},

@@ -172,8 +172,17 @@ SUBMITTING = (
         "no-quarantine",
         "absence is believed at once",
         RESOLVE,
-        "believable = self._clock.now() >= intent.at + self._patience.quarantine",
+        "believable = self._patience.is_over(intent, self._clock.now())",
         "believable = True",
+    ),
+    Mutant(
+        "quarantine-by-the-later-clock",
+        "the quarantine is cut short by what the clock that wrote the intent was behind",
+        RESOLVE,
+        "return now >= intent.at + self.quarantine + COARSE",
+        "return now >= intent.at + self.quarantine",
+        found_by="tests/unit/flows/test_resolving.py::"
+        "test_nothing_is_absent_before_the_quarantine_is_over",
     ),
     Mutant(
         "absence-believed-without-another-look",

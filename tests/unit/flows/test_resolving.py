@@ -33,6 +33,7 @@ from tests.doubles import (
 
 INTENT = Intent("a-1", 3, START, START)
 QUARANTINE_SECONDS = 120.0
+COARSE_SECONDS = 1.0
 PATIENCE = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
 LISTING_FAILED = Held("listing_failed", "Toloka does not answer")
 
@@ -163,11 +164,14 @@ async def test_long_afterwards_the_listing_ends_behind_the_quarantine() -> None:
 
 @in_virtual_time
 async def test_nothing_is_absent_before_the_quarantine_is_over() -> None:
-    """Looked for again and again; only then is it believed, and a new attempt may be made."""
+    """Looked for again and again; only then is it believed, and a new attempt may be made.
+
+    The clock by which the intent was written may have been a second behind ours.
+    """
     doubt = Doubt([])
     resolved = await doubt.resolve(batch_of("ab"))
     assert left(resolved) == [0, 1]
-    assert QUARANTINE_SECONDS <= seconds() < QUARANTINE_SECONDS + 10
+    assert QUARANTINE_SECONDS + COARSE_SECONDS <= seconds() < QUARANTINE_SECONDS + 12
     assert len(doubt.api.asked) > 10
     assert doubt.outcomes() == {"resubmitted": 1}
 
@@ -195,9 +199,9 @@ async def test_what_is_there_in_part_is_adopted_and_the_rest_sent_again() -> Non
 async def test_after_the_quarantine_one_look_is_enough() -> None:
     """A take-over hours later does not wait again."""
     doubt = Doubt([])
-    await asyncio.sleep(QUARANTINE_SECONDS)
+    await asyncio.sleep(QUARANTINE_SECONDS + COARSE_SECONDS)
     assert left(await doubt.resolve(batch_of("a"))) == [0]
-    assert seconds() == QUARANTINE_SECONDS
+    assert seconds() == QUARANTINE_SECONDS + COARSE_SECONDS
 
 
 @in_virtual_time

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,8 @@ from daemon.app.places import outlets_of, place_of, start_at
 from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
 from daemon.flows.collecting import Collecting, Desk, Rhythm
-from daemon.flows.delivering import Company, Manner
+from daemon.flows.company import Company, Manner
+from daemon.flows.delivering import CONNECTIONS
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
@@ -37,7 +38,7 @@ class World:
 
     Attributes:
         join: opens a place in a group (its id, the topic whose partitions it shares out).
-        submissions: opens a connection to Toloka for one partition's way.
+        submissions: opens so many connections to Toloka for one partition's way.
         results: the collector's connection.
         read_all: turns records into items.
         look_again: asks Toloka anew what an item must look like.
@@ -51,7 +52,7 @@ class World:
 
     kafka: Kafka
     join: Callable[[str, str], AbstractAsyncContextManager[Membership]]
-    submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
+    submissions: Callable[[int], AbstractAsyncContextManager[Sequence[Submissions]]]
     results: Results
     read_all: ReadAll
     look_again: Callable[[], Awaitable[None]]
@@ -161,16 +162,20 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
         quarantine=timedelta(seconds=submit.quarantine_seconds),
     )
 
+    # What is left of a budget is known once the batch before is settled; what can be sent again under its
+    # intent needs one of its own.
+    connections = 1 if budget is not None or world.attempts_once else CONNECTIONS
+
     def way(partition: int) -> Way:
         place = place_of(kafka, partition, world.partitions)
 
         async def run(stopping: asyncio.Event) -> None:
-            async with world.submissions() as api:
+            async with world.submissions(connections) as own:
                 clock, metrics, rng = world.toloka_clock, world.metrics, world.rng
-                looking = Resolver(world.kafka, api, clock, place, patience, world.holds, metrics, rng)
+                looking = Resolver(world.kafka, own[0], clock, place, patience, world.holds, metrics, rng)
                 resolver = Resolution(world.kafka, clock, place, patience, looking, metrics, rng)
                 still_ours = _still_ours(sharing, partition)
-                await Submitting(place, company, api, resolver, manner, still_ours).run(stopping)
+                await Submitting(place, company, own, resolver, manner, still_ours).run(stopping)
 
         return run
 

@@ -1,6 +1,6 @@
 """Toloka's two APIs behind the flows' ports: which one it is, only this room and the edges know."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +17,7 @@ from daemon.edges.pools import probe_of as pool_probe
 from daemon.edges.project import Project, probe_of, project
 from daemon.edges.tasks_api import TasksSubmissions
 from daemon.edges.tasks_bulk import Parameters
-from daemon.edges.transport import Line
+from daemon.edges.transport import Line, lines
 from daemon.errors import ConfigurationError
 from daemon.flows.batching import ENVELOPE_BYTES
 from daemon.flows.items import ItemReader, Read, ReadAll
@@ -47,7 +47,7 @@ class Service:
         item_price: what an item costs, in the account's currency; None where Toloka does not say.
     """
 
-    submissions: Callable[[], AbstractAsyncContextManager[Submissions]]
+    submissions: Callable[[int], AbstractAsyncContextManager[Sequence[Submissions]]]
     results: Results
     read: Read
     read_all: ReadAll
@@ -114,18 +114,21 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
             reader.follow(InputSpec(found.input_spec))
 
     @asynccontextmanager
-    async def submissions() -> AsyncIterator[AppSubmissions]:
+    async def submissions(count: int) -> AsyncIterator[Sequence[AppSubmissions]]:
         with counter.quota.part() as part:
-            async with Line(endpoint, probe_of(project_id)) as own:
-                yield AppSubmissions(
-                    own,
-                    project_id,
-                    counter.requests,
-                    part,
-                    clock,
-                    force_new_original=submit.force_new_original,
-                    fresh_seconds=counter.fresh_seconds,
-                )
+            async with lines(endpoint, probe_of(project_id), count) as own:
+                yield [
+                    AppSubmissions(
+                        each,
+                        project_id,
+                        counter.requests,
+                        part,
+                        clock,
+                        force_new_original=submit.force_new_original,
+                        fresh_seconds=counter.fresh_seconds,
+                    )
+                    for each in own
+                ]
 
     return Service(
         submissions,
@@ -176,20 +179,23 @@ async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack
             reader.follow(TaskSpec(pool_id, _terms(known), allow_defaults=tasks.allow_defaults))
 
     @asynccontextmanager
-    async def submissions() -> AsyncIterator[TasksSubmissions]:
+    async def submissions(count: int) -> AsyncIterator[Sequence[TasksSubmissions]]:
         parameters = Parameters(tasks.allow_defaults, tasks.skip_invalid_items, tasks.open_pool)
         with counter.quota.part() as part:
-            async with Line(endpoint, pool_probe(pool_id)) as own:
-                yield TasksSubmissions(
-                    own,
-                    {each.id: each.dynamic for each in pools},
-                    parameters,
-                    counter.requests,
-                    part,
-                    endpoint.clock,
-                    clock,
-                    counter.fresh_seconds,
-                )
+            async with lines(endpoint, pool_probe(pool_id), count) as own:
+                yield [
+                    TasksSubmissions(
+                        each,
+                        {pool.id: pool.dynamic for pool in pools},
+                        parameters,
+                        counter.requests,
+                        part,
+                        endpoint.clock,
+                        clock,
+                        counter.fresh_seconds,
+                    )
+                    for each in own
+                ]
 
     return Service(
         submissions,

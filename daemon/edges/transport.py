@@ -1,8 +1,8 @@
 """One connection to Toloka, and the one question that matters when it fails: was the request sent?"""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Self
@@ -246,3 +246,10 @@ class Line:
         left = self._left(deadline)
         if left <= 0 or deadline.seconds - left > fresh_seconds:
             raise _StaleError
+
+
+@asynccontextmanager
+async def lines(endpoint: Endpoint, probe: Probe, count: int) -> AsyncIterator[Sequence[Line]]:
+    """So many connections to one place; see `Line`."""
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(Line(endpoint, probe)) for _ in range(count)]

@@ -1,9 +1,9 @@
 """Attempts: when one may begin, and what is written down before it does."""
 
 import asyncio
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Sequence
 
+from daemon.flows.ahead import Ahead, Attempt
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate
 from daemon.flows.outbox import Outbox
@@ -11,47 +11,15 @@ from daemon.flows.watching import SubmitWatch
 from daemon.model import Batch, Deadline, Intent
 from daemon.ports import Clock, Submissions
 
-
-class Attempt(NamedTuple):
-    """What is left to be sent of a batch, the intent that was written, and when its request must be over."""
-
-    batch: Batch
-    intent: Intent
-    deadline: Deadline
-
-
-class Following:
-    """The batch behind the one under way, and its attempt where that has been announced already.
-
-    Args:
-        due: that batch, where it need not be waited for.
-        stopping: when set, no further batch is sent.
-    """
-
-    def __init__(self, due: Callable[[], Batch | None], stopping: asyncio.Event) -> None:
-        self._due = due
-        self._stopping = stopping
-        self._attempt: Attempt | None = None
-
-    def due(self) -> Batch | None:
-        """The batch, where it may be sent next and need not be waited for."""
-        return None if self._stopping.is_set() else self._due()
-
-    def announced(self, attempt: Attempt | None) -> None:
-        """Its intent stands."""
-        self._attempt = attempt
-
-    def take(self) -> Attempt | None:
-        """The attempt that was announced, once."""
-        attempt, self._attempt = self._attempt, None
-        return attempt
+# A connection that nothing has been sent over for a while is tried out first.
+WARMING_SECONDS = 1.0
 
 
 class Announcer:
     """Begins the attempts of one partition's way.
 
     Args:
-        api: the way's connection to Toloka.
+        api: the connection of what is sent by itself.
         gate: the door to Toloka that all ways share.
         guard: says what may not be sent for all the dead letters around it.
         watch: hears what went to the ledger.
@@ -75,16 +43,12 @@ class Announcer:
         self._clock = clock
         self._request_seconds = request_seconds
 
-    async def begin(
-        self, outbox: Outbox, batch: Batch, following: Following, stopping: asyncio.Event
-    ) -> Attempt | None:
-        """The batch's attempt, announced by the settlement before it or else now; None if stopped first.
+    async def begin(self, outbox: Outbox, batch: Batch, stopping: asyncio.Event) -> Attempt | None:
+        """The batch's attempt, announced by itself; None if stopped first.
 
         Raises:
             Held: `rejected_ratio`.
         """
-        if (ahead := following.take()) is not None and await self._in_time(outbox, ahead):
-            return ahead
         self._guard.insist(batch)
         return await self.announce(outbox, batch, stopping)
 
@@ -104,30 +68,49 @@ class Announcer:
             intent = await outbox.announce(batch, again)
             self._watch.recorded(batch)
             batch = batch.recorded()
-            attempt = Attempt(batch, intent, deadline)
-            if await self._in_time(outbox, attempt):
+            attempt = Attempt(batch, intent, deadline, self._api)
+            if self.is_in_time(attempt):
                 return attempt
+            await self.step_back(outbox, batch)
 
-    async def ahead(self, outbox: Outbox, settled: Batch, due: Batch | None) -> Attempt | None:
-        """An attempt of the batch that follows, to be announced by the transaction that settles this one.
+    async def further(self, outbox: Outbox, settled: Batch, ahead: Ahead) -> Attempt | None:
+        """An attempt of the batch that waits, to be announced by the transaction that settles this one.
 
-        None where it has to wait for anything: then it is announced by itself, when it may be sent.
+        None where it has to wait for anything: then it is announced by itself, when it may be sent. Nor is
+        anything sent behind what did not succeed.
         """
+        connection = ahead.free(None) if ahead.is_well else None
+        before = [settled, *(attempt.batch for attempt in ahead.attempts)]
+        return await self._possible(outbox, before, ahead.due(), connection, 0)
+
+    async def another(self, outbox: Outbox, first: Attempt, ahead: Ahead) -> Attempt | None:
+        """An attempt of the batch that waits, to be announced behind this one, which is under way."""
+        connection = ahead.free(first.connection)
+        return await self._possible(outbox, [first.batch], ahead.due(), connection, WARMING_SECONDS)
+
+    async def _possible(
+        self,
+        outbox: Outbox,
+        before: Sequence[Batch],
+        due: Batch | None,
+        connection: Submissions | None,
+        patience_seconds: float,
+    ) -> Attempt | None:
         # What is left of a budget is known once the batch before is settled, and not earlier.
-        if outbox.room() is not None:
+        if due is None or not due.items or connection is None or outbox.room() is not None:
             return None
-        if due is None or not due.items or not self._gate.is_open or not self._guard.allows(settled, due):
+        if not self._gate.is_open or not self._guard.allows(*before, due):
             return None
         try:
-            async with asyncio.timeout(0):
-                no = await self._api.ready(len(due.items))
+            async with asyncio.timeout(patience_seconds):
+                no = await connection.ready(len(due.items))
         except TimeoutError:
             return None
         if no is not None:
             return None
         # The time that is allowed begins before the intent names its own.
         deadline = self._deadline()
-        return Attempt(due, outbox.intent(due), deadline)
+        return Attempt(due, outbox.intent(due), deadline, connection)
 
     async def step_back(self, outbox: Outbox, batch: Batch) -> None:
         """Take back the intent of a first attempt that certainly came to nothing.
@@ -137,13 +120,10 @@ class Announcer:
         if batch.since is None:
             await outbox.withdraw(batch.first)
 
-    async def _in_time(self, outbox: Outbox, attempt: Attempt) -> bool:
-        """Whether its intent was written soon enough to send it; where not, that is taken back."""
+    def is_in_time(self, attempt: Attempt) -> bool:
+        """Whether its intent was written soon enough to send it."""
         left = attempt.deadline.left(self._clock.elapsed(), self._clock.wall())
-        if left >= self._request_seconds / 2:
-            return True
-        await self.step_back(outbox, attempt.batch)
-        return False
+        return left >= self._request_seconds / 2
 
     def _deadline(self) -> Deadline:
         return Deadline(self._clock.elapsed(), self._clock.wall(), self._request_seconds)

@@ -74,14 +74,16 @@ class Turns:
         Raises:
             Held: `intent_unreadable`.
         """
-        blocking = await self._blocking()
+        blocking = {p: intent.reach for p, intent in (await self._blocking()).items()}
         while blocking:
             if until.is_set():
                 return False
             await pause(OTHERS_LOOK_SECONDS, until)
             standing = await self._blocking()
-            # A further attempt, or what is left behind a settled piece, is the same doubt still.
-            blocking = {p: since for p, since in blocking.items() if standing.get(p) == since}
+            # What was sent behind the first batch is awaited, too: it may have been listed as well.
+            blocking = {
+                p: reach for p, reach in blocking.items() if p in standing and standing[p].first < reach
+            }
         return True
 
     async def take(self, claim: Claim, *, believable: bool) -> bool:
@@ -112,10 +114,10 @@ class Turns:
                 return True
         return False
 
-    async def _blocking(self) -> Mapping[int, datetime]:
-        """The intents to wait for, by their `since`. Of those in doubt the lowest partition goes first."""
+    async def _blocking(self) -> Mapping[int, Intent]:
+        """The intents to wait for. Of those in doubt the lowest partition goes first."""
         now = self._clock.now()
-        return {p: each.since for p, each in (await self._others()).items() if self._blocks(p, each, now)}
+        return {p: each for p, each in (await self._others()).items() if self._blocks(p, each, now)}
 
     def _blocks(self, partition: int, intent: Intent, now: datetime) -> bool:
         if partition < self._place.partition:
@@ -125,8 +127,9 @@ class Turns:
         return not self._is_over(intent, now)
 
     def _is_over(self, intent: Intent, now: datetime) -> bool:
-        """Whether no answer can settle it any more."""
-        return now >= intent.at + self._request + SETTLING
+        """Whether no answer can settle it any more, nor what was sent behind it before its own had come."""
+        requests = 2 if intent.reach > intent.end else 1
+        return now >= intent.at + requests * self._request + SETTLING
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.end_offsets(self._place.topic)
@@ -139,6 +142,7 @@ class Turns:
 
 def _read(partition: int, found: Committed) -> Intent | None:
     try:
-        return codec.read_intent(found.metadata)
+        intent = codec.read_intent(found.metadata)
     except codec.UnreadableError as error:
         raise Held("intent_unreadable", f"partition {partition}: {error}") from error
+    return None if intent is None else replace(intent, first=found.offset)

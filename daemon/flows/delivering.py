@@ -1,24 +1,20 @@
 """One batch's journey: announced, posted once, settled by what became of it; in pieces, where it must be."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from random import Random
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from daemon.flows.announcing import Announcer, Attempt, Following
-from daemon.flows.batching import Allowance, BatchLimits
-from daemon.flows.budgeting import Budget
-from daemon.flows.guarding import RejectionGuard
-from daemon.flows.holding import Gate, Holds
-from daemon.flows.items import ReadAll
+from daemon.flows.ahead import Ahead, Attempt, Sent, announcing
+from daemon.flows.announcing import Announcer
+from daemon.flows.batching import Allowance
+from daemon.flows.company import Company, Manner
 from daemon.flows.outbox import Outbox
 from daemon.flows.pieces import Pieces
 from daemon.flows.repeating import Resolution
-from daemon.flows.watching import SubmitWatch
 from daemon.model import (
     Accepted,
     Batch,
@@ -30,50 +26,18 @@ from daemon.model import (
     Rejected,
     TooLarge,
 )
-from daemon.ports import Clock, Kafka, Submissions, TolokaClock
+from daemon.ports import Submissions
 
 SPENT = NotNow(
     "budget",
     "the limit of TOLOKAD_BUDGET__… is reached: a daily one ends with Toloka's day (UTC); raise it to go on",
 )
+# As many requests of a partition can be under way.
+CONNECTIONS = 2
+# To announce a batch by itself takes about as long: it does not pay where answers come sooner.
+PROMPT_SECONDS = 0.02
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How a way begins, how it cuts batches, and how long an attempt may take.
-
-    `attempts_once` where Toloka carries an attempt out once at most, however often it is sent.
-    """
-
-    start_from: str
-    limits: BatchLimits
-    linger_seconds: float
-    request_seconds: float
-    attempts_once: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """What all ways of one replica share.
-
-    `look_again` asks Toloka anew what an item must look like; for `turn` see `daemon.flows.filling.Source`.
-    """
-
-    kafka: Kafka
-    clock: Clock
-    toloka_clock: TolokaClock
-    gate: Gate
-    holds: Holds
-    watch: SubmitWatch
-    guard: RejectionGuard
-    rng: Random
-    read_all: ReadAll
-    look_again: Callable[[], Awaitable[None]]
-    new_attempt: Callable[[], str]
-    turn: asyncio.Lock
-    budget: Budget | None = None
 
 
 class Delivery:
@@ -81,20 +45,26 @@ class Delivery:
 
     Args:
         company: what it shares with the other ways.
-        api: the way's connection to Toloka.
+        connections: the way's own, to Toloka; one or more.
         resolver: what to do with an intent in doubt.
         manner: how it cuts, and how long an attempt may take.
     """
 
-    def __init__(self, company: Company, api: Submissions, resolver: Resolution, manner: Manner) -> None:
+    def __init__(
+        self, company: Company, connections: Sequence[Submissions], resolver: Resolution, manner: Manner
+    ) -> None:
         self._all = company
-        self._api = api
+        self._connections = connections
         self._resolver = resolver
         self._request_seconds = manner.request_seconds
         self.allowance = Allowance(manner.limits)
         self._announcer = Announcer(
-            api, company.gate, company.guard, company.watch, company.clock, manner.request_seconds
+            connections[0], company.gate, company.guard, company.watch, company.clock, manner.request_seconds
         )
+
+    def ahead(self, outbox: Outbox, due: Callable[[int], Batch | None], stopping: asyncio.Event) -> Ahead:
+        """What may be sent while an answer is awaited."""
+        return Ahead(self._connections, due, partial(self._post_in_time, outbox), self._all.gate, stopping)
 
     async def finish(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
@@ -103,7 +73,8 @@ class Delivery:
         resolved = batch if intent.decided else await self._resolve(outbox, batch, intent, stopping)
         if resolved is None:
             return False
-        return await self.deliver(outbox, resolved, stopping, Following(lambda: None, stopping))
+        async with self.ahead(outbox, lambda _: None, stopping) as nothing:
+            return await self.deliver(outbox, resolved, stopping, nothing)
 
     async def _resolve(
         self, outbox: Outbox, batch: Batch, intent: Intent, stopping: asyncio.Event
@@ -117,6 +88,8 @@ class Delivery:
             outcome = await self._post(outbox, attempt)
             if isinstance(outcome, NotNow):
                 self._all.gate.shut(outcome)
+            elif isinstance(outcome, InDoubt):
+                self._all.gate.leave()
             return outcome
 
         doubtful = replace(batch, since=intent.since)
@@ -129,48 +102,103 @@ class Delivery:
             resolved = resolved.recorded()
         return resolved
 
-    async def deliver(
-        self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, following: Following
-    ) -> bool:
+    async def deliver(self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, ahead: Ahead) -> bool:
         """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first.
 
-        Under a backlog its settlement announces the batch that follows.
+        Under a backlog its settlement announces a batch behind it, or there is one on its way already.
         """
-        pieces = Pieces(whole)
+        sent = ahead.take()
+        pieces = Pieces(whole if sent is None else sent.attempt.batch)
         while (batch := pieces.next()) is not None:
             if not batch.items:
                 self._all.guard.insist(batch)
-                await self._settle(outbox, batch, Accepted(()), None, pieces, following)
+                await self._settle(outbox, batch, Accepted(()), None, pieces, ahead)
                 continue
-            if (attempt := await self._begin(outbox, batch, pieces, following, stopping)) is None:
+            if sent is None and (attempt := await self._begin(outbox, batch, pieces, stopping)) is not None:
+                sent = ahead.send(attempt)
+            if sent is None or not await self._see_through(outbox, sent, pieces, stopping, ahead):
                 return False
-            batch = attempt.batch
-            match await self._post(outbox, attempt):
-                case Accepted() as accepted:
-                    await self._settle(outbox, batch, accepted, attempt.intent, pieces, following)
-                case Divided(ids, culprits):
-                    pieces.again(replace(batch.divided(ids, culprits), since=attempt.intent.since))
-                case Rejected(culprits) if culprits:
-                    await self._announcer.step_back(outbox, batch)
-                    pieces.again(batch.without(culprits))
-                case Rejected(flaw=flaw):
-                    pieces.refused(batch, flaw)
-                case TooLarge(flaw):
-                    self.allowance.refused(batch)
-                    pieces.too_large(batch, flaw)
-                case InDoubt():
-                    resolved = await self._resolve(outbox, batch, attempt.intent, stopping)
-                    if resolved is None:
-                        return False
-                    pieces.again(resolved)
-                case NotNow() as no:
-                    self._all.gate.shut(no)
-                    await self._announcer.step_back(outbox, batch)
-                    pieces.again(batch)
+            sent = None
         return True
 
+    async def _see_through(
+        self, outbox: Outbox, sent: Sent, pieces: Pieces, stopping: asyncio.Event, ahead: Ahead
+    ) -> bool:
+        """Wait for what an attempt comes to, and do what follows; False when stopped first."""
+        if sent.attempt.batch.end == pieces.end:
+            await self._send_another(outbox, sent, ahead)
+        outcome = await sent.outcome
+        if isinstance(outcome, Accepted):
+            await self._settle(outbox, sent.attempt.batch, outcome, sent.attempt.intent, pieces, ahead)
+            return True
+        if isinstance(outcome, InDoubt):
+            self._all.gate.leave()
+        batch, intent = await self._come_to_rest(outbox, sent.attempt, ahead)
+        match outcome:
+            case Divided(ids, culprits):
+                pieces.again(replace(batch.divided(ids, culprits), since=intent.since))
+            case Rejected(culprits) if culprits:
+                await self._announcer.step_back(outbox, batch)
+                pieces.again(batch.without(culprits))
+            case Rejected(flaw=flaw):
+                pieces.refused(batch, flaw)
+            case TooLarge(flaw):
+                self.allowance.refused(batch)
+                pieces.too_large(batch, flaw)
+            case InDoubt():
+                resolved = await self._resolve(outbox, batch, intent, stopping)
+                if resolved is None:
+                    return False
+                pieces.again(resolved)
+            case NotNow() as no:
+                self._all.gate.shut(no)
+                await self._announcer.step_back(outbox, batch)
+                pieces.again(batch)
+            case None:
+                await self._announcer.step_back(outbox, batch)
+                pieces.again(batch)
+        return True
+
+    async def _send_another(self, outbox: Outbox, sent: Sent, ahead: Ahead) -> None:
+        """Announce and send what waits behind an attempt whose answer takes its time."""
+        attempt = sent.attempt
+        if attempt.batch.since is not None or ahead.free(attempt.connection) is None:
+            return
+        await asyncio.wait({sent.outcome}, timeout=PROMPT_SECONDS)
+        if sent.outcome.done() or (other := await self._announcer.another(outbox, attempt, ahead)) is None:
+            return
+        await outbox.note(attempt.batch.first, announcing(attempt, other))
+        ahead.send_behind(other)
+
+    async def _come_to_rest(self, outbox: Outbox, attempt: Attempt, ahead: Ahead) -> tuple[Batch, Intent]:
+        """What there is to do of an attempt that did not succeed, once what was sent behind it has ended.
+
+        What was created of that goes to the ledger first. Otherwise it might be taken for an equal item of
+        this batch, or of another partition, that is looked for.
+        """
+        if (behind := ahead.next) is None or attempt.batch.has_doubt_behind:
+            return attempt.batch, attempt.intent
+        batch, known = behind.attempt.batch, None
+        match await behind.outcome:
+            case Accepted(ids):
+                known = batch.adopting(dict(enumerate(ids)))
+            case Divided(ids, culprits):
+                known = replace(batch.divided(ids, culprits), since=behind.attempt.intent.since)
+            case InDoubt():
+                pass
+            case Rejected() | TooLarge() | NotNow() | None:
+                # It certainly came to nothing, and is like any batch that waits.
+                ahead.take()
+                return attempt.batch, attempt.intent
+        intent = replace(attempt.intent, doubt_end=batch.end)
+        if known is not None:
+            await outbox.record(known, intent)
+            self._all.watch.recorded(known)
+            ahead.known(known.recorded())
+        return replace(attempt.batch, since=intent.since, doubt_end=batch.end), intent
+
     async def _begin(
-        self, outbox: Outbox, batch: Batch, pieces: Pieces, following: Following, stopping: asyncio.Event
+        self, outbox: Outbox, batch: Batch, pieces: Pieces, stopping: asyncio.Event
     ) -> Attempt | None:
         """Announce as much of the batch as the budget has room for, the rest put back; None if stopped."""
         holds_others_up = batch.since is not None
@@ -185,7 +213,7 @@ class Delivery:
             await self._all.gate.wait(stopping)
             if stopping.is_set():
                 return None
-        return await self._announcer.begin(outbox, batch, following, stopping)
+        return await self._announcer.begin(outbox, batch, stopping)
 
     async def _give_way(self, outbox: Outbox, batch: Batch) -> Batch:
         """Write down that what is left of a batch in doubt is absent, and release what it has reserved.
@@ -197,6 +225,9 @@ class Delivery:
         self._all.watch.recorded(batch)
         return batch.recorded()
 
+    async def _post_in_time(self, outbox: Outbox, attempt: Attempt) -> Outcome | None:
+        return await self._post(outbox, attempt) if self._announcer.is_in_time(attempt) else None
+
     async def _post(self, outbox: Outbox, attempt: Attempt) -> Outcome:
         batch = attempt.batch
         if not await outbox.fits(attempt.intent, self._request_seconds / 2):
@@ -205,14 +236,12 @@ class Delivery:
         with bound_contextvars(attempt=attempt.intent.attempt, batch=f"{batch.first}-{batch.end}"):
             began = asyncio.get_running_loop().time()
             self._all.watch.posted(batch)
-            outcome = await self._api.submit(batch.items, attempt.intent, attempt.deadline)
+            outcome = await attempt.connection.submit(batch.items, attempt.intent, attempt.deadline)
             if isinstance(outcome, Accepted):
                 log.debug("accepted", items=len(batch.items))
             else:
                 log.warning("not_accepted", outcome=type(outcome).__name__, detail=str(outcome)[:300])
-        if isinstance(outcome, InDoubt):
-            self._all.gate.leave()
-        elif not isinstance(outcome, NotNow):
+        if not isinstance(outcome, InDoubt | NotNow):
             self._all.gate.open(began)
         return outcome
 
@@ -223,21 +252,25 @@ class Delivery:
         accepted: Accepted,
         intent: Intent | None,
         pieces: Pieces,
-        following: Following,
+        ahead: Ahead,
     ) -> None:
-        at = intent.at if intent else None
-        then, ahead = outbox.behind(batch, at), None
-        if then is None and batch.end == pieces.end:
-            ahead = await self._announcer.ahead(outbox, batch, following.due())
-            then = ahead.intent if ahead else None
+        at, further = intent.at if intent else None, None
+        then = outbox.behind(batch, at)
+        if batch.end == pieces.end:
+            further = await self._announcer.further(outbox, batch, ahead)
+            attempts = [*ahead.attempts, *([further] if further else [])]
+            then = announcing(*attempts) if attempts else then
         await outbox.settle(batch, accepted.ids, at, then)
-        following.announced(ahead)
+        if further is not None:
+            ahead.send_behind(further)
         pieces.settled(batch)
         self.allowance.accepted(batch)
         self._all.guard.count(batch)
         self._all.watch.settled(batch)
 
-    async def leave(self, outbox: Outbox, following: Following) -> None:
-        """Take back what was announced along with the last batch, for it will not be sent."""
-        if (unsent := following.take()) is not None:
-            await self._announcer.step_back(outbox, unsent.batch)
+    async def drain(self, outbox: Outbox, stopping: asyncio.Event, ahead: Ahead) -> None:
+        """See to its end what was sent before it was time to stop."""
+        while (sent := ahead.next) is not None:
+            self._all.watch.consumed(sent.attempt.batch)
+            if not await self.deliver(outbox, sent.attempt.batch, stopping, ahead):
+                return

@@ -1,6 +1,7 @@
 """The next batch fills while the one before it is under way."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -42,7 +43,7 @@ class Source:
         self._room = asyncio.Event()
         self._room.set()
         self._begun_at = 0.0
-        self._next: Batch | None = None
+        self._ready: deque[Batch] = deque()
 
     async def fill(self) -> None:
         """Read for ever, as long as there is room."""
@@ -53,9 +54,10 @@ class Source:
                 self._begun_at = asyncio.get_running_loop().time()
             for start in range(0, len(records), SLICE_RECORDS):
                 async with self._turn:
+                    if start:
+                        await asyncio.sleep(0)
                     self._filling.add(records[start : start + SLICE_RECORDS])
                     self._note()
-                    await asyncio.sleep(0)
             if not records:
                 self._filling.pass_over(self._reader.position(self._filling.partition))
                 self._note()
@@ -75,20 +77,20 @@ class Source:
         # Before anybody else has a turn: the reader asks for more as soon as it can.
         self._reader.may_gather(self._filling.missing_bytes // 4, self._unhurried_seconds())
 
-    def due(self) -> Batch | None:
-        """The batch that `next` would give out without waiting, and will; None where it would wait."""
-        if self._next is None and self._arrived.is_set() and (self._full.is_set() or self._lingering() <= 0):
-            self._next = self._cut()
-        return self._next
+    def due(self, others: int = 0) -> Batch | None:
+        """The batch that `next` would give out after so many others, and will; None where it would wait."""
+        is_due = self._arrived.is_set() and (self._full.is_set() or self._lingering() <= 0)
+        if len(self._ready) == others and is_due:
+            self._ready.append(self._cut())
+        return self._ready[others] if len(self._ready) > others else None
 
     async def next(self) -> Batch:
         """Wait for the next batch."""
-        if self._next is None:
+        if not self._ready:
             await self._arrived.wait()
             if (left := self._lingering()) > 0:
                 await pause(left, self._full)
-        batch, self._next = self._next or self._cut(), None
-        return batch
+        return self._ready.popleft() if self._ready else self._cut()
 
     def _lingering(self) -> float:
         """For how many seconds yet the batch may wait for more."""

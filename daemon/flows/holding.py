@@ -168,7 +168,7 @@ class Gate:
     @property
     def is_open(self) -> bool:
         """Whether everybody may go through."""
-        return self._hold is None
+        return self._hold is None and not self._paused
 
     async def wait(self, until: asyncio.Event) -> None:
         """Return when the door is open, when it is our turn to try it, or when the event is set."""

@@ -105,21 +105,22 @@ class Outbox:
         return intent
 
     async def record(self, batch: Batch, intent: Intent) -> None:
-        """Write down what was adopted of a batch in doubt, before there is an attempt at the rest.
+        """Write down what is known of a batch that cannot be settled yet; `intent` is the one that stands.
 
-        Until the ledger has it, the other partitions' ways have to wait.
+        Adopted of a batch in doubt, before there is an attempt at the rest, or behind one. Until the ledger
+        has it, the other partitions' ways have to wait.
         """
         await self._announce(batch, intent, 0)
 
     async def _announce(self, batch: Batch, intent: Intent, items: int) -> None:
         opened: tuple[Append, ...] = ()
         if batch.adopted:
-            mark = self._mark(batch.first, self._clock.now(), batch)
+            mark = self._mark(intent.first, self._clock.now(), batch)
             opened = (*self._adopted(batch, intent.since), mark)
         if self._purse is not None:
             purse, adopted = self._purse, len(batch.adopted)
             opened = (*opened, purse.reserving(intent.attempt, items, adopted, intent.at))
-        await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)
+        await self._commit("intent", intent.first, codec.intent_metadata(intent), opened)
 
     async def note(self, offset: int, intent: Intent) -> None:
         """Write an intent down as it is, at the offset that it stands at; see `daemon.flows.claiming`."""

@@ -1,16 +1,16 @@
 """One input partition's way: take it over, finish what is in doubt, and then deliver batch after batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.announcing import Following
 from daemon.flows.batching import Filling
-from daemon.flows.delivering import Company, Delivery, Manner
+from daemon.flows.company import Company, Manner
+from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, ShownHold
 from daemon.flows.outbox import Outbox, Place
@@ -29,7 +29,7 @@ class Submitting:
     Args:
         place: the partition, and where it writes.
         company: what it shares with the other ways.
-        api: its own connection to Toloka.
+        connections: its own, to Toloka; one or more.
         resolver: what to do with an intent in doubt.
         manner: how it begins, cuts and waits.
         still_ours: returns once the group has confirmed that the partition is ours, or the event is set.
@@ -39,17 +39,17 @@ class Submitting:
         self,
         place: Place,
         company: Company,
-        api: Submissions,
+        connections: Sequence[Submissions],
         resolver: Resolution,
         manner: Manner,
         still_ours: Callable[[asyncio.Event], Awaitable[None]],
     ) -> None:
         self._place = place
         self._all = company
-        self._api = api
+        self._connections = connections
         self._manner = manner
         self._still_ours = still_ours
-        self._delivery = Delivery(company, api, resolver, manner)
+        self._delivery = Delivery(company, connections, resolver, manner)
         self._shown = ShownHold("submit", company.holds, place.partition)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -93,7 +93,7 @@ class Submitting:
         outbox.resume(tally)
         if company.budget is not None:
             outbox.spend_from(await company.budget.purse(place.name))
-        self._api.resume(tally)
+        self._connections[0].resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
         while beginning.found is not None:
@@ -105,12 +105,14 @@ class Submitting:
         filling = Filling(place.topic, place.partition, first, limits, company.read_all)
         async with company.kafka.reader(place.topic, {place.partition: first}) as reader:
             source = Source(reader, filling, self._manner.linger_seconds, company.turn)
-            async with filled(source, stopping, seal) as batches:
-                following = Following(source.due, stopping)
+            async with (
+                filled(source, stopping, seal) as batches,
+                self._delivery.ahead(outbox, source.due, stopping) as ahead,
+            ):
                 async for batch in batches:
                     company.watch.consumed(batch)
-                    if not await self._delivery.deliver(outbox, batch, stopping, following):
+                    if not await self._delivery.deliver(outbox, batch, stopping, ahead):
                         return
                     backoff.reset()
                     self._shown.end()
-                await self._delivery.leave(outbox, following)
+                await self._delivery.drain(outbox, stopping, ahead)

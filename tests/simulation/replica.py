@@ -1,7 +1,7 @@
 """One replica of the daemon: its own process, clock and connections, in front of the shared world."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,7 @@ from daemon.edges.clocks import DateClock
 from daemon.edges.endpoint import Endpoint, tls_context
 from daemon.edges.limits import ItemQuota, RequestLimiter
 from daemon.edges.project import probe_of
-from daemon.edges.transport import Line
+from daemon.edges.transport import Line, lines
 from daemon.flows.batching import ENVELOPE_BYTES
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
@@ -108,19 +108,21 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
     quota = ItemQuota(settings.toloka.items_per_minute, settings.toloka.items_per_day, toloka_clock, metrics)
 
     @asynccontextmanager
-    async def submissions() -> AsyncIterator[AppSubmissions]:
-        async with Line(endpoint, probe_of(project_id)) as line:
-            yield AppSubmissions(
-                line,
-                project_id,
-                requests,
-                quota,
-                toloka_clock,
-                force_new_original=settings.submit.force_new_original,
-                fresh_seconds=min(
-                    settings.submit.request_timeout_seconds, settings.kafka.session_timeout_seconds
-                ),
-            )
+    async def submissions(count: int) -> AsyncIterator[Sequence[AppSubmissions]]:
+        fresh_seconds = min(settings.submit.request_timeout_seconds, settings.kafka.session_timeout_seconds)
+        async with lines(endpoint, probe_of(project_id), count) as own:
+            yield [
+                AppSubmissions(
+                    each,
+                    project_id,
+                    requests,
+                    quota,
+                    toloka_clock,
+                    force_new_original=settings.submit.force_new_original,
+                    fresh_seconds=fresh_seconds,
+                )
+                for each in own
+            ]
 
     def share(of_requests: float, of_items: float) -> None:
         requests.share(of_requests)

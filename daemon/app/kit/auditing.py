@@ -120,7 +120,7 @@ class _Walk:
 
     async def _orphans(self, toloka: Toloka, audit: Audit, contents: Contents) -> Sequence[Orphan]:
         self._progress.begin("Toloka", 0)
-        async with toloka.service.submissions() as api:
+        async with toloka.service.submissions(1) as (api,):
             created = await api.created(EARLIEST, toloka.until)
         self._progress.add(len(created))
         return tuple(contents.orphans(created, audit.accounts_for))

@@ -183,7 +183,7 @@ class Resolving:
         until = asyncio.Event()
         timer = asyncio.get_running_loop().call_later(OTHERS_SECONDS, until.set)
         try:
-            async with toloka.service.submissions() as api:
+            async with toloka.service.submissions(1) as (api,):
                 note = partial(outbox.note, doubt.batch.first)
                 found = await self._resolver(api).present(doubt.batch, doubt.intent, note, until)
         finally:

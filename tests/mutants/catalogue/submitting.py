@@ -18,22 +18,22 @@ SUBMITTING = (
         "offset-before-post",
         "the offset moves on before the batch is sent: a crash loses it",
         OUTBOX,
-        'self._commit("intent", batch.first, codec.intent_metadata(intent), opened)',
+        'self._commit("intent", intent.first, codec.intent_metadata(intent), opened)',
         'self._commit("intent", batch.end, codec.intent_metadata(intent), opened)',
     ),
     Mutant(
         "intent-without-its-note",
         "a successor does not know that the range may have been sent",
         OUTBOX,
-        "batch.first, codec.intent_metadata(intent), opened)",
-        'batch.first, "", opened)',
+        "intent.first, codec.intent_metadata(intent), opened)",
+        'intent.first, "", opened)',
     ),
     Mutant(
         "blind-retry",
         "what is in doubt is sent again without a look",
         DELIVER,
-        "await self._resolve(outbox, batch, attempt.intent, stopping)",
-        "batch",
+        "                resolved = await self._resolve(outbox, batch, intent, stopping)\n",
+        "                resolved = batch\n",
     ),
     Mutant(
         "intent-ignored",
@@ -181,8 +181,7 @@ SUBMITTING = (
         RESOLVE,
         "return now >= intent.at + self.quarantine + COARSE",
         "return now >= intent.at + self.quarantine",
-        found_by="tests/unit/flows/test_resolving.py::"
-        "test_nothing_is_absent_before_the_quarantine_is_over",
+        found_by="tests/unit/flows/test_resolving.py::test_nothing_is_absent_before_the_quarantine_is_over",
     ),
     Mutant(
         "absence-believed-without-another-look",
@@ -204,8 +203,8 @@ SUBMITTING = (
         "others-not-waited-for",
         "items of another partition in doubt are adopted",
         CLAIM,
-        "        blocking = await self._blocking()\n        while",
-        "        blocking: Mapping[int, datetime] = {}\n        while",
+        "        blocking = {p: intent.reach for p, intent in (await self._blocking()).items()}\n",
+        "        blocking: Mapping[int, int] = {}\n",
         found_by="tests/unit/flows/test_resolving.py::"
         "test_equal_content_waits_for_what_another_partition_is_sending",
     ),
@@ -213,8 +212,8 @@ SUBMITTING = (
         "further-attempt-ends-a-doubt",
         "a new attempt of another partition is taken for the end of its doubt",
         CLAIM,
-        "return {p: each.since for",
-        "return {p: each.at for",
+        "if p in standing and standing[p].first < reach",
+        "if False",
         found_by="tests/unit/flows/test_resolving.py::"
         "test_a_new_attempt_at_a_range_in_doubt_does_not_end_the_doubt",
     ),
@@ -254,9 +253,9 @@ SUBMITTING = (
         "intent-reused",
         "what is sent again goes under the old intent: no quarantine is counted for it",
         OUTBOX,
-        '        await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)\n',
+        '        await self._commit("intent", intent.first, codec.intent_metadata(intent), opened)\n',
         "        if batch.since is None:\n    "
-        '        await self._commit("intent", batch.first, codec.intent_metadata(intent), opened)\n',
+        '        await self._commit("intent", intent.first, codec.intent_metadata(intent), opened)\n',
     ),
     Mutant(
         "mark-forgotten",

@@ -360,6 +360,29 @@ async def test_a_batch_that_is_due_is_told_ahead_and_stays_the_next() -> None:
 
 
 @in_virtual_time
+async def test_a_batch_behind_one_that_is_due_is_told_as_well() -> None:
+    """Once it is due itself; all come in their order."""
+    reader = FakeReader()
+    reader.put(*[b"{}"] * 7)
+    source = Source(
+        reader, Filling(INPUT, 0, 0, BatchLimits(3, 10_000), read), LINGER_SECONDS, asyncio.Lock()
+    )
+    async with filled(source, asyncio.Event(), nothing) as batches:
+        await turns()
+        assert source.due(1) is None
+        first = source.due()
+        await turns()
+        second = source.due(1)
+        assert first is not None
+        assert second is not None
+        await turns()
+        assert (source.due(2), source.due(), source.due(1)) == (None, first, second)
+        assert [await anext(batches), await anext(batches)] == [first, second]
+        assert (await anext(batches)).first == second.end
+        await batches.aclose()  # type: ignore[attr-defined]  # a generator: what a flow leaves to Python
+
+
+@in_virtual_time
 async def test_once_in_every_rest_something_may_be_done() -> None:
     """When nothing has come for a while; not again until there was a batch, which is not held up for long."""
     reader, rests = FakeReader(), list[float]()

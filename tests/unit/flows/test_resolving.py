@@ -548,6 +548,31 @@ async def test_a_new_attempt_at_a_range_in_doubt_does_not_end_the_doubt() -> Non
 
 
 @in_virtual_time
+async def test_what_another_partition_sent_behind_its_batch_is_waited_for_as_well() -> None:
+    """It may have been listed, too, and is in the ledger only once it is settled."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.intend(0, replace(young(), doubt_end=20))
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False)))
+    await asyncio.sleep(5)
+    doubt.intend(0, replace(young("b-2"), end=20, doubt_end=30), offset=10)
+    await asyncio.sleep(5)
+    assert not resolving.done()
+    doubt.settle("x", 15, 0)
+    doubt.intend(0, None, 20)
+    assert left(await resolving) == [0]
+
+
+@in_virtual_time
+async def test_an_answer_to_what_was_sent_behind_another_may_come_later() -> None:
+    """It was sent while the first one's answer could still come."""
+    doubt = Doubt([created("x", body("a"))])
+    nearly_a_minute_ago = START - timedelta(seconds=55)
+    doubt.intend(2, replace(young(), at=nearly_a_minute_ago, doubt_end=20))
+    await doubt.resolve(batch_of("a", identified=False), old("a-1"))
+    assert seconds() >= 15
+
+
+@in_virtual_time
 async def test_a_settled_piece_of_a_range_in_doubt_does_not_end_the_doubt_of_the_rest() -> None:
     """What was adopted of the rest is in no ledger yet."""
     doubt = Doubt([created("x", body("a"))])

@@ -2,34 +2,19 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
-import msgspec
 import pytest
 
 from daemon.errors import Fenced, Transient
-from daemon.flows import codec, ledger_records
-from daemon.flows.batching import BatchLimits
-from daemon.flows.budgeting import Budget
-from daemon.flows.delivering import Company, Manner
-from daemon.flows.guarding import RejectionGuard
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate, Holds
-from daemon.flows.items import ItemReader
-from daemon.flows.repeating import Resolution
-from daemon.flows.resolving import Patience, Resolver
-from daemon.flows.spec import InputSpec
-from daemon.flows.spending import Limits, Spent, read_spent, spent_value
-from daemon.flows.submitting import Submitting
-from daemon.flows.watching import SubmitWatch
-from daemon.metrics import Metrics
+from daemon.flows import codec
+from daemon.flows.holding import LONGEST_PROBE_SECONDS
+from daemon.flows.spending import Spent, read_spent, spent_value
 from daemon.model import (
-    Accepted,
     Committed,
-    Created,
     Divided,
     Flaw,
     InDoubt,
@@ -47,163 +32,16 @@ from tests.doubles import (
     INPUT,
     LEDGER,
     START,
-    FakeTime,
-    MemoryKafka,
-    ScriptedSubmissions,
     created,
-    fresh_holds,
     in_virtual_time,
     place,
-    seeded,
     turns,
 )
+from tests.unit.flows.ways import BUDGET, QUARANTINE_SECONDS, Way, body, kafka_of, ran, running
 
 FLAW = Flaw("VALUE_REQUIRED", "text: the value must be present", "r-1")
 OPAQUE = Rejected({}, FLAW)
 AWAY = NotNow("unreachable", "connection refused")
-QUARANTINE_SECONDS = 120
-BUDGET = "budget"
-
-
-def body(name: str | int) -> bytes:
-    """Content."""
-    return f'{{"text":"{name}"}}'.encode()
-
-
-class Way:
-    """The way of a partition, and the world around it; another way's `company` is shared."""
-
-    def __init__(
-        self,
-        kafka: MemoryKafka | None = None,
-        *,
-        max_items: int = 4,
-        partition: int = 0,
-        company: "Way | None" = None,
-        total: int | None = None,
-    ) -> None:
-        self.kafka = kafka or MemoryKafka.usual()
-        self.api = ScriptedSubmissions(accept=self.accept)
-        self.time = FakeTime()
-        self.place = place(partition)
-        own_holds, own_metrics = fresh_holds()
-        self.holds: Holds = company.holds if company else own_holds
-        self.metrics: Metrics = company.metrics if company else own_metrics
-        self.gate: Gate = company.gate if company else Gate("submit", self.holds, seeded(), self.metrics)
-        self.stopping = asyncio.Event()
-        self.confirmed = 0
-        self.created: list[Created] = []
-        self.attempts = 0
-        self.budget = None if total is None else Budget(self.kafka, BUDGET, Limits(None, total), seeded())
-        self.submitting = self._assembled(max_items)
-
-    def _assembled(self, max_items: int) -> Submitting:
-        spec = InputSpec({"text": {"type": "string"}})
-        company = Company(
-            kafka=self.kafka,
-            clock=self.time,
-            toloka_clock=self.time,
-            gate=self.gate,
-            holds=self.holds,
-            watch=SubmitWatch(self.metrics),
-            guard=RejectionGuard(1.0, 1000),
-            rng=seeded(),
-            read_all=ItemReader(spec, None, 10_000).read_all,
-            look_again=self._look_again,
-            new_attempt=self._new_attempt,
-            turn=asyncio.Lock(),
-            budget=self.budget,
-        )
-        patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
-        looking = Resolver(
-            self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
-        )
-        resolver = Resolution(self.kafka, self.time, self.place, patience, looking, self.metrics, seeded())
-        manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
-        return Submitting(self.place, company, self.api, resolver, manner, self._still_ours)
-
-    async def _look_again(self) -> None:
-        """The spec is as it was."""
-
-    def _new_attempt(self) -> str:
-        self.attempts += 1
-        return f"a-{self.attempts}"
-
-    async def _still_ours(self, stopping: asyncio.Event) -> None:
-        assert not stopping.is_set()
-        self.confirmed += 1
-
-    def accept(self, items: Sequence[Item]) -> Accepted:
-        """Create these items at Toloka."""
-        ids = tuple(f"t-{len(self.created) + index}" for index in range(len(items)))
-        self.created += [created(i, it.body) for i, it in zip(ids, items, strict=True)]
-        return Accepted(ids)
-
-    def script(self, *outcomes: Outcome | Callable[[Sequence[Item]], Outcome]) -> None:
-        """What the next requests come to; later ones are accepted."""
-        self.api.outcomes = deque(outcomes)
-
-    def landed(self, items: Sequence[Item]) -> InDoubt:
-        """The items are created and the answer is lost."""
-        self.accept(items)
-        self.api.listing = deque([list(self.created)])
-        return InDoubt("reset")
-
-    def lost(self, _: Sequence[Item]) -> InDoubt:
-        """The request never arrived, and nobody knows."""
-        self.api.listing = deque([list(self.created)])
-        return InDoubt("timeout")
-
-    def posted(self) -> list[str]:
-        """The contents of each request, as one word."""
-        return ["".join(str(msgspec.json.decode(b)["text"]) for b in bodies) for bodies in self.api.posted]
-
-    def kinds(self) -> list[str]:
-        """What was written to Kafka, in order."""
-        return [transaction.kind for _, transaction in self.kafka.transactions]
-
-    def open(self) -> dict[int, str]:
-        """Offsets that the ledger has, with their ids."""
-        return {
-            ledger_records.peek_origin(record.value)[2]: (record.key or b"").decode()
-            for record in self.kafka.written(LEDGER)
-            if record.value is not None and not (record.key or b"").startswith(codec.MARK_PREFIX)
-        }
-
-    def dead(self) -> list[int]:
-        """Offsets that are dead letters."""
-        headers = [dict(record.headers) for record in self.kafka.written(DEAD)]
-        return [int(named["tolokad-origin-offset"] or b"") for named in headers]
-
-    @property
-    def committed(self) -> Committed:
-        """What the group has committed for the partition."""
-        return self.kafka.offsets[GROUP, INPUT, 0]
-
-
-def kafka_of(*contents: str) -> MemoryKafka:
-    """A cluster whose input has an item for each of these, no JSON for an exclamation mark."""
-    kafka = MemoryKafka.usual()
-    for name in contents:
-        kafka.put(INPUT, b"!" if name == "!" else None if name == "-" else body(name))
-    return kafka
-
-
-@asynccontextmanager
-async def running(way: Way, seconds: float = 1.0) -> AsyncIterator[Way]:
-    """The way has run for so long; it is drained at the end."""
-    task = asyncio.ensure_future(way.submitting.run(way.stopping))
-    await asyncio.sleep(seconds)
-    yield way
-    way.stopping.set()
-    await task
-
-
-async def ran(way: Way, seconds: float = 1.0) -> Way:
-    """Run a way for so long, then drain it."""
-    async with running(way, seconds):
-        pass
-    return way
 
 
 @in_virtual_time
@@ -280,9 +118,9 @@ async def test_a_batch_behind_a_shut_door_is_not_announced_along() -> None:
 
 
 @in_virtual_time
-async def test_a_drain_takes_back_what_was_announced_along_and_not_sent() -> None:
-    """Whoever takes over starts with that batch, and is in no doubt."""
-    way = Way(kafka_of(*"abcdefgh"))
+async def test_a_drain_sends_what_was_announced_along_and_no_more() -> None:
+    """It is settled, too: whoever takes over is in no doubt."""
+    way = Way(kafka_of(*"abcdefghijkl"))
 
     def stop_meanwhile(transaction: Transaction) -> None:
         if transaction.kind == "settle":
@@ -290,9 +128,7 @@ async def test_a_drain_takes_back_what_was_announced_along_and_not_sent() -> Non
 
     way.kafka.spoil = stop_meanwhile
     await ran(way)
-    announced = codec.read_intent(way.kafka.commits()[2][1])
-    assert announced is not None
-    assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+    assert (way.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
 
 
 @in_virtual_time
@@ -795,3 +631,20 @@ async def test_a_way_that_is_held_for_another_reason_does_not_keep_the_others_fr
         first.kafka.put(INPUT, body("b"), 1)
         async with running(second, 600):
             assert second.posted() == ["b"]
+
+
+@in_virtual_time
+async def test_a_pause_is_obeyed_in_the_middle_of_a_backlog() -> None:
+    """No settlement announces a further batch while an operator has said so."""
+    way = Way(kafka_of(*"abcdefgh"))
+
+    def paused_meanwhile(items: Sequence[Item]) -> Outcome:
+        way.gate.pause("by hand")
+        return way.accept(items)
+
+    way.script(paused_meanwhile)
+    async with running(way):
+        assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+        way.gate.resume()
+        await asyncio.sleep(10)
+        assert way.posted() == ["abcd", "efgh"]

@@ -1,0 +1,137 @@
+"""What is sent ahead: the batch behind the one under way, before that one's answer has come.
+
+It is announced first, as everything is: by the transaction that settles the batch before, or behind the
+intent that stands. What it comes to is looked at when its turn comes, so that batches are settled in order.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, Self
+
+from daemon.flows.holding import Gate
+from daemon.model import Accepted, Batch, Deadline, Intent, NotNow, Outcome
+from daemon.ports import Submissions
+
+
+class Attempt(NamedTuple):
+    """What is left to be sent of a batch, the intent that was written, when its request must be over.
+
+    And over which connection it is sent.
+    """
+
+    batch: Batch
+    intent: Intent
+    deadline: Deadline
+    connection: Submissions
+
+
+class Sent(NamedTuple):
+    """An attempt whose request is under way, and what that comes to.
+
+    None where nothing was sent, and where that is known already of what was sent ahead.
+    """
+
+    attempt: Attempt
+    outcome: asyncio.Future[Outcome | None]
+
+
+class Ahead:
+    """What one partition's way has sent and not looked at yet, in order. What is left at its end is given up.
+
+    Args:
+        connections: as many requests can be under way.
+        due: the batch that comes after so many others, where it need not be waited for.
+        post: sends an attempt.
+        gate: the door to Toloka that all ways share.
+        stopping: when set, no further batch is sent.
+    """
+
+    def __init__(
+        self,
+        connections: Sequence[Submissions],
+        due: Callable[[int], Batch | None],
+        post: Callable[[Attempt], Coroutine[Any, Any, Outcome | None]],
+        gate: Gate,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._connections = connections
+        self._due = due
+        self._post = post
+        self._gate = gate
+        self._stopping = stopping
+        self._sent: deque[Sent] = deque()
+        self._tasks: set[asyncio.Task[Outcome | None]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        # Whatever they come to now, their intent says that it is to be looked for.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def due(self) -> Batch | None:
+        """The first batch that is not sent yet, where it may be and need not be waited for."""
+        return None if self._stopping.is_set() else self._due(len(self._sent))
+
+    def free(self, besides: Submissions | None) -> Submissions | None:
+        """A connection that nothing is sent over, and that is not this one."""
+        used = [besides, *(attempt.connection for attempt in self.attempts)]
+        return next((each for each in self._connections if all(each is not other for other in used)), None)
+
+    def send(self, attempt: Attempt) -> Sent:
+        """Send an attempt that was announced; it is not one of those that are sent ahead."""
+        return self._started(attempt, self._post(attempt))
+
+    def send_behind(self, attempt: Attempt) -> None:
+        """Send an attempt that was announced behind all others."""
+        self._sent.append(self._started(attempt, self._post_behind(attempt)))
+
+    async def _post_behind(self, attempt: Attempt) -> Outcome | None:
+        outcome = await self._post(attempt)
+        if isinstance(outcome, NotNow):
+            # Said to everybody, and now: its batch's turn may come much later.
+            self._gate.shut(outcome)
+            return None
+        return outcome
+
+    def _started(self, attempt: Attempt, sending: Coroutine[Any, Any, Outcome | None]) -> Sent:
+        task = asyncio.ensure_future(sending)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return Sent(attempt, task)
+
+    def take(self) -> Sent | None:
+        """The first that was sent ahead: its turn has come."""
+        return self._sent.popleft() if self._sent else None
+
+    @property
+    def next(self) -> Sent | None:
+        """The first that was sent ahead."""
+        return self._sent[0] if self._sent else None
+
+    def known(self, batch: Batch) -> None:
+        """The ledger knows by now what was created of the first that was sent ahead; this is what is left."""
+        sent = self._sent.popleft()
+        outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
+        outcome.set_result(None)
+        self._sent.appendleft(Sent(sent.attempt._replace(batch=batch), outcome))
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """What was sent ahead."""
+        return [sent.attempt for sent in self._sent]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing else than success is known of what was sent ahead."""
+        known = (sent.outcome.result() for sent in self._sent if sent.outcome.done())
+        return all(isinstance(outcome, Accepted) for outcome in known)
+
+
+def announcing(first: Attempt, *others: Attempt) -> Intent:
+    """The intent that announces these at once: the first one's, the others left in doubt behind it."""
+    return replace(first.intent, doubt_end=others[-1].batch.end) if others else first.intent

@@ -1,0 +1,203 @@
+"""One partition's way and the world around it, for the tests of what it does."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, cast
+
+import msgspec
+
+from daemon.flows import codec, ledger_records
+from daemon.flows.batching import BatchLimits
+from daemon.flows.budgeting import Budget
+from daemon.flows.company import Company, Manner
+from daemon.flows.guarding import RejectionGuard
+from daemon.flows.holding import Gate, Holds
+from daemon.flows.items import ItemReader
+from daemon.flows.repeating import Resolution
+from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.spec import InputSpec
+from daemon.flows.spending import Limits
+from daemon.flows.submitting import Submitting
+from daemon.flows.watching import SubmitWatch
+from daemon.metrics import Metrics
+from daemon.model import (
+    Accepted,
+    Committed,
+    Created,
+    InDoubt,
+    Item,
+    Outcome,
+)
+from daemon.ports import Submissions
+from tests.doubles import (
+    DEAD,
+    GROUP,
+    INPUT,
+    LEDGER,
+    FakeTime,
+    MemoryKafka,
+    ScriptedSubmissions,
+    created,
+    fresh_holds,
+    place,
+    seeded,
+)
+
+QUARANTINE_SECONDS = 120
+BUDGET = "budget"
+
+
+def body(name: str | int) -> bytes:
+    """Content."""
+    return f'{{"text":"{name}"}}'.encode()
+
+
+class Beside:
+    """Another connection of a way's, to the same Toloka."""
+
+    def __init__(self, way: "Way") -> None:
+        self._way = way
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._way.api, name)
+
+
+class Way:
+    """The way of a partition, and the world around it; another way's `company` is shared."""
+
+    def __init__(
+        self,
+        kafka: MemoryKafka | None = None,
+        *,
+        max_items: int = 4,
+        partition: int = 0,
+        company: "Way | None" = None,
+        total: int | None = None,
+        connections: int = 1,
+    ) -> None:
+        self.kafka = kafka or MemoryKafka.usual()
+        self.api = ScriptedSubmissions(accept=self.accept)
+        self.time = FakeTime()
+        self.place = place(partition)
+        own_holds, own_metrics = fresh_holds()
+        self.holds: Holds = company.holds if company else own_holds
+        self.metrics: Metrics = company.metrics if company else own_metrics
+        self.gate: Gate = company.gate if company else Gate("submit", self.holds, seeded(), self.metrics)
+        self.stopping = asyncio.Event()
+        self.confirmed = 0
+        self.created: list[Created] = []
+        self.attempts = 0
+        self.budget = None if total is None else Budget(self.kafka, BUDGET, Limits(None, total), seeded())
+        self.submitting = self._assembled(max_items, connections)
+
+    def _assembled(self, max_items: int, connections: int) -> Submitting:
+        spec = InputSpec({"text": {"type": "string"}})
+        company = Company(
+            kafka=self.kafka,
+            clock=self.time,
+            toloka_clock=self.time,
+            gate=self.gate,
+            holds=self.holds,
+            watch=SubmitWatch(self.metrics),
+            guard=RejectionGuard(1.0, 1000),
+            rng=seeded(),
+            read_all=ItemReader(spec, None, 10_000).read_all,
+            look_again=self._look_again,
+            new_attempt=self._new_attempt,
+            turn=asyncio.Lock(),
+            budget=self.budget,
+        )
+        patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
+        looking = Resolver(
+            self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
+        )
+        resolver = Resolution(self.kafka, self.time, self.place, patience, looking, self.metrics, seeded())
+        manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
+        own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]
+        return Submitting(self.place, company, own, resolver, manner, self._still_ours)
+
+    async def _look_again(self) -> None:
+        """The spec is as it was."""
+
+    def _new_attempt(self) -> str:
+        self.attempts += 1
+        return f"a-{self.attempts}"
+
+    async def _still_ours(self, stopping: asyncio.Event) -> None:
+        assert not stopping.is_set()
+        self.confirmed += 1
+
+    def accept(self, items: Sequence[Item]) -> Accepted:
+        """Create these items at Toloka."""
+        ids = tuple(f"t-{len(self.created) + index}" for index in range(len(items)))
+        self.created += [created(i, it.body) for i, it in zip(ids, items, strict=True)]
+        return Accepted(ids)
+
+    def script(self, *outcomes: Outcome | Callable[[Sequence[Item]], Outcome]) -> None:
+        """What the next requests come to; later ones are accepted."""
+        self.api.outcomes = deque(outcomes)
+
+    def landed(self, items: Sequence[Item]) -> InDoubt:
+        """The items are created and the answer is lost."""
+        self.accept(items)
+        self.api.listing = deque([list(self.created)])
+        return InDoubt("reset")
+
+    def lost(self, _: Sequence[Item]) -> InDoubt:
+        """The request never arrived, and nobody knows."""
+        self.api.listing = deque([list(self.created)])
+        return InDoubt("timeout")
+
+    def posted(self) -> list[str]:
+        """The contents of each request, as one word."""
+        return ["".join(str(msgspec.json.decode(b)["text"]) for b in bodies) for bodies in self.api.posted]
+
+    def kinds(self) -> list[str]:
+        """What was written to Kafka, in order."""
+        return [transaction.kind for _, transaction in self.kafka.transactions]
+
+    def open(self) -> dict[int, str]:
+        """Offsets that the ledger has, with their ids."""
+        return {
+            ledger_records.peek_origin(record.value)[2]: (record.key or b"").decode()
+            for record in self.kafka.written(LEDGER)
+            if record.value is not None and not (record.key or b"").startswith(codec.MARK_PREFIX)
+        }
+
+    def dead(self) -> list[int]:
+        """Offsets that are dead letters."""
+        headers = [dict(record.headers) for record in self.kafka.written(DEAD)]
+        return [int(named["tolokad-origin-offset"] or b"") for named in headers]
+
+    @property
+    def committed(self) -> Committed:
+        """What the group has committed for the partition."""
+        return self.kafka.offsets[GROUP, INPUT, 0]
+
+
+def kafka_of(*contents: str) -> MemoryKafka:
+    """A cluster whose input has an item for each of these, no JSON for an exclamation mark."""
+    kafka = MemoryKafka.usual()
+    for name in contents:
+        kafka.put(INPUT, b"!" if name == "!" else None if name == "-" else body(name))
+    return kafka
+
+
+@asynccontextmanager
+async def running(way: Way, seconds: float = 1.0) -> AsyncIterator[Way]:
+    """The way has run for so long; it is drained at the end."""
+    task = asyncio.ensure_future(way.submitting.run(way.stopping))
+    await asyncio.sleep(seconds)
+    yield way
+    way.stopping.set()
+    await task
+
+
+async def ran(way: Way, seconds: float = 1.0) -> Way:
+    """Run a way for so long, then drain it."""
+    async with running(way, seconds):
+        pass
+    return way

@@ -134,4 +134,7 @@ class Ahead:
 
 def announcing(first: Attempt, *others: Attempt) -> Intent:
     """The intent that announces these at once: the first one's, the others left in doubt behind it."""
-    return replace(first.intent, doubt_end=others[-1].batch.end) if others else first.intent
+    if not others:
+        return first.intent
+    last = others[-1]
+    return replace(first.intent, doubt_end=last.batch.end, doubt_at=last.intent.at)

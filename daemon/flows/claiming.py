@@ -127,9 +127,8 @@ class Turns:
         return not self._is_over(intent, now)
 
     def _is_over(self, intent: Intent, now: datetime) -> bool:
-        """Whether no answer can settle it any more, nor what was sent behind it before its own had come."""
-        requests = 2 if intent.reach > intent.end else 1
-        return now >= intent.at + requests * self._request + SETTLING
+        """Whether no answer can settle it any more, nor what was sent behind it."""
+        return now >= intent.last_at + self._request + SETTLING
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.end_offsets(self._place.topic)

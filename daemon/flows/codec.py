@@ -117,7 +117,9 @@ def intent_metadata(intent: Intent) -> str:
     fields = {"v": VERSION, "attempt": intent.attempt, "end": intent.end}
     times = {"since": iso(intent.since), "at": iso(intent.at)}
     flags = {name: True for name in INTENT_FLAGS if getattr(intent, name)}
-    behind = {"doubt_end": intent.doubt_end} if intent.reach > intent.end else {}
+    behind: dict[str, Any] = {"doubt_end": intent.doubt_end} if intent.reach > intent.end else {}
+    if behind and intent.doubt_at is not None:
+        behind["doubt_at"] = iso(intent.doubt_at)
     return _json.encode({**fields, **times, **behind, **flags}).decode()
 
 
@@ -134,8 +136,15 @@ def read_intent(metadata: str) -> Intent | None:
         insist_readable(fields["v"])
         since, at = time(fields["since"]), time(fields["at"])
         flags = {name: fields.get(name, False) is True for name in INTENT_FLAGS}
-        doubt_end = int(fields.get("doubt_end", 0))
-        return Intent(str(fields["attempt"]), int(fields["end"]), since, at, doubt_end=doubt_end, **flags)
+        return Intent(
+            str(fields["attempt"]),
+            int(fields["end"]),
+            since,
+            at,
+            doubt_end=int(fields.get("doubt_end", 0)),
+            doubt_at=time(fields["doubt_at"]) if "doubt_at" in fields else None,
+            **flags,
+        )
     except UNREADABLE as error:
         raise UnreadableError(
             f"the committed offset's metadata is not an intent: {metadata[:200]!r}"

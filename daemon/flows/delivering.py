@@ -69,7 +69,7 @@ class Delivery:
     async def finish(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
         batch = await self._resolver.unaccounted(batch, intent)
-        batch = replace(batch, since=intent.since, doubt_end=intent.doubt_end)
+        batch = replace(batch, since=intent.since, doubt_end=intent.doubt_end, doubt_at=intent.doubt_at)
         resolved = batch if intent.decided else await self._resolve(outbox, batch, intent, stopping)
         if resolved is None:
             return False
@@ -190,12 +190,15 @@ class Delivery:
                 # It certainly came to nothing, and is like any batch that waits.
                 ahead.take()
                 return attempt.batch, attempt.intent
-        intent = replace(attempt.intent, doubt_end=batch.end)
+        intent = announcing(attempt, behind.attempt)
         if known is not None:
             await outbox.record(known, intent)
             self._all.watch.recorded(known)
             ahead.known(known.recorded())
-        return replace(attempt.batch, since=intent.since, doubt_end=batch.end), intent
+        doubtful = replace(
+            attempt.batch, since=intent.since, doubt_end=intent.doubt_end, doubt_at=intent.doubt_at
+        )
+        return doubtful, intent
 
     async def _begin(
         self, outbox: Outbox, batch: Batch, pieces: Pieces, stopping: asyncio.Event

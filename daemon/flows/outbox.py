@@ -130,21 +130,36 @@ class Outbox:
         """What would announce the batch now; nothing is written. See `announce`."""
         now = self._clock.now()
         attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
-        return Intent(attempt, batch.end, batch.since or now, now, once, batch.first, batch.doubt_end)
+        return Intent(
+            attempt, batch.end, batch.since or now, now, once, batch.first, batch.doubt_end, batch.doubt_at
+        )
 
     def behind(self, batch: Batch, at: datetime | None) -> Intent | None:
         """The intent that still stands for what lies behind a settled piece of a range in doubt, if anything.
 
         It is no attempt's: whatever was sent of this range was sent under others.
+
+        Args:
+            batch: the piece.
+            at: when it was last announced itself; None for never.
         """
         if batch.since is None or not batch.has_doubt_behind:
             return None
-        return Intent(self._new_attempt(), batch.doubt_end, batch.since, at or self._clock.now())
+        sent_at = batch.doubt_at or at or self._clock.now()
+        return Intent(self._new_attempt(), batch.doubt_end, batch.since, sent_at)
 
     async def decide(self, batch: Batch, doubt: Intent) -> None:
         """Write down an operator's word: what the ledger does not have of a batch in doubt is sent again."""
         attempt, now = self._new_attempt(), self._clock.now()
-        intent = Intent(attempt, batch.end, doubt.since, now, doubt_end=doubt.doubt_end, decided=True)
+        intent = Intent(
+            attempt,
+            batch.end,
+            doubt.since,
+            now,
+            doubt_end=doubt.doubt_end,
+            doubt_at=doubt.doubt_at,
+            decided=True,
+        )
         # What Toloka may have of it stays counted as spent.
         kept = () if self._purse is None else (self._purse.settling(len(batch.items)),)
         await self._commit("intent", batch.first, codec.intent_metadata(intent), kept)

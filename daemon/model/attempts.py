@@ -19,7 +19,9 @@ class Intent:
         at: when this attempt was announced, by Toloka's clock.
         once: Toloka carries this attempt out once at most, however often it is sent.
         first: the batch's first offset: that which the intent is committed at.
-        doubt_end: of an attempt at a piece of a range that has been in doubt, where that range ends.
+        doubt_end: of an attempt at a piece of a range that has been in doubt, where that range ends; where
+            another batch is sent behind this one, that one's end.
+        doubt_at: when that other batch was announced; None where nothing else was sent behind.
         decided: what is left of the range is sent again without another look: it is certainly absent, or an
             operator has said so.
         doubted: no answer settles it any more: what became of it is looked for.
@@ -33,6 +35,7 @@ class Intent:
     once: bool = False
     first: int = field(default=0, compare=False)
     doubt_end: int = 0
+    doubt_at: datetime | None = None
     decided: bool = False
     doubted: bool = False
     claiming: bool = False
@@ -41,6 +44,11 @@ class Intent:
     def reach(self) -> int:
         """The offset behind everything that it leaves in doubt."""
         return max(self.end, self.doubt_end)
+
+    @property
+    def last_at(self) -> datetime:
+        """When the last of all that it leaves in doubt was announced."""
+        return self.at if self.doubt_at is None else max(self.at, self.doubt_at)
 
 
 class Tally(NamedTuple):

@@ -97,7 +97,8 @@ class Batch:
 
     `items` are still to be sent; `adopted` are those that Toloka is known to have, with their ids.
     `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock. Of a
-    piece of such a range, `doubt_end` is where that range ends. `oldest` is when the first of the adopted was
+    piece of such a range, `doubt_end` is where that range ends; where another batch was sent behind this one,
+    that one's end, and `doubt_at` when that was announced. `oldest` is when the first of the adopted was
     created: of equal content, there may be some from before this range was attempted.
     """
 
@@ -111,6 +112,7 @@ class Batch:
     adopted: tuple[tuple[Item, str], ...] = ()
     since: datetime | None = None
     doubt_end: int = 0
+    doubt_at: datetime | None = None
     oldest: datetime | None = None
 
     @property
@@ -164,4 +166,13 @@ class Batch:
         dead = tuple(letter for letter in self.dead_letters if first <= letter.record.offset < end)
         adopted = tuple(pair for pair in self.adopted if first <= pair[0].record.offset < end)
         doubt_end = 0 if self.since is None else max(self.doubt_end, self.end)
-        return replace(self, first=first, end=end, dead_letters=dead, adopted=adopted, doubt_end=doubt_end)
+        # What lies behind the first half now may be sent yet.
+        return replace(
+            self,
+            first=first,
+            end=end,
+            dead_letters=dead,
+            adopted=adopted,
+            doubt_end=doubt_end,
+            doubt_at=None,
+        )

@@ -62,6 +62,8 @@ def _by_test(mutant: Mutant) -> Hunt:
     pytest = importlib.import_module("pytest")
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        code = pytest.main(["-q", "-x", "-p", "no:cacheprovider", mutant.found_by])
+        # What a failed test leaves in the middle of its work is looked at when all is over, or never.
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
+        code = pytest.main([*options, mutant.found_by])
     sign = f"fails {mutant.found_by.rpartition('::')[2]}" if code == pytest.ExitCode.TESTS_FAILED else ""
     return Hunt(mutant, None, 0, sign)

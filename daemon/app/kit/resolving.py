@@ -129,7 +129,12 @@ class Resolving:
         offsets = range(batch.first, batch.end)
         taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
         known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
-        rest = replace(batch.accounted(known), since=intent.since, doubt_end=intent.doubt_end)
+        rest = replace(
+            batch.accounted(known),
+            since=intent.since,
+            doubt_end=intent.doubt_end,
+            doubt_at=intent.doubt_at,
+        )
         return Doubt(intent, rest, service.item_price if service else None)
 
     async def decide(self, way: str) -> int:

@@ -10,8 +10,8 @@ AHEAD = (
         "sent-behind-unannounced",
         "the second batch under way is not announced: a crash sends it twice",
         "daemon.flows.ahead",
-        "return replace(first.intent, doubt_end=others[-1].batch.end) if others else first.intent",
-        "return first.intent",
+        "    return replace(first.intent, doubt_end=last.batch.end, doubt_at=last.intent.at)\n",
+        "    return first.intent\n",
     ),
     Mutant(
         "sent-before-it-is-announced",
@@ -71,8 +71,8 @@ AHEAD = (
         "later-answers-not-awaited",
         "another partition's second batch is taken for one in doubt while its answer may still come",
         CLAIM,
-        "requests = 2 if intent.reach > intent.end else 1",
-        "requests = 1",
+        "intent.last_at + self._request + SETTLING",
+        "intent.at + self._request + SETTLING",
         found_by="tests/unit/flows/test_resolving.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),

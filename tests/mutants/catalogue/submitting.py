@@ -86,8 +86,8 @@ SUBMITTING = (
         "piece-forgets-the-rest",
         "the intent of a piece of a range in doubt says nothing of what lies behind it",
         OUTBOX,
-        "once, batch.first, batch.doubt_end)",
-        "once, batch.first)",
+        "once, batch.first, batch.doubt_end, batch.doubt_at\n",
+        "once, batch.first\n",
         found_by="tests/unit/flows/test_submitting.py::"
         "test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again",
     ),

@@ -37,6 +37,17 @@ def standing(way: Way) -> tuple[int, int, int]:
     return (way.committed.offset, intent.end, intent.reach) if intent else (way.committed.offset, 0, 0)
 
 
+async def crashed(way: Way) -> Way:
+    """Let it end with two requests under way; returns its successor."""
+    task = asyncio.ensure_future(way.submitting.run(way.stopping))
+    await asyncio.sleep(0.1)
+    assert len(way.posted()) == 2
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return Way(way.kafka, connections=2)
+
+
 @in_virtual_time
 async def test_while_an_answer_takes_its_time_the_next_batch_is_sent() -> None:
     """Announced behind the first and settled after it; each settlement announces one more."""
@@ -147,17 +158,22 @@ async def test_what_is_left_of_a_divided_batch_is_sent_in_its_turn() -> None:
 async def test_a_successor_finds_both() -> None:
     """A crash with two requests under way leaves both in doubt, one behind the other."""
     way = two_batches()
-    task = asyncio.ensure_future(way.submitting.run(way.stopping))
-    await asyncio.sleep(0.1)
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-    successor = Way(way.kafka, connections=2)
+    successor = await crashed(way)
     successor.created = [*way.created]
     successor.api.listing = deque([list(way.created)])
     await ran(successor)
-    assert (len(way.posted()), successor.posted()) == (2, [])
+    assert successor.posted() == []
     assert (way.committed, sorted(way.open())) == (Committed(8, ""), list(range(8)))
+
+
+@in_virtual_time
+async def test_a_successor_waits_one_quarantine_for_both() -> None:
+    """The second was announced soon after the first: its quarantine is not counted anew."""
+    way = two_batches()
+    successor = await crashed(way)
+    successor.api.listing = deque([[]])
+    async with running(successor, LONG):
+        assert (successor.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
 
 
 @in_virtual_time

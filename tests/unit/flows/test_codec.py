@@ -1,6 +1,7 @@
 """Bytes of ours: what is written is read again, and nothing else is."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -184,6 +185,15 @@ def test_the_metadata_has_the_fields_of_the_design_and_stays_small() -> None:
     assert len(codec.intent_metadata(INTENT)) < 400
 
 
+def test_an_intent_says_what_is_sent_behind_it() -> None:
+    """How far that reaches, and when it was announced; where nothing is, neither is said."""
+    both = replace(INTENT, doubt_end=INTENT.end + 5, doubt_at=START + timedelta(seconds=3))
+    assert codec.read_intent(codec.intent_metadata(both)) == both
+    assert both.last_at == START + timedelta(seconds=3)
+    nothing = replace(both, doubt_end=0)
+    assert "doubt" not in codec.intent_metadata(nothing)
+
+
 def test_empty_metadata_is_no_intent() -> None:
     """Nothing is under way."""
     assert codec.read_intent("") is None
@@ -221,6 +231,7 @@ def changed(**changes: Any) -> str:
         changed(since="yesterday"),
         changed(at=None),
         changed(at=[]),
+        changed(doubt_end=20, doubt_at="yesterday"),
         "a client's own words: \ud800",
     ],
 )

@@ -12,8 +12,9 @@ LOOK_SECONDS = 0.5
 MANY_OBJECTS = 5_000
 # So often at the least.
 SELDOM_SECONDS = 4.0
-# It takes one part in so many of a processor's time at the most.
+# It takes one part in so many of a processor's time at the most; where it finds much, in so many.
 TIME_SHARE = 100
+OUTAGE_TIME_SHARE = 10
 # Bodies, fetches and batches are smaller; what is larger is new memory each time (mallopt(3)).
 KEPT_BYTES = 32 * 1024 * 1024
 # So much that is free at the end of the heap is not given back.
@@ -59,6 +60,15 @@ async def collect_garbage(stopping: asyncio.Event) -> None:
         # Python counts them whether or not it collects any on its own.
         if gc.get_count()[0] > MANY_OBJECTS or began - collected_at >= SELDOM_SECONDS:
             spent = time.thread_time()
-            gc.collect()
+            found = gc.collect()
             collected_at = began
-            pause_seconds = max(LOOK_SECONDS, (time.thread_time() - spent) * TIME_SHARE)
+            pause_seconds = rest_seconds(time.thread_time() - spent, found)
+
+
+def rest_seconds(spent_seconds: float, found: int) -> float:
+    """How long garbage is left alone once looking for it took so long and found so many objects.
+
+    Where there was much there will be more, and in an outage there is little else to do.
+    """
+    share = OUTAGE_TIME_SHARE if found >= MANY_OBJECTS else TIME_SHARE
+    return max(LOOK_SECONDS, spent_seconds * share)

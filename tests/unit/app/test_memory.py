@@ -65,6 +65,7 @@ async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(memory, "SELDOM_SECONDS", 0.001)
     # Here all that the tests have made is looked through, which takes long, and so would the pause behind it.
     monkeypatch.setattr(memory, "TIME_SHARE", 0)
+    monkeypatch.setattr(memory, "OUTAGE_TIME_SHARE", 0)
     stopping = asyncio.Event()
     with nothing_by_itself():
         collecting = asyncio.create_task(memory.collect_garbage(stopping))
@@ -93,3 +94,10 @@ async def test_much_garbage_is_collected_before_its_time(monkeypatch: pytest.Mon
         assert len(knots) == memory.MANY_OBJECTS
         stopping.set()
         await collecting
+
+
+def test_much_garbage_is_looked_for_again_soon() -> None:
+    """Little of it must not cost the time of records; what an outage makes must not pile up."""
+    assert memory.rest_seconds(0.04, memory.MANY_OBJECTS - 1) == pytest.approx(4.0)
+    assert memory.rest_seconds(0.04, memory.MANY_OBJECTS) == memory.LOOK_SECONDS
+    assert memory.rest_seconds(0.2, memory.MANY_OBJECTS) == pytest.approx(2.0)

@@ -30,6 +30,8 @@ COARSE = timedelta(seconds=1)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
+# A look at the end of a quarantine comes so long after it, for clocks to agree that it has ended.
+PROMPTLY_SECONDS = 0.02
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +43,16 @@ class Patience:
     request: timedelta
     quarantine: timedelta
 
-    def is_over(self, intent: Intent, now: datetime) -> bool:
-        """Whether what the attempt has not done by now it will never do.
+    def end(self, intent: Intent) -> datetime:
+        """From when on what the attempt has not done it will never do.
 
         Who wrote the intent may have had a clock behind ours, by what its `Date` headers had left out.
         """
-        return now >= intent.at + self.quarantine + COARSE
+        return intent.at + self.quarantine + COARSE
+
+    def is_over(self, intent: Intent, now: datetime) -> bool:
+        """Whether what the attempt has not done by now it will never do."""
+        return now >= self.end(intent)
 
 
 class Resolver:
@@ -98,7 +104,7 @@ class Resolver:
                     await claim.doubt()
                 if resolved is not None:
                     return resolved
-                await pause(backoff.seconds(), until)
+                await pause(self._look_seconds(intent, backoff), until)
                 await self._insist_undecided(intent)
             return None
         finally:
@@ -117,6 +123,12 @@ class Resolver:
         if found is None or not found[0].adopted:
             await claim.doubt()
         return None if found is None else found[0]
+
+    def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
+        """How long until the next look; there is one just when absence can be believed."""
+        seconds = backoff.seconds()
+        left = (self._patience.end(intent) - self._clock.now()).total_seconds()
+        return min(seconds, left + PROMPTLY_SECONDS) if left > 0 else seconds
 
     async def _insist_undecided(self, intent: Intent) -> None:
         """An operator may have decided meanwhile: then the committed metadata tells what is left to do.

@@ -179,8 +179,8 @@ SUBMITTING = (
         "quarantine-by-the-later-clock",
         "the quarantine is cut short by what the clock that wrote the intent was behind",
         RESOLVE,
-        "return now >= intent.at + self.quarantine + COARSE",
-        "return now >= intent.at + self.quarantine",
+        "return intent.at + self.quarantine + COARSE",
+        "return intent.at + self.quarantine",
         found_by="tests/unit/flows/test_resolving.py::test_nothing_is_absent_before_the_quarantine_is_over",
     ),
     Mutant(

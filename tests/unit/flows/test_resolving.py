@@ -166,12 +166,13 @@ async def test_long_afterwards_the_listing_ends_behind_the_quarantine() -> None:
 async def test_nothing_is_absent_before_the_quarantine_is_over() -> None:
     """Looked for again and again; only then is it believed, and a new attempt may be made.
 
-    The clock by which the intent was written may have been a second behind ours.
+    The clock by which the intent was written may have been a second behind ours. Nobody waits for longer than
+    that: there is a look just then.
     """
     doubt = Doubt([])
     resolved = await doubt.resolve(batch_of("ab"))
     assert left(resolved) == [0, 1]
-    assert QUARANTINE_SECONDS + COARSE_SECONDS <= seconds() < QUARANTINE_SECONDS + 12
+    assert 0 <= seconds() - QUARANTINE_SECONDS - COARSE_SECONDS < 0.1
     assert len(doubt.api.asked) > 10
     assert doubt.outcomes() == {"resubmitted": 1}
 

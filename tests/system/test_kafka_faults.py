@@ -27,16 +27,17 @@ async def feed(deployment: Deployment, seed: int, count: int = ITEMS) -> None:
     await deployment.feed(sources(count, seed, kinds=((without_id, 1),)))
 
 
-async def until_held(deployment: Deployment, replica: Replica, reason: str, flow: str = "submit") -> None:
-    """Wait until the replica holds for this reason; it stays alive and ready, and dead-letters nothing."""
+async def until_held(deployment: Deployment, replica: Replica, *reasons: str) -> None:
+    """Wait until the replica holds for one of these reasons; it stays alive and ready."""
 
     async def held() -> bool:
-        return (await replica.scrape())("tolokad_held", flow=flow, reason=reason) >= 1
+        holds = (await replica.get("/readyz")).json()["holds"]
+        scrape = await replica.scrape()
+        counted = any(scrape("tolokad_held", flow="submit", reason=reason) >= 1 for reason in reasons)
+        return counted and not {hold["reason"] for hold in holds}.isdisjoint(reasons)
 
-    await eventually(held, lambda: f"never {reason}: {deployment.state()}")
+    await eventually(held, lambda: f"never {reasons}: {deployment.state()}")
     assert (await replica.get("/livez")).status_code == 200
-    shown = (await replica.get("/readyz")).json()["holds"]
-    assert reason in {hold["reason"] for hold in shown}
 
 
 async def sent(deployment: Deployment) -> int:
@@ -126,7 +127,8 @@ async def test_an_input_topic_made_anew_holds(deploy: Deploy) -> None:
     await Topics(deployment.kafka.bootstrap_servers).create(topic)
     # Fewer than there were: the group goes on behind the end of the new log.
     await feed(deployment, 2, ITEMS // 2)
-    await until_held(deployment, replica, "offset_out_of_range")
+    # Kafka forgets what was committed for a topic that is gone, in its own time.
+    await until_held(deployment, replica, "offset_out_of_range", "offset_lost")
     assert await sent(deployment) == before
 
 

@@ -122,10 +122,19 @@ class Kafka(Protocol):
         """Start a transactional producer; entering returns once every predecessor is fenced."""
         ...
 
-    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+    async def committed(
+        self, group: str, topic: str, partitions: Collection[int], *, stable: bool = True
+    ) -> Mapping[int, Committed]:
         """A group's committed offset and metadata for each of these partitions.
 
         Asks on while the coordinator is loading: a partition that is left out of an answer is unknown.
+
+        Args:
+            group: who has committed them.
+            topic: of the partitions.
+            partitions: which of them.
+            stable: wait for transactions that may still change an offset; where not, it is the one from
+                before them.
         """
         ...
 

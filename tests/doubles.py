@@ -254,7 +254,14 @@ class MemoryKafka:
         epoch = self.epochs[transactional_id] = self.epochs.get(transactional_id, 0) + 1
         yield MemoryWriter(self, transactional_id, epoch)
 
-    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+    async def committed(
+        self,
+        group: str,
+        topic: str,
+        partitions: Collection[int],
+        *,
+        stable: bool = True,  # noqa: ARG002 - no offset is ever undecided here
+    ) -> Mapping[int, Committed]:
         """See `daemon.ports.Kafka.committed`."""
         return {p: self.offsets.get((group, topic, p), Committed(-1, "")) for p in partitions}
 

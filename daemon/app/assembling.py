@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 from daemon.app.places import outlets_of, place_of, start_at
@@ -18,6 +19,7 @@ from daemon.flows.delivering import CONNECTIONS
 from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
+from daemon.flows.handing_over import handed_over
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ReadAll
 from daemon.flows.pausing import Pausing
@@ -174,8 +176,9 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
                 clock, metrics, rng = world.toloka_clock, world.metrics, world.rng
                 looking = Resolver(world.kafka, own[0], clock, place, patience, world.holds, metrics, rng)
                 resolver = Resolution(world.kafka, clock, place, patience, looking, metrics, rng)
+                handed = partial(handed_over, world.kafka, clock, place)
                 still_ours = _still_ours(sharing, partition)
-                await Submitting(place, company, own, resolver, manner, still_ours).run(stopping)
+                await Submitting(place, company, own, resolver, manner, handed, still_ours).run(stopping)
 
         return run
 

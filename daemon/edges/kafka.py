@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from daemon.edges import kafka_client, reading, refusals, transactions, versions
-from daemon.edges.offsets import stable_offsets
+from daemon.edges.offsets import committed_offsets
 from daemon.edges.reading import PartitionReader
 from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics, describe
@@ -84,14 +84,16 @@ class KafkaCluster:
         """See `daemon.ports.Kafka.writer`."""
         return transactions.writer(self._settings, self.client_id, transactional_id, self._metrics)
 
-    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+    async def committed(
+        self, group: str, topic: str, partitions: Collection[int], *, stable: bool = True
+    ) -> Mapping[int, Committed]:
         """See `daemon.ports.Kafka.committed`."""
         found: dict[int, Committed] = {}
         with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
             async with asyncio.timeout(ANSWER_SECONDS):
                 # One partition after the other comes to rest; all at once they may never do.
                 while missing := [partition for partition in partitions if partition not in found]:
-                    found.update(await self._ask_committed(group, topic, missing))
+                    found.update(await self._ask_committed(group, topic, missing, stable=stable))
                     if len(found) < len(partitions):
                         await asyncio.sleep(ASK_AGAIN_SECONDS)
         return found
@@ -105,13 +107,13 @@ class KafkaCluster:
         """
         with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._ask_committed(group, topic, [0])
+                await self._ask_committed(group, topic, [0], stable=True)
 
     async def _ask_committed(
-        self, group: str, topic: str, partitions: Collection[int]
+        self, group: str, topic: str, partitions: Collection[int], *, stable: bool
     ) -> Mapping[int, Committed]:
         try:
-            return await stable_offsets(self._admin, group, topic, partitions)
+            return await committed_offsets(self._admin, group, topic, partitions, stable=stable)
         except kafka_errors.KafkaError as error:
             # A coordinator that is still loading, or elsewhere now: that is not "none".
             if not error.retriable:

@@ -1,4 +1,4 @@
-"""A group's committed offsets as they certainly are: never those before a transaction that is just ending.
+"""A group's committed offsets; also as they certainly are, never those before a transaction just ending.
 
 The client speaks version 3 of OffsetFetch at most, which answers with the offset from before while a commit's
 marker is still on its way. Version 7 (Kafka 2.5, KIP-447) can say that it is not certain yet.
@@ -72,26 +72,26 @@ class _Question(RequestStruct):  # type: ignore[misc] # as above
     )
 
 
-class _StableOffsets(Request[_Question]):  # type: ignore[misc] # as above
+class _CommittedOffsets(Request[_Question]):  # type: ignore[misc] # as above
     API_KEY = 9
 
-    def __init__(self, group: str, topic: str, partitions: Collection[int]) -> None:
-        self._fields: tuple[Any, ...] = (group, [(topic, list(partitions), {})], True, {})
+    def __init__(self, group: str, topic: str, partitions: Collection[int], *, stable: bool) -> None:
+        self._fields: tuple[Any, ...] = (group, [(topic, list(partitions), {})], stable, {})
 
     def build(self, request_struct_class: type[Any]) -> Any:
         return request_struct_class(*self._fields)
 
 
-async def stable_offsets(
-    admin: AIOKafkaAdminClient, group: str, topic: str, partitions: Collection[int]
+async def committed_offsets(
+    admin: AIOKafkaAdminClient, group: str, topic: str, partitions: Collection[int], *, stable: bool
 ) -> Mapping[int, Committed]:
-    """What the group has committed, for those of the partitions where that is certain now.
+    """What the group has committed; where asked for what is stable, for the partitions where it is now.
 
     Raises:
         KafkaError: as the coordinator says; retriable ones among them.
     """
     coordinator = await admin.find_coordinator(group)
-    question = _StableOffsets(group, topic, partitions)
+    question = _CommittedOffsets(group, topic, partitions, stable=stable)
     answer = await admin._client.send(coordinator, question)  # noqa: SLF001 - it has no method for this version
     _insist(answer.error_code)
     found = {}

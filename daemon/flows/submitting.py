@@ -1,4 +1,7 @@
-"""One input partition's way: take it over, finish what is in doubt, and then deliver batch after batch."""
+"""One input partition's way: take it over, finish what is in doubt, and then deliver batch after batch.
+
+What its predecessor can still finish by itself is waited for first.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,6 +35,7 @@ class Submitting:
         connections: its own, to Toloka; one or more.
         resolver: what to do with an intent in doubt.
         manner: how it begins, cuts and waits.
+        handed_over: returns once no predecessor is at work on the partition any more, or the event is set.
         still_ours: returns once the group has confirmed that the partition is ours, or the event is set.
     """
 
@@ -42,12 +46,14 @@ class Submitting:
         connections: Sequence[Submissions],
         resolver: Resolution,
         manner: Manner,
+        handed_over: Callable[[asyncio.Event], Awaitable[None]],
         still_ours: Callable[[asyncio.Event], Awaitable[None]],
     ) -> None:
         self._place = place
         self._all = company
         self._connections = connections
         self._manner = manner
+        self._handed_over = handed_over
         self._still_ours = still_ours
         self._delivery = Delivery(company, connections, resolver, manner)
         self._shown = ShownHold("submit", company.holds, place.partition)
@@ -57,6 +63,7 @@ class Submitting:
         backoff = Backoff(self._all.rng)
         with bound_contextvars(topic=self._place.topic, partition=self._place.partition):
             try:
+                await self._handed_over(stopping)
                 while not stopping.is_set():
                     await self._once(backoff, stopping)
             finally:

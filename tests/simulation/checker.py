@@ -75,7 +75,7 @@ def unsettled(world: SimWorld) -> Iterator[str]:
 def unsettled_batches(world: SimWorld) -> Iterator[str]:
     """What of the input is not settled, and what is open."""
     for partition, log in enumerate(world.cluster.topics[INPUT]):
-        committed = world.cluster.groups.committed(GROUP, INPUT, [partition]).get(partition)
+        committed = world.cluster.groups.committed(GROUP, INPUT, [partition], stable=True).get(partition)
         if committed is None:
             yield "the coordinator is loading"
         elif committed.metadata or committed.offset != log.high_watermark:

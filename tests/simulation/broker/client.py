@@ -97,11 +97,13 @@ class SimKafka:
             epoch = await self._cluster.call("init", init, until=self._in(START_SECONDS))
         yield SimWriter(self._cluster, transactional_id, epoch, self._fate)
 
-    async def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+    async def committed(
+        self, group: str, topic: str, partitions: Collection[int], *, stable: bool = True
+    ) -> Mapping[int, Committed]:
         """See `daemon.ports.Kafka.committed`."""
         with translated(f"asking for the committed offsets of {topic} in {group}"):
             ask, until = (
-                partial(self._cluster.groups.committed, group, topic, partitions),
+                partial(self._cluster.groups.committed, group, topic, partitions, stable=stable),
                 self._in(ANSWER_SECONDS),
             )
             while True:

@@ -87,17 +87,19 @@ class Groups:
         if committed:
             self.settle(offset)
 
-    def committed(self, group: str, topic: str, partitions: Collection[int]) -> Mapping[int, Committed]:
+    def committed(
+        self, group: str, topic: str, partitions: Collection[int], *, stable: bool
+    ) -> Mapping[int, Committed]:
         """What is committed; nothing at all, and no error, while the coordinator loads.
 
-        Nor of a partition whose offset an open transaction carries, as `require_stable` asks for.
+        Nor, where `stable` asks for that, of a partition whose offset an open transaction carries.
         """
         if self.loading:
             return {}
         return {
             p: self._offsets.get((group, topic, p), NONE)
             for p in partitions
-            if not self._unstable[group, topic, p]
+            if not (stable and self._unstable[group, topic, p])
         }
 
     def known_offset(self, group: str, topic: str, partition: int) -> Committed | None:

@@ -117,7 +117,7 @@ class Way:
         resolver = Resolution(self.kafka, self.time, self.place, patience, looking, self.metrics, seeded())
         manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
         own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]
-        return Submitting(self.place, company, own, resolver, manner, self._still_ours)
+        return Submitting(self.place, company, own, resolver, manner, self._handed_over, self._still_ours)
 
     async def _look_again(self) -> None:
         """The spec is as it was."""
@@ -125,6 +125,9 @@ class Way:
     def _new_attempt(self) -> str:
         self.attempts += 1
         return f"a-{self.attempts}"
+
+    async def _handed_over(self, stopping: asyncio.Event) -> None:
+        """Nobody else is there."""
 
     async def _still_ours(self, stopping: asyncio.Event) -> None:
         assert not stopping.is_set()

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from daemon.flows.holding import Gate
@@ -119,6 +120,15 @@ class Ahead:
         outcome: asyncio.Future[Outcome | None] = asyncio.get_running_loop().create_future()
         outcome.set_result(None)
         self._sent.appendleft(Sent(sent.attempt._replace(batch=batch), outcome))
+
+    def not_before(self, at: datetime) -> None:
+        """Of what was sent ahead, absence is not believed before that of what was announced at this time.
+
+        Its items may have been adopted for an equal batch before it, whose own may land until then.
+        """
+        for index, sent in enumerate(self._sent):
+            intent = replace(sent.attempt.intent, at=max(sent.attempt.intent.at, at))
+            self._sent[index] = sent._replace(attempt=sent.attempt._replace(intent=intent))
 
     @property
     def attempts(self) -> Sequence[Attempt]:

@@ -17,9 +17,9 @@ from daemon.flows.waiting import pause
 from daemon.model import Committed, Intent
 from daemon.ports import Kafka, TolokaClock
 
-# A settling transaction of another way may end this long after its request did: what is not committed by
-# then the broker has aborted (the transaction timeout).
-SETTLING = timedelta(seconds=30)
+# What another way's requests came to may be committed this long after the last of them: it may have to settle
+# a batch before (20 s at most), and what is not committed 30 s later the broker has aborted.
+SETTLING = timedelta(seconds=50)
 OTHERS_LOOK_SECONDS = 0.5
 
 # Writes an intent down as it is.
@@ -109,8 +109,10 @@ class Turns:
         for partition, intent in (await self._others()).items():
             if intent.claiming:
                 return True
-            is_doubt = intent.doubted or self._is_over(intent, now)
-            if is_doubt and (partition < own or not believable):
+            # Behind a batch that is decided something is in doubt which is not looked for yet: it goes last.
+            goes_first = partition < own and not intent.decided
+            is_doubt = intent.doubted or intent.decided or self._is_over(intent, now)
+            if is_doubt and (goes_first or not believable):
                 return True
         return False
 
@@ -120,6 +122,8 @@ class Turns:
         return {p: each for p, each in (await self._others()).items() if self._blocks(p, each, now)}
 
     def _blocks(self, partition: int, intent: Intent, now: datetime) -> bool:
+        if intent.decided:
+            return False
         if partition < self._place.partition:
             return True
         if intent.doubted:
@@ -135,8 +139,15 @@ class Turns:
         others = [p for p in partitions if p != self._place.partition]
         committed = await self._kafka.committed(self._place.group, self._place.topic, others)
         intents = ((p, _read(p, found)) for p, found in committed.items())
-        # What is decided is sent anew without another look: nothing that is there now is adopted for it.
-        return {p: intent for p, intent in intents if intent is not None and not intent.decided}
+        return {p: intent for p, intent in intents if intent is not None and _is_looked_for(intent)}
+
+
+def _is_looked_for(intent: Intent) -> bool:
+    """Whether anything that is there now may be adopted for it, or for what lies behind it.
+
+    What is decided is sent anew without another look.
+    """
+    return not intent.decided or intent.reach > intent.end
 
 
 def _read(partition: int, found: Committed) -> Intent | None:

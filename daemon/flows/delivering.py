@@ -95,12 +95,20 @@ class Delivery:
         doubtful = replace(batch, since=intent.since)
         note = partial(outbox.note, batch.first)
         resolved = await self._resolver.resolve(doubtful, intent, again, note, stopping)
-        if resolved is not None and resolved.adopted and resolved.items:
-            # The rest may have to wait for long before it is announced.
-            await outbox.record(resolved, replace(intent, once=False, doubted=True, claiming=False))
-            self._all.watch.recorded(resolved)
-            resolved = resolved.recorded()
-        return resolved
+        if resolved is None:
+            return None
+        if resolved.doubt_at is not None:
+            # What was sent behind it may have given its items away: what replaces them may land as late.
+            resolved = replace(resolved, doubt_at=intent.last_at)
+        return await self._recorded(outbox, resolved, replace(intent, doubted=True, claiming=False))
+
+    async def _recorded(self, outbox: Outbox, batch: Batch, intent: Intent) -> Batch:
+        """The batch, what was adopted of it in the ledger: the rest may have to wait before it is sent."""
+        if not (batch.adopted and batch.items):
+            return batch
+        await outbox.record(batch, replace(intent, once=False))
+        self._all.watch.recorded(batch)
+        return batch.recorded()
 
     async def deliver(self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, ahead: Ahead) -> bool:
         """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first.
@@ -133,10 +141,14 @@ class Delivery:
             return True
         if isinstance(outcome, InDoubt):
             self._all.gate.leave()
-        batch, intent = await self._come_to_rest(outbox, sent.attempt, ahead)
+        if isinstance(outcome, NotNow):
+            # At once: what was sent behind it may take as long as a request can.
+            self._all.gate.shut(outcome)
+        batch, intent = await self._come_to_rest(outbox, sent.attempt, outcome, ahead)
         match outcome:
             case Divided(ids, culprits):
-                pieces.again(replace(batch.divided(ids, culprits), since=intent.since))
+                divided = replace(batch.divided(ids, culprits), since=intent.since)
+                pieces.again(await self._recorded(outbox, divided, replace(intent, decided=True)))
             case Rejected(culprits) if culprits:
                 await self._announcer.step_back(outbox, batch)
                 pieces.again(batch.without(culprits))
@@ -149,12 +161,9 @@ class Delivery:
                 resolved = await self._resolve(outbox, batch, intent, stopping)
                 if resolved is None:
                     return False
+                ahead.not_before(intent.at)
                 pieces.again(resolved)
-            case NotNow() as no:
-                self._all.gate.shut(no)
-                await self._announcer.step_back(outbox, batch)
-                pieces.again(batch)
-            case None:
+            case NotNow() | None:
                 await self._announcer.step_back(outbox, batch)
                 pieces.again(batch)
         return True
@@ -170,7 +179,9 @@ class Delivery:
         await outbox.note(attempt.batch.first, announcing(attempt, other))
         ahead.send_behind(other)
 
-    async def _come_to_rest(self, outbox: Outbox, attempt: Attempt, ahead: Ahead) -> tuple[Batch, Intent]:
+    async def _come_to_rest(
+        self, outbox: Outbox, attempt: Attempt, outcome: Outcome | None, ahead: Ahead
+    ) -> tuple[Batch, Intent]:
         """What there is to do of an attempt that did not succeed, once what was sent behind it has ended.
 
         What was created of that goes to the ledger first. Otherwise it might be taken for an equal item of
@@ -192,6 +203,9 @@ class Delivery:
                 return attempt.batch, attempt.intent
         intent = announcing(attempt, behind.attempt)
         if known is not None:
+            if not isinstance(outcome, InDoubt):
+                # Of what was sent nothing is in doubt: nobody has to look for it, or to wait for us.
+                intent = replace(intent, decided=True)
             await outbox.record(known, intent)
             self._all.watch.recorded(known)
             ahead.known(known.recorded())

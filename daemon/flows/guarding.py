@@ -70,4 +70,4 @@ class RejectionGuard:
 
 def _counts(batch: Batch) -> tuple[int, int]:
     dead = len(batch.dead_letters)
-    return dead, dead + len(batch.items) + len(batch.adopted)
+    return dead, dead + len(batch.items) + len(batch.adopted) + batch.known

@@ -148,6 +148,7 @@ class Gate:
         self._try_at = 0.0
         self._shut_at = 0.0
         self._prober: asyncio.Task[Any] | None = None
+        self._last_tried: asyncio.Task[Any] | None = None
         self._paused = False
         self._pause: int | None = None
 
@@ -184,11 +185,15 @@ class Gate:
             self._count_throttled(loop.time() - started)
 
     def _take_turn(self) -> bool:
-        """One tries at a time; who has gone, or has failed and is here again, holds nobody up."""
+        """One tries at a time; who has gone holds nobody up, and who has failed lets another go first."""
         us = asyncio.current_task()
         if self._prober is not None and self._prober is not us and not self._prober.done():
             return False
-        self._prober = us
+        if self._last_tried is us:
+            # What holds one way up, such as its batch's size at the end of a budget, need not hold another.
+            self._last_tried = None
+            return False
+        self._prober = self._last_tried = us
         return True
 
     def _count_throttled(self, seconds: float) -> None:

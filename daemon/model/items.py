@@ -99,7 +99,8 @@ class Batch:
     `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock. Of a
     piece of such a range, `doubt_end` is where that range ends; where another batch was sent behind this one,
     that one's end, and `doubt_at` when that was announced. `oldest` is when the first of the adopted was
-    created: of equal content, there may be some from before this range was attempted.
+    created: of equal content, there may be some from before this range was attempted. `known` counts the
+    items that are in the ledger already.
     """
 
     topic: str
@@ -114,6 +115,7 @@ class Batch:
     doubt_end: int = 0
     doubt_at: datetime | None = None
     oldest: datetime | None = None
+    known: int = 0
 
     @property
     def has_doubt_behind(self) -> bool:
@@ -142,24 +144,27 @@ class Batch:
         return replace(
             rest,
             adopted=self.adopting(ids).adopted,
+            known=self.known,
             dead_letters=self.without(culprits).dead_letters,
         )
 
     def recorded(self) -> "Batch":
         """The same range; what was adopted is in the ledger now."""
-        return replace(self, adopted=(), oldest=None)
+        return replace(self, adopted=(), oldest=None, known=self.known + len(self.adopted))
 
     def accounted(self, indexes: Collection[int]) -> "Batch":
         """The same range; the ledger knows these items already, so that nothing is written for them."""
-        return replace(self, items=tuple(it for index, it in enumerate(self.items) if index not in indexes))
+        kept = tuple(item for index, item in enumerate(self.items) if index not in indexes)
+        return replace(self, items=kept, known=self.known + len(self.items) - len(kept))
 
     def split(self, count: int) -> "tuple[Batch, Batch]":
         """Cut behind the first `count` items: two batches whose ranges meet.
 
-        What is already decided goes with the side its offset lies on; `skipped` is counted on the second.
+        What is already decided goes with the side its offset lies on; `skipped` and `known` are counted on
+        the second.
         """
         middle = self.items[count].record.offset
-        early = replace(self._between(self.first, middle), items=self.items[:count], skipped=0)
+        early = replace(self._between(self.first, middle), items=self.items[:count], skipped=0, known=0)
         return early, replace(self._between(middle, self.end), items=self.items[count:])
 
     def _between(self, first: int, end: int) -> "Batch":

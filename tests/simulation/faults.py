@@ -241,6 +241,14 @@ def _latest(world: SimWorld) -> float:
     return settings.submit.quarantine_seconds - fresh - 5.0
 
 
+def _delay(world: SimWorld, seconds: float) -> float:
+    """So much later may a request take effect that has arrived: one that was held on its way, too."""
+    weather = world.weather
+    delay_seconds = min(seconds, _latest(world) - weather.longest_hold_seconds)
+    weather.longest_delay_seconds = max(weather.longest_delay_seconds, delay_seconds)
+    return delay_seconds
+
+
 def _answer_lost(world: SimWorld, rng: Random, _replica: Replica) -> None:
     kinds: tuple[Kind, ...] = ("drop", "hang", "status", "drop_answer", "truncated", "wrong_type")
     styles: tuple[Literal["empty", "html", "json"], ...] = ("empty", "html", "json")
@@ -259,11 +267,27 @@ def _answer_lost(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 def _doubt_after_doubt(world: SimWorld, rng: Random, _replica: Replica) -> None:
     """A request is lost, and what is sent in its place takes effect late."""
-    times, delay_seconds = rng.randint(1, 3), rng.uniform(0.3, 1.0) * _latest(world)
+    times, delay_seconds = rng.randint(1, 3), _delay(world, rng.uniform(0.3, 1.0) * _latest(world))
     world.toloka.faults.add(
         Fault("drop_request", ("bulk",), times=times),
         Fault("late_commit", ("bulk",), times=3, delay_seconds=delay_seconds, hangs=rng.random() < 0.5),
     )
+
+
+def _one_after_another(world: SimWorld, rng: Random, _replica: Replica) -> None:
+    """Each of the next requests meets a fate of its own, whatever became of the one before it."""
+    late = _delay(world, rng.uniform(0.1, 1.0) * _latest(world))
+    fates = (
+        Fault("hang", ("bulk",), times=1),
+        Fault("hang", ("bulk",), times=1, committed=True),
+        Fault("drop", ("bulk",), times=1),
+        Fault("drop", ("bulk",), times=1, committed=True),
+        Fault("late_commit", ("bulk",), times=1, delay_seconds=late),
+        Fault("late_commit", ("bulk",), times=1, delay_seconds=late, hangs=True),
+        Fault("slow", ("bulk",), times=1, delay_seconds=_delay(world, 2.0)),
+        *(Fault("status", ("bulk",), times=1, status=status, style="json") for status in (429, 413, 400)),
+    )
+    world.toloka.faults.add(*rng.choices(fates, k=rng.randint(2, 6)))
 
 
 def _no_after_doubt(world: SimWorld, rng: Random, _replica: Replica) -> None:
@@ -287,7 +311,7 @@ def _request_cut(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 
 def _late_commit(world: SimWorld, rng: Random, _replica: Replica) -> None:
-    delay_seconds = rng.uniform(0.1, 1.0) * _latest(world)
+    delay_seconds = _delay(world, rng.uniform(0.1, 1.0) * _latest(world))
     hangs = rng.random() < 0.5
     world.toloka.faults.add(
         Fault("late_commit", ("bulk",), times=rng.randint(1, 2), delay_seconds=delay_seconds, hangs=hangs)
@@ -295,12 +319,15 @@ def _late_commit(world: SimWorld, rng: Random, _replica: Replica) -> None:
 
 
 def _held_packet(world: SimWorld, rng: Random, _replica: Replica) -> None:
-    world.weather.hold_next_seconds = rng.uniform(0.1, 1.0) * _latest(world)
+    weather, longest = world.weather, _latest(world)
+    hold_seconds = min(rng.uniform(0.1, 1.0) * longest, longest - weather.longest_delay_seconds)
+    weather.hold_next_seconds = hold_seconds
+    weather.longest_hold_seconds = max(weather.longest_hold_seconds, hold_seconds)
 
 
 def _slow(world: SimWorld, rng: Random, _replica: Replica) -> None:
     operations = rng.choice((("bulk",), ("list",), ()))
-    delay_seconds = min(rng.choice((1.0, 8.0, 25.0)), _latest(world))
+    delay_seconds = _delay(world, rng.choice((1.0, 8.0, 25.0)))
     committed = rng.random() < 0.5
     world.toloka.faults.add(
         Fault("slow", operations, times=rng.randint(1, 4), delay_seconds=delay_seconds, committed=committed)
@@ -419,6 +446,7 @@ FAULTS: dict[str, tuple[float, Act]] = {
     "compaction": (1.5, _compact),
     "answer_lost": (5, _answer_lost),
     "doubt_after_doubt": (1, _doubt_after_doubt),
+    "one_after_another": (3, _one_after_another),
     "no_after_doubt": (1, _no_after_doubt),
     "wrong_ids": (1, _wrong_ids),
     "request_cut": (1, _request_cut),

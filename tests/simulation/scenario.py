@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 from daemon.model import Append
 from daemon.settings import Settings, load
@@ -54,6 +54,13 @@ class Scenario:
     work: tuple[Job, ...]
     close_share: float
     max_result_bytes: int
+
+
+class Repeated(NamedTuple):
+    """How many items have a content that others have, relative to the rest, and of how many contents."""
+
+    weight: float
+    contents: int
 
 
 def scenario(rng: Random, items: int = 200) -> Scenario:
@@ -153,23 +160,24 @@ def _world(*, takes_id: bool) -> World:
 
 
 def _work(rng: Random, partitions: int, items: int) -> Iterator[Job]:
-    """Bursts and trickles."""
+    """Bursts and trickles; in some worlds most items equal others."""
+    repeated = rng.choices((Repeated(0.20, 6), Repeated(3.0, 3)), (5, 1))[0]
     times = sorted(
         rng.uniform(0, 30) if rng.random() < 0.7 else rng.choice((1.0, 15.0)) for _ in range(items)
     )
     for number, at in enumerate(times):
         headers = (("traceparent", f"00-{number:032x}-01".encode()),) if rng.random() < 0.5 else ()
         key = f"key-{rng.randrange(20)}".encode() if rng.random() < 0.8 else None
-        yield Job(at, Append(INPUT, rng.randrange(partitions), key, _value(rng, number), headers))
+        yield Job(at, Append(INPUT, rng.randrange(partitions), key, _value(rng, number, repeated), headers))
 
 
-def _value(rng: Random, number: int) -> bytes | None:
+def _value(rng: Random, number: int, repeated: Repeated) -> bytes | None:
     """Mostly items of their own; some repeated, some bad, some tombstones."""
     kinds: tuple[tuple[float, Callable[[], bytes | None]], ...] = (
         (0.05, lambda: None),
         (0.03, lambda: rng.choice(_NO_ITEMS)),
         (0.04, lambda: _item(f"{rng.choice((OPAQUE, NAMED))} {number}")),
-        (0.20, lambda: _item(f"repeated {rng.randrange(6)}")),
+        (repeated.weight, lambda: _item(f"repeated {rng.randrange(repeated.contents)}")),
         (0.03, lambda: _item(f"{VANISHING} {number}")),
         (0.05, lambda: _item(f"with an id {number}", id=f"own-{number % 9}")),
         (0.02, lambda: _item(f"large {number}".ljust(LARGE_LETTERS, "."))),

@@ -32,6 +32,8 @@ class Weather:
         serve_seconds: how long Toloka works on a request, at most.
         refusing: connections are refused.
         hold_next_seconds: how much longer the next request's last part is on its way.
+        longest_hold_seconds: the most that `hold_next_seconds` was so far.
+        longest_delay_seconds: the most that a request has been delayed so far once it had arrived.
         close_share: answers after which the server closes the connection: at once where it is 1, else a
             little later, when the next request may be on its way already.
     """
@@ -40,6 +42,8 @@ class Weather:
     serve_seconds: float = 0.05
     refusing: bool = False
     hold_next_seconds: float = 0.0
+    longest_hold_seconds: float = 0.0
+    longest_delay_seconds: float = 0.0
     close_share: float = 0.0
 
 

@@ -93,7 +93,7 @@ class Resolving:
         """
         intent, _ = await self._standing()
         seconds = self._settings.submit.request_timeout_seconds
-        age = (datetime.now(UTC) - intent.at).total_seconds()
+        age = (datetime.now(UTC) - intent.last_at).total_seconds()
         await asyncio.sleep(min(max(seconds - age, 0), seconds))
         await self._ask_about(insist=way == "adopt")
         return await self._look()

@@ -4,6 +4,7 @@ from tests.mutants.planting import Mutant
 
 DELIVER = "daemon.flows.delivering"
 CLAIM = "daemon.flows.claiming"
+DOUBTS = "tests/unit/flows/test_ahead_doubts.py::"
 
 AHEAD = (
     Mutant(
@@ -21,6 +22,7 @@ AHEAD = (
         "        ahead.send_behind(other)\n",
         "        ahead.send_behind(other)\n"
         "        await outbox.note(attempt.batch.first, announcing(attempt, other))\n",
+        only="kill,kill_all,slow",
     ),
     Mutant(
         "created-behind-a-no-forgotten",
@@ -57,6 +59,8 @@ AHEAD = (
         DELIVER,
         "            attempts = [*ahead.attempts, *([further] if further else [])]\n",
         "            attempts = [further] if further else []\n",
+        found_by="tests/unit/flows/test_ahead.py::"
+        "test_while_an_answer_takes_its_time_the_next_batch_is_sent",
     ),
     Mutant(
         "only-the-first-awaited",
@@ -75,5 +79,77 @@ AHEAD = (
         "intent.at + self._request + SETTLING",
         found_by="tests/unit/flows/test_resolving.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
+    ),
+    Mutant(
+        "absent-before-its-predecessor",
+        "the second batch is sent again while the first's, which is to take its place, may still land",
+        DELIVER,
+        "                ahead.not_before(intent.at)\n",
+        "",
+        found_by=f"{DOUBTS}test_the_second_is_believed_absent_only_when_the_first_cannot_land_either",
+    ),
+    Mutant(
+        "absent-before-its-predecessor-for-a-successor",
+        "as before, where the first is sent again by a successor",
+        DELIVER,
+        "            resolved = replace(resolved, doubt_at=intent.last_at)\n",
+        "            pass\n",
+        found_by=f"{DOUBTS}test_nor_where_a_successor_sends_the_first_again",
+    ),
+    Mutant(
+        "the-decided-hides-what-is-behind",
+        "another partition adopts what lies in doubt behind a decided batch, while its own may still land",
+        CLAIM,
+        "    return not intent.decided or intent.reach > intent.end\n",
+        "    return not intent.decided\n",
+        found_by=f"{DOUBTS}test_what_is_decided_does_not_hide_what_is_in_doubt_behind_it",
+    ),
+    Mutant(
+        "two-settlements-in-one",
+        "the second of two slow settlements is not waited for: its items are adopted for others",
+        CLAIM,
+        "SETTLING = timedelta(seconds=50)",
+        "SETTLING = timedelta(seconds=30)",
+        found_by=f"{DOUBTS}test_a_slow_brokers_second_settlement_is_waited_for",
+    ),
+    Mutant(
+        "dead-letters-alone",
+        "a batch whose good items are in the ledger already is held for its dead letters",
+        "daemon.flows.guarding",
+        " + batch.known\n",
+        "\n",
+        found_by=f"{DOUBTS}test_the_share_of_dead_letters_counts_what_is_in_the_ledger_already",
+    ),
+    Mutant(
+        "a-no-told-late",
+        "all go on asking a Toloka that says no, until an answer to what was sent behind has come",
+        DELIVER,
+        "            self._all.gate.shut(outcome)\n        batch, intent",
+        "            pass\n        batch, intent",
+        found_by=f"{DOUBTS}test_a_no_to_the_first_is_obeyed_at_once",
+    ),
+    Mutant(
+        "the-refused-in-doubt",
+        "a batch that was certainly refused is looked for, and waited for by others, for hours",
+        DELIVER,
+        "                intent = replace(intent, decided=True)\n",
+        "                pass\n",
+        found_by=f"{DOUBTS}test_nobody_waits_for_a_batch_that_was_certainly_refused",
+    ),
+    Mutant(
+        "not-handed-over",
+        "who is given a partition fences an owner that is well, and leaves its request in doubt",
+        "daemon.flows.submitting",
+        "                await self._handed_over(stopping)\n",
+        "",
+        found_by="tests/unit/flows/test_submitting.py::test_a_predecessor_at_work_is_not_fenced",
+    ),
+    Mutant(
+        "one-way-at-the-door",
+        "who has just failed tries first again, and what it fails for keeps everybody out",
+        "daemon.flows.holding",
+        "            self._last_tried = None\n            return False\n",
+        "            self._last_tried = None\n",
+        found_by="tests/unit/flows/test_holding.py::test_who_has_failed_lets_another_try",
     ),
 )

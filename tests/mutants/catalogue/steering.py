@@ -36,8 +36,8 @@ STEERING = (
         "the-decided-is-waited-for",
         "others wait for what is sent anew as if it might be adopted",
         "daemon.flows.claiming",
-        "if intent is not None and not intent.decided",
-        "if intent is not None",
+        "    return not intent.decided or intent.reach > intent.end\n",
+        "    return True\n",
         found_by="tests/unit/flows/test_resolving.py::"
         "test_a_partition_whose_batch_is_decided_is_not_waited_for",
     ),

@@ -229,8 +229,8 @@ SUBMITTING = (
         "theirs-taken-while-ours-may-land",
         "what another way looks for is adopted while our own may still land, which nobody adopts then",
         CLAIM,
-        "if is_doubt and (partition < own or not believable):",
-        "if is_doubt and partition < own:",
+        "if is_doubt and (goes_first or not believable):",
+        "if is_doubt and goes_first:",
         found_by="tests/unit/flows/test_resolving.py::"
         "test_what_another_looks_for_is_not_taken_while_our_own_may_still_land",
     ),

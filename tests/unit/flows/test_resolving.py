@@ -567,7 +567,7 @@ async def test_what_another_partition_sent_behind_its_batch_is_waited_for_as_wel
 async def test_an_answer_to_what_was_sent_behind_another_may_come_later() -> None:
     """It was sent while the first one's answer could still come."""
     doubt = Doubt([created("x", body("a"))])
-    ago = START - timedelta(seconds=55)
+    ago = START - timedelta(seconds=75)
     doubt.intend(2, replace(young(), at=ago, doubt_end=20, doubt_at=ago + timedelta(seconds=20)))
     await doubt.resolve(batch_of("a", identified=False), old("a-1"))
     assert seconds() >= 15

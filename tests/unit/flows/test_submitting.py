@@ -648,3 +648,15 @@ async def test_a_pause_is_obeyed_in_the_middle_of_a_backlog() -> None:
         way.gate.resume()
         await asyncio.sleep(10)
         assert way.posted() == ["abcd", "efgh"]
+
+
+@in_virtual_time
+async def test_a_predecessor_at_work_is_not_fenced() -> None:
+    """A partition is taken over once it has been handed over."""
+    way = Way(kafka_of("a"))
+    way.handed_over.clear()
+    async with running(way):
+        assert way.kafka.epochs == {}
+        way.handed_over.set()
+        await asyncio.sleep(1)
+        assert way.posted() == ["a"]

@@ -77,6 +77,7 @@ class Way:
         company: "Way | None" = None,
         total: int | None = None,
         connections: int = 1,
+        guard: RejectionGuard | None = None,
     ) -> None:
         self.kafka = kafka or MemoryKafka.usual()
         self.api = ScriptedSubmissions(accept=self.accept)
@@ -86,6 +87,9 @@ class Way:
         self.holds: Holds = company.holds if company else own_holds
         self.metrics: Metrics = company.metrics if company else own_metrics
         self.gate: Gate = company.gate if company else Gate("submit", self.holds, seeded(), self.metrics)
+        self.handed_over = asyncio.Event()
+        self.handed_over.set()
+        self.guard = guard or RejectionGuard(1.0, 1000)
         self.stopping = asyncio.Event()
         self.confirmed = 0
         self.created: list[Created] = []
@@ -102,7 +106,7 @@ class Way:
             gate=self.gate,
             holds=self.holds,
             watch=SubmitWatch(self.metrics),
-            guard=RejectionGuard(1.0, 1000),
+            guard=self.guard,
             rng=seeded(),
             read_all=ItemReader(spec, None, 10_000).read_all,
             look_again=self._look_again,
@@ -126,8 +130,8 @@ class Way:
         self.attempts += 1
         return f"a-{self.attempts}"
 
-    async def _handed_over(self, stopping: asyncio.Event) -> None:
-        """Nobody else is there."""
+    async def _handed_over(self, _: asyncio.Event) -> None:
+        await self.handed_over.wait()
 
     async def _still_ours(self, stopping: asyncio.Event) -> None:
         assert not stopping.is_set()

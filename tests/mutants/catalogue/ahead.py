@@ -59,8 +59,7 @@ AHEAD = (
         DELIVER,
         "            attempts = [*ahead.attempts, *([further] if further else [])]\n",
         "            attempts = [further] if further else []\n",
-        found_by="tests/unit/flows/test_ahead.py::"
-        "test_while_an_answer_takes_its_time_the_next_batch_is_sent",
+        found_by="tests/unit/flows/test_ahead.py::test_while_an_answer_takes_its_time_the_next_batch_is_sent",
     ),
     Mutant(
         "only-the-first-awaited",

@@ -93,7 +93,8 @@ def insist(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> None:
 
 def altering(topic: str) -> str:
     """How a topic's setting is changed; the setting comes behind it."""
-    return f"kafka-configs.sh --alter --entity-type topics --entity-name {topic} --add-config"
+    command = "kafka-configs.sh --bootstrap-server … --alter --entity-type topics"
+    return f"{command} --entity-name {topic} --add-config"
 
 
 def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:

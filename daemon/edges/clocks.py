@@ -14,6 +14,10 @@ _DATE = "%a, %d %b %Y %H:%M:%S GMT"
 _FIRST_YEAR, _LAST_YEAR = 2020, 2200
 # A `Date` header leaves out the fraction of its second.
 _RESOLUTION = timedelta(seconds=1)
+# No clock runs so far away between two answers: somebody who stands before Toloka may have another time.
+_STEP = timedelta(seconds=5)
+# Unless all answers have said the same for so long.
+_CONFIRMED_SECONDS = 10.0
 
 
 class SystemClock:
@@ -38,6 +42,7 @@ class DateClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._told: tuple[datetime, float] | None = None
+        self._doubted: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
         """See `daemon.ports.TolokaClock.now`; aware, in UTC."""
@@ -50,7 +55,8 @@ class DateClock:
         """Learn from the answer that has just come.
 
         The clock is moved by no more than the header proves: when the answer was written, Toloka's clock
-        showed the header's second, and since then no more than the request's time has passed.
+        showed the header's second, and since then no more than the request's time has passed. A quarantine
+        goes by this clock, so that one answer alone, which a proxy may have written, does not make it jump.
 
         Args:
             date: the answer's `Date` header; one that is missing or no plausible date teaches nothing.
@@ -59,9 +65,23 @@ class DateClock:
         stated = parse_date(date)
         if stated is None:
             return
+        at = self._clock.elapsed()
+        if self._told is None:
+            self._told = stated, at
+            return
         latest = stated + _RESOLUTION + timedelta(seconds=took_seconds)
-        moment = stated if self._told is None else min(max(self.now(), stated), latest)
-        self._told = moment, self._clock.elapsed()
+        moment = min(max(self.now(), stated), latest)
+        if abs(moment - self.now()) <= _STEP or self._is_confirmed(moment, at):
+            self._told, self._doubted = (moment, at), None
+
+    def _is_confirmed(self, moment: datetime, at: float) -> bool:
+        """Whether answers have told of a time that is far from ours for long enough to believe it."""
+        if self._doubted is not None:
+            first, since = self._doubted
+            if abs(moment - first - timedelta(seconds=at - since)) <= _STEP:
+                return at - since >= _CONFIRMED_SECONDS
+        self._doubted = moment, at
+        return False
 
 
 def parse_date(text: str | None) -> datetime | None:

@@ -5,7 +5,7 @@ The limits hold for all replicas together; each is told its share, by its assign
 
 import asyncio
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +30,7 @@ class _Queue:
         self._metrics = metrics
         self.turn = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._counted_until: defaultdict[str, float] = defaultdict(float)
 
     def wake(self) -> None:
         self._changed.set()
@@ -44,9 +45,11 @@ class _Queue:
             return
 
     def count(self, flow: str, since: float) -> None:
-        """Add the time since then to what the flow has waited for limits."""
-        waited = asyncio.get_running_loop().time() - since
-        self._metrics.throttled_seconds.labels(flow).inc(waited)
+        """Add the time since then to what the flow has waited for limits: once, however many of it wait."""
+        now = asyncio.get_running_loop().time()
+        waited_seconds = now - max(since, self._counted_until[flow])
+        self._counted_until[flow] = now
+        self._metrics.throttled_seconds.labels(flow).inc(waited_seconds)
 
 
 class RequestLimiter:

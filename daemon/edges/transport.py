@@ -22,6 +22,8 @@ WARM_SECONDS = 2.0
 PROBE_SECONDS = 10.0
 
 _CREDENTIAL_REFUSED = frozenset({401, 403})
+# Who stands before Toloka says so, by a clock of its own.
+_FROM_A_GATEWAY = frozenset({502, 503, 504})
 
 log = structlog.get_logger(__name__)
 
@@ -204,7 +206,8 @@ class Line:
         response = await self._connection.send(sending.request, may_connect=sending.may_connect)
         sending.answered(response)
         self._refused = response.status_code in _CREDENTIAL_REFUSED
-        self._endpoint.toloka_clock.hear(response.headers.get("date"), clock.elapsed() - began)
+        if response.status_code not in _FROM_A_GATEWAY:
+            self._endpoint.toloka_clock.hear(response.headers.get("date"), clock.elapsed() - began)
         try:
             body = await read(response)
         finally:

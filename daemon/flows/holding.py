@@ -146,6 +146,7 @@ class Gate:
         self._backoff = Backoff(rng, longest=LONGEST_PROBE_SECONDS)
         self._hold: tuple[int, NotNow] | None = None
         self._try_at = 0.0
+        self._counted_until = 0.0
         self._shut_at = 0.0
         self._prober: asyncio.Task[Any] | None = None
         self._last_tried: asyncio.Task[Any] | None = None
@@ -182,7 +183,7 @@ class Gate:
             if started >= self._try_at and self._take_turn():
                 return
             await pause(min(max(self._try_at - started, SHORTEST_WAIT_SECONDS), 1.0), until)
-            self._count_throttled(loop.time() - started)
+            self._count_throttled(started, loop.time())
 
     def _take_turn(self) -> bool:
         """One tries at a time; who has gone holds nobody up, and who has failed lets another go first."""
@@ -196,9 +197,11 @@ class Gate:
         self._prober = self._last_tried = us
         return True
 
-    def _count_throttled(self, seconds: float) -> None:
+    def _count_throttled(self, since: float, now: float) -> None:
+        """Once, however many wait here."""
         if self._hold is not None and self._hold[1].reason == "throttled":
-            self._metrics.throttled_seconds.labels(self._flow).inc(seconds)
+            self._metrics.throttled_seconds.labels(self._flow).inc(now - max(since, self._counted_until))
+        self._counted_until = now
 
     def shut(self, no: NotNow) -> None:
         """Toloka said no: wait as long as it asked, or with growing patience."""

@@ -29,7 +29,7 @@ class LogSettings(Section):
     """One line for each event, on standard output."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
-    """The least severe events to write; the Kafka and HTTP clients never go below INFO and WARNING."""
+    """The least severe events to write; the Kafka and HTTP clients never go below WARNING."""
 
     format: Literal["auto", "console", "json"] = "auto"
     """`json` for machines, `console` for people; `auto` is console on a terminal, else json."""

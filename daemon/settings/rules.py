@@ -101,7 +101,9 @@ def _without_effect(given: Mapping[str, object], protocols: str) -> Iterator[Bro
 
 
 def _topics(settings: Settings) -> Iterator[Broken]:
-    fields = ("input_topic", "output_topic", "dead_letter_topic", "ledger_topic", "cursor_topic")
+    fields = ["input_topic", "output_topic", "dead_letter_topic", "ledger_topic", "cursor_topic"]
+    if settings.budget.limited:
+        fields.append("budget_topic")
     # Kafka takes "." and "_" for the same letter in the names of its metrics and refuses such pairs.
     names = {f"KAFKA__{field.upper()}": getattr(settings.kafka, field).replace("_", ".") for field in fields}
     for (one, name), (other, same) in combinations(names.items(), 2):

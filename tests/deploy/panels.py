@@ -227,9 +227,13 @@ TOLOKA: Final = (
     ),
     Panel(
         "Throttled",
-        "The share of time that a flow spends waiting for limits, Toloka's and our own.",
+        "The share of time that a flow waits for limits, Toloka's and our own, where it waits most.",
         "percentunit",
-        (rate("tolokad_throttled_seconds_total", "flow", "{{flow}}"),),
+        (
+            query(
+                "max by (flow) (rate(tolokad_throttled_seconds_total{CHOSEN}[$__rate_interval]))", "{{flow}}"
+            ),
+        ),
     ),
     Panel(
         "Items in a request",

@@ -57,17 +57,44 @@ def test_a_later_date_moves_the_clock_forward() -> None:
     clock = FakeClock()
     toloka = DateClock(clock)
     toloka.hear(NOON_TEXT, 0.1)
-    toloka.hear(after_noon(30), 0.1)
-    assert toloka.now() == NOON + timedelta(seconds=30)
+    toloka.hear(after_noon(4), 0.1)
+    assert toloka.now() == NOON + timedelta(seconds=4)
+
+
+@pytest.mark.parametrize("ahead", [300, -300])
+def test_one_answer_does_not_make_the_clock_jump(ahead: int) -> None:
+    """A proxy may have written it: a quarantine would be over at once, or for the next intent too soon."""
+    clock = FakeClock()
+    toloka = DateClock(clock)
+    toloka.hear(NOON_TEXT, 0.1)
+    toloka.hear(after_noon(ahead), 0.1)
+    assert toloka.now() == NOON
+    clock.elapsed_seconds += 20
+    toloka.hear(after_noon(20), 0.1)
+    toloka.hear(after_noon(20 + ahead), 0.1)
+    assert toloka.now() == NOON + timedelta(seconds=20)
+
+
+@pytest.mark.parametrize("ahead", [300, -300])
+def test_a_clock_that_was_set_is_believed_once_all_answers_say_so(ahead: int) -> None:
+    """For ten seconds."""
+    clock = FakeClock()
+    toloka = DateClock(clock)
+    toloka.hear(NOON_TEXT, 0.1)
+    for second in range(11):
+        toloka.hear(after_noon(ahead + second), 0.1)
+        assert (toloka.now() == NOON + timedelta(seconds=second)) == (second < 10)
+        clock.elapsed_seconds += 1
+    assert abs(toloka.now() - NOON - timedelta(seconds=ahead + 11)) <= timedelta(seconds=2)
 
 
 def test_an_earlier_date_moves_the_clock_back_no_further_than_it_proves() -> None:
     """The header was written within the request's time, and stands for its whole second."""
     clock = FakeClock()
     toloka = DateClock(clock)
-    toloka.hear(after_noon(60), 0.1)
-    toloka.hear(NOON_TEXT, 5.0)
-    assert toloka.now() == NOON + timedelta(seconds=6)
+    toloka.hear(after_noon(4), 0.1)
+    toloka.hear(NOON_TEXT, 2.0)
+    assert toloka.now() == NOON + timedelta(seconds=3)
 
 
 def test_an_answer_that_took_long_does_not_set_the_clock_back() -> None:

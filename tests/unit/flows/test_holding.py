@@ -274,6 +274,17 @@ async def test_one_who_tries_again_is_not_in_its_own_way() -> None:
 
 
 @in_virtual_time
+async def test_time_is_counted_once_however_many_wait() -> None:
+    """As the share of time that the flow is throttled, not as so many times that."""
+    door = Door()
+    door.gate.shut(NotNow("throttled", "429", 40.0))
+    tasks = door.crowd(4)
+    await asyncio.sleep(40)
+    assert 38 <= door.metrics.throttled_seconds.labels("submit")._value.get() <= 40
+    await leave(tasks)
+
+
+@in_virtual_time
 async def test_who_has_failed_lets_another_try() -> None:
     """What holds the one up, such as a budget that its batch is too large for, may not hold the other."""
     door = Door()

@@ -56,14 +56,18 @@ def demanded(kafka: KafkaSettings, *, budget: bool = False) -> tuple[Demanded, .
 
 def missing(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> list[Wanted]:
     """The topics that are not there, as they should be made."""
-    source = next(
-        (found[topic.name] for topic in demands if topic.use == "input" and topic.name in found), None
-    )
+    source = _source(demands, found)
     partitions = DEFAULT_PARTITIONS if source is None else source.partitions
-    return [_wanted(topic, partitions) for topic in demands if topic.name not in found]
+    largest_bytes = MESSAGE_BYTES if source is None else source.max_message_bytes
+    return [_wanted(topic, partitions, largest_bytes) for topic in demands if topic.name not in found]
 
 
-def _wanted(topic: Demanded, partitions: int) -> Wanted:
+def _source(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Topic | None:
+    inputs = (found[topic.name] for topic in demands if topic.use == "input" and topic.name in found)
+    return next(inputs, None)
+
+
+def _wanted(topic: Demanded, partitions: int, largest_bytes: int) -> Wanted:
     if topic.use == "budget":
         return Wanted(topic.name, 1, {**COMPACTED, **BUDGET})
     if topic.variable.endswith("CURSOR_TOPIC"):
@@ -71,7 +75,7 @@ def _wanted(topic: Demanded, partitions: int) -> Wanted:
     if topic.use == "compacted":
         return Wanted(topic.name, partitions, COMPACTED)
     if topic.use == "output":
-        return Wanted(topic.name, partitions, {"max.message.bytes": str(MESSAGE_BYTES + HEADROOM_BYTES)})
+        return Wanted(topic.name, partitions, {"max.message.bytes": str(largest_bytes + HEADROOM_BYTES)})
     return Wanted(topic.name, partitions, {})
 
 
@@ -119,6 +123,7 @@ def lacking(topic: Demanded, granted: Collection[str]) -> tuple[str, ...]:
 
 def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterator[str]:
     """What is not wrong, but unwise, about the topics that are there."""
+    yield from _too_small(demands, found)
     for topic in demands:
         if topic.use != "compacted" or topic.name not in found:
             continue
@@ -127,4 +132,19 @@ def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterato
             yield (
                 f"{topic.variable}: the topic {topic.name} keeps tombstones for {int(kept) / DAY_MS:g} days:"
                 f" set delete.retention.ms={TOMBSTONE_MS}, so that they outlive the longest hold"
+            )
+
+
+def _too_small(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterator[str]:
+    """What an input record becomes is larger than it is."""
+    source = _source(demands, found)
+    for topic in demands:
+        if source is None or topic.use != "output" or topic.name not in found:
+            continue
+        taken, largest = found[topic.name].max_message_bytes, source.max_message_bytes
+        if taken <= largest:
+            yield (
+                f"{topic.variable}: the topic {topic.name} takes records of {taken} bytes; the input topic"
+                f" takes {largest}: what becomes of the largest would not fit: {altering(topic.name)}"
+                f" max.message.bytes={largest + HEADROOM_BYTES}"
             )

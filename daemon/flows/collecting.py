@@ -22,6 +22,8 @@ from daemon.ports import Kafka, Results, TolokaClock
 
 # So many pages without any progress, and the tail goes on by time.
 PATIENCE_PAGES = 3
+# No clock of Toloka's is as far ahead of another.
+FUTURE = timedelta(minutes=5)
 
 log = structlog.get_logger(__name__)
 
@@ -145,7 +147,7 @@ class Collecting:
                     await self._go_on_by_time(book)
                 case Page(items, has_more):
                     if has_more:
-                        pages.ask_ahead(book.cursor, _behind(book.cursor, items))
+                        pages.ask_ahead(book.cursor, self._behind(book.cursor, items))
                     progress = await self._publish(book, items)
                     stuck = 0 if progress or not (items or has_more) else stuck + 1
                     if stuck >= PATIENCE_PAGES:
@@ -180,7 +182,7 @@ class Collecting:
 
     async def _publish(self, book: Book, items: Sequence[Finished]) -> bool:
         """Publish a page and move the cursor to its end; False where nothing came of it."""
-        before, cursor = book.cursor, _behind(book.cursor, items)
+        before, cursor = book.cursor, self._behind(book.cursor, items)
         results = await book.publish(items, "tail", cursor)
         return results > 0 or (cursor.finished_at, cursor.item_id) != (before.finished_at, before.item_id)
 
@@ -191,7 +193,18 @@ class Collecting:
         since = book.cursor.finished_at - self._opening.overlap
         await book.publish((), "tail", replace(book.cursor, item_id=None))
         async for items in self._desk.api.finished(since, self._desk.toloka_clock.now()):
-            await book.publish(items, "tail", _behind(book.cursor, items))
+            await book.publish(items, "tail", self._behind(book.cursor, items))
+
+    def _behind(self, cursor: Cursor, items: Sequence[Finished]) -> Cursor:
+        """The cursor behind the last of these items that has finished; never going back, nor ahead of time.
+
+        Behind an item whose end lies in the future nothing would be found until then.
+        """
+        latest = self._desk.toloka_clock.now() + FUTURE
+        for item in reversed(items):
+            if item.finished_at is not None and cursor.finished_at <= item.finished_at <= latest:
+                return replace(cursor, item_id=item.bookmark, finished_at=item.finished_at)
+        return cursor
 
 
 class _SecondLooks:
@@ -232,11 +245,3 @@ class _SecondLooks:
             # A second look that Toloka does not answer holds nothing up: the next one is due soon.
             log.warning("look_failed", reason=held.reason, detail=held.detail)
             return False
-
-
-def _behind(cursor: Cursor, items: Sequence[Finished]) -> Cursor:
-    """The cursor behind the last of these items that has finished; never going back."""
-    for item in reversed(items):
-        if item.finished_at is not None and item.finished_at >= cursor.finished_at:
-            return replace(cursor, item_id=item.bookmark, finished_at=item.finished_at)
-    return cursor

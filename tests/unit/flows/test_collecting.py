@@ -62,6 +62,7 @@ class Collector:
 
     def __init__(self, *ids: str, kafka: MemoryKafka | None = None) -> None:
         self.kafka = kafka or MemoryKafka.usual()
+        self.time = FakeTime()
         self.api = ScriptedResults()
         self.holds, self.metrics = fresh_holds()
         self.gate = Gate("collect", self.holds, seeded(), self.metrics)
@@ -75,7 +76,7 @@ class Collector:
         desk = Desk(
             kafka=self.kafka,
             api=self.api,
-            toloka_clock=FakeTime(),
+            toloka_clock=self.time,
             gate=self.gate,
             holds=self.holds,
             watch=watch,
@@ -189,6 +190,15 @@ async def test_items_without_an_end_do_not_move_the_cursor() -> None:
 
 
 @in_virtual_time
+async def test_an_end_in_the_future_does_not_move_the_cursor() -> None:
+    """Nothing would be found behind it until then; the item itself is published."""
+    ours = Collector("a", "b")
+    ours.script(page([*ended("a", first=5), *ended("b", first=3600)]))
+    await ran(ours, 0.5)
+    assert (ours.results(), ours.cursor().item_id) == (["a", "b"], "a")
+
+
+@in_virtual_time
 async def test_no_for_now_is_held_visibly_and_asked_again() -> None:
     """With patience; nothing is lost meanwhile."""
     ours = Collector("a")
@@ -298,6 +308,7 @@ async def test_a_successor_looks_again_from_where_the_second_looks_had_come() ->
     """A collector killed in a backlog leaves no hole between its last second look and its cursor."""
     ours = Collector("a", "late")
     far = START + timedelta(seconds=600)
+    ours.time.moved = 700
     ours.kafka.put(CURSORS, codec.cursor_value(Cursor("x", far, 0, START)), key=PROJECT.encode())
     ours.script(page(ended("a", first=601)))
     ours.api.spans.append([ended("late", first=10)])

@@ -8,8 +8,9 @@ import msgspec
 
 from daemon import content
 from daemon.model import Finished, Page
+from daemon.odd_json import mended, repeats_a_member
 
-# No item of ours nests so deep that it cannot be hashed, and none has this hash but by a chance of 2^-64.
+# No item of ours holds what cannot be hashed, and none has this hash but by a chance of 2^-64.
 UNHASHABLE = 0
 
 _EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # noqa: DTZ001 - as it says
@@ -35,6 +36,8 @@ _rows = msgspec.json.Decoder(_Rows)
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
 _encoder = msgspec.json.Encoder()
+_LOOKED_AT = ("id", "status", "created_at", "finished_at")
+_INCOMPARABLE = object()
 
 
 class MalformedError(ValueError):
@@ -52,22 +55,44 @@ def page_of(body: bytes, limit: int) -> Page:
         MalformedError: the page, or any item in it, is malformed; what it holds cannot be told for certain.
     """
     try:
-        members = _members.decode(body)
-        # One that is written the shortest way has no key twice; anything else is read with an eye on it.
-        if _encoder.encode(members) != body:
-            content.parse(body)
-        raw_items = _contents.decode(members["content"])
-        has_more = msgspec.json.decode(members["has_more"]) if "has_more" in members else None
+        parsed, raw, has_more = _parts(body)
     except KeyError as error:
         raise MalformedError(f"a page without {error}") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedError(f"not a page: {error}") from None
     if not isinstance(has_more, bool | None):
         raise MalformedError("a page with a has_more that is neither true nor false")
-    parsed = _shortest(bytes(members["content"]))
-    raw = map(bytes, raw_items)
     items = tuple(map(item_of, raw) if parsed is None else map(_item, parsed, raw))
     return Page(items, len(items) >= limit if has_more is None else has_more)
+
+
+def _parts(body: bytes) -> tuple[Sequence[dict[str, Any]] | None, Sequence[bytes], Any]:
+    """A page's items, parsed where all are written the shortest way; their JSON; its `has_more`."""
+    readable = body
+    try:
+        members = _members.decode(body)
+    except msgspec.DecodeError:
+        readable = mended(body)
+        members = _members.decode(readable)
+    # One that is written the shortest way has no key twice; anything else is read with an eye on it.
+    if _encoder.encode(members) != readable and repeats_a_member(readable):
+        raise ValueError("a key is there twice")
+    contents = bytes(members["content"])
+    raw = list(map(bytes, _contents.decode(contents)))
+    has_more = msgspec.json.decode(members["has_more"]) if "has_more" in members else None
+    if readable == body:
+        return _shortest(contents), raw, has_more
+    return None, _as_they_came(raw, readable, body), has_more
+
+
+def _as_they_came(rows: Sequence[bytes], readable: bytes, body: bytes) -> Sequence[bytes]:
+    """The rows of a page that had to be mended, as they were before."""
+    found, at = [], 0
+    for row in rows:
+        at = readable.index(row, at)
+        found.append(body[at : at + len(row)])
+        at += len(row)
+    return found
 
 
 def skimmed(body: bytes, known: Callable[[str], bool]) -> Page | None:
@@ -115,9 +140,40 @@ def item_of(raw: bytes) -> Finished:
         MalformedError: it is not JSON, has a key twice, or lacks something that every item has.
     """
     try:
-        return _item(content.parse(raw), raw)
-    except content.ContentError as error:
+        parsed = content.parse(raw)
+    except content.ContentError:
+        parsed = _looked_at(raw)
+    return _item(parsed, raw)
+
+
+def _looked_at(raw: bytes) -> dict[str, Any]:
+    """What the flows look at of an item that holds what no item of ours may; its result may, too.
+
+    One item that cannot be read would hide all others of its page, until somebody has deleted it.
+    """
+    readable = mended(raw)
+    try:
+        members = _members.decode(readable)
+        is_repeated = repeats_a_member(readable)
+        found = {name: msgspec.json.decode(members[name]) for name in _LOOKED_AT if name in members}
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedError(f"not an item: {error}") from None
+    if is_repeated:
+        raise MalformedError("an item with a key twice")
+    if "input_data" in members:
+        found["input_data"] = _compared(bytes(members["input_data"]), readable, raw)
+    return found
+
+
+def _compared(input_data: bytes, readable: bytes, raw: bytes) -> Any:
+    """An item's content, where it can be compared with ours."""
+    at = readable.find(input_data, readable.find(b'"input_data"'))
+    if raw[at : at + len(input_data)] != input_data:
+        return _INCOMPARABLE
+    try:
+        return content.parse(input_data)
+    except content.ContentError as error:
+        return None if error.code == "NOT_AN_OBJECT" else _INCOMPARABLE
 
 
 def _item(item: dict[str, Any], raw: bytes) -> Finished:
@@ -155,6 +211,8 @@ def _text(value: Any) -> str:
 
 
 def _hash(input_data: Any) -> int:
+    if input_data is _INCOMPARABLE:
+        return UNHASHABLE
     if not isinstance(input_data, dict):
         raise MalformedError("input_data is no object")
     try:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from daemon.app.services import Service, open_service
 from daemon.app.world import connect_toloka
+from daemon.flows.resolving import COARSE
 from daemon.metrics import Metrics
 from daemon.ports import Clock, TolokaClock
 from daemon.settings import Settings
@@ -19,7 +20,7 @@ class Toloka:
         service: its parts, as the flows have them.
         toloka_clock: its clock.
         clock: this process's.
-        until: the time at Toloka when it was asked.
+        until: the time at Toloka when it was asked, at the latest.
     """
 
     service: Service
@@ -38,4 +39,5 @@ async def toloka_of(settings: Settings, stack: AsyncExitStack) -> Toloka:
     # Nothing is logged, so nothing is to be masked.
     endpoint = connect_toloka(settings, metrics, lambda _: None)
     service = await open_service(settings, endpoint, metrics, stack)
-    return Toloka(service, endpoint.toloka_clock, endpoint.clock, endpoint.toloka_clock.now())
+    # A `Date` header leaves out the fraction of its second: what was created in it would be overlooked.
+    return Toloka(service, endpoint.toloka_clock, endpoint.clock, endpoint.toloka_clock.now() + COARSE)

@@ -6,6 +6,7 @@ import msgspec
 
 from daemon.flows.codec import UNREADABLE
 from daemon.model import Headers, Record
+from daemon.odd_json import mended
 
 PREFIX = "tolokad-"
 ATTEMPTS_HEADER = "tolokad-attempts"
@@ -56,12 +57,20 @@ def result_origin(value: bytes | None) -> tuple[Place | None, str]:
         ValueError: it is no result.
     """
     try:
-        result = _results.decode(value or b"")
+        result = _decoded(value or b"")
     except UNREADABLE as error:
         raise ValueError(f"no result: {error}") from error
     origin, assignment = result.origin, result.assignment
     place = None if origin is None else Place(origin.topic, origin.partition, origin.offset)
     return place, "" if assignment is None else assignment.id
+
+
+def _decoded(value: bytes) -> _Result:
+    try:
+        return _results.decode(value)
+    except msgspec.DecodeError:
+        # An item is published as it comes, whatever people have written into it.
+        return _results.decode(mended(value))
 
 
 def dead_letter_origin(headers: Headers) -> Place:

@@ -83,6 +83,22 @@ class Connection:
         readable = self._proven and self._stream is not None and self._stream.get_extra_info("is_readable")
         return bool(readable)
 
+    @property
+    def has_leftovers(self) -> bool:
+        """Whether bytes have come behind the last answer that the client would take for the next one's.
+
+        What is left of an answer must not be processed as the answer to another request (RFC 9112, 9.2).
+        """
+        pool: Any = getattr(self._client._transport, "_pool", None)  # noqa: SLF001 - its only sign of them
+        for each in getattr(pool, "connections", ()):
+            inner = each
+            while (state := getattr(inner, "_h11_state", None)) is None:
+                if (inner := getattr(inner, "_connection", None)) is None:
+                    break
+            if state is not None and state.trailing_data[0]:
+                return True
+        return False
+
     @asynccontextmanager
     async def discarded_on_failure(self) -> AsyncIterator[None]:
         """After a failure, cancellation included, a client may have lost its only place: take a new one."""

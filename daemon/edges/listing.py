@@ -27,6 +27,10 @@ FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
 PATIENCE_PAGES = 3
 WINDOWS = 64
+# After so many pages as many items as once were too many are tried again.
+PAGES_UNTIL_MORE = 100
+# What may be the fault of too many items in a page, and how few are asked for at a time because of it.
+_FEWEST: Mapping[str, int] = {"unreadable": 1, "timeout": 100}
 MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 
@@ -84,17 +88,27 @@ class Listing:
         self._flow = flow
         self._clock = clock
         self._rows = rows
+        self._most = PAGE_ITEMS
+        self._too_many = PAGE_ITEMS + 1
+        self._well = 0
 
     async def ask(self, query: Mapping[str, str], known: Known | None = None) -> Page | NotNow:
-        """One page, asked for once; `query` has a `limit`. Where all in it is known, it is only skimmed."""
+        """One page, asked for once; `query` has a `limit`. Where all in it is known, it is only skimmed.
+
+        Fewer are asked for at a time, for a while, where so many make an answer that is too large.
+        """
         await self._requests.take(self._flow)
-        rows, query = self._rows, {**self._rows.filters, **query}
+        limit = min(int(query["limit"]), self._most)
+        rows, query = self._rows, {**self._rows.filters, **query, "limit": str(limit)}
         try:
             answer = await self._line.request(rows.operation, "GET", self._path, query, LIST_SECONDS)
         except LineError as error:
+            if self._ask_for_less(limit, error.outcome) and error.outcome == "unreadable":
+                return await self.ask(query, known)
             return no_answer(rows.asked, error)
         if not answer.succeeded:
             return refusal(rows.asked, answer, self._clock.now())
+        self._ask_for_more()
         if (
             known is not None
             and rows.skim is not None
@@ -106,6 +120,21 @@ class Listing:
         except MalformedError as error:
             self._line.unreadable(rows.operation)
             return NotNow("unreachable", f"{rows.asked}: {error}")
+
+    def _ask_for_less(self, limit: int, outcome: str) -> bool:
+        """Whether fewer are asked for from now on."""
+        fewest = _FEWEST.get(outcome, limit)
+        if limit <= fewest:
+            return False
+        self._too_many, self._most, self._well = limit, max(limit // 2, fewest), 0
+        return True
+
+    def _ask_for_more(self) -> None:
+        self._well += 1
+        if self._well % PAGES_UNTIL_MORE == 0:
+            self._too_many = PAGE_ITEMS + 1
+        if (more := min(2 * self._most, PAGE_ITEMS)) < self._too_many:
+            self._most = more
 
     async def insist(self, query: Mapping[str, str], known: Known | None = None) -> Page:
         """One page; what may pass is waited out once.

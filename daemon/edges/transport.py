@@ -227,7 +227,10 @@ class Line:
             # The server answered early: what is left of this connection is of no use.
             await self._connection.renew()
             return sending.answered_early(answer)
-        self._connection.proved()
+        if self._connection.has_leftovers:
+            await self._connection.renew()
+        else:
+            self._connection.proved()
         return answer
 
     # --- what a request asks on its way -------------------------------------------------------------------

@@ -149,7 +149,7 @@ class Collecting:
                     if has_more:
                         pages.ask_ahead(book.cursor, self._behind(book.cursor, items))
                     progress = await self._publish(book, items)
-                    stuck = 0 if progress or not (items or has_more) else stuck + 1
+                    stuck = 0 if progress or not (has_more or any(map(self._is_due, items))) else stuck + 1
                     if stuck >= PATIENCE_PAGES:
                         await self._go_on_by_time(book)
                         stuck = 0
@@ -200,11 +200,14 @@ class Collecting:
 
         Behind an item whose end lies in the future nothing would be found until then.
         """
-        latest = self._desk.toloka_clock.now() + FUTURE
         for item in reversed(items):
-            if item.finished_at is not None and cursor.finished_at <= item.finished_at <= latest:
+            if item.finished_at is not None and item.finished_at >= cursor.finished_at and self._is_due(item):
                 return replace(cursor, item_id=item.bookmark, finished_at=item.finished_at)
         return cursor
+
+    def _is_due(self, item: Finished) -> bool:
+        """Whether its end does not lie in the future."""
+        return item.finished_at is None or item.finished_at <= self._desk.toloka_clock.now() + FUTURE
 
 
 class _SecondLooks:

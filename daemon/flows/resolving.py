@@ -91,6 +91,7 @@ class Resolver:
         shown = ShownHold("submit", self._holds, self._place.partition)
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         claim = Claim(intent, note)
+        reasons: set[str] = set()
         await claim.doubt()
         try:
             while not until.is_set():
@@ -98,7 +99,8 @@ class Resolver:
                     resolved = await self._look(batch, intent, claim, until)
                     shown.end()
                 except Held as held:
-                    self._count_hold(shown.begin(held))
+                    shown.begin(held)
+                    self._count_hold(held.reason, reasons)
                     resolved = None
                 if resolved is None or not resolved.adopted:
                     await claim.doubt()
@@ -155,8 +157,10 @@ class Resolver:
         found, contested = seen
         return None if found.items and (contested or not believable) else found
 
-    def _count_hold(self, begun: bool) -> None:  # noqa: FBT001 - it is the answer of the call inside
-        if begun:
+    def _count_hold(self, reason: str, before: set[str]) -> None:
+        """Once for each reason, however its details change."""
+        if reason not in before:
+            before.add(reason)
             self._metrics.intents_resolved.labels("held").inc()
 
     async def _found(

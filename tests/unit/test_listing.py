@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges import listing
+from daemon.edges import bodies, listing
 from daemon.errors import Held
 from daemon.model import Accepted, Finished
 from tests.simulator.faults import Fault
@@ -317,3 +317,29 @@ async def test_one_bad_item_spoils_the_listing() -> None:
         with pytest.raises(Held, match="listing_failed"):
             await here.submissions.created(EARLIEST, None)
         assert requests_counted(here.metrics)["list", "unreadable"] == listing.TRIES
+
+
+# --- pages that are too large ----------------------------------------------------------------------------
+
+
+async def test_fewer_are_asked_for_where_so_many_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Items may be of any size: an answer above the limit is asked for in parts, down to single items."""
+    monkeypatch.setattr(listing, "PAGES_UNTIL_MORE", 5)
+    knobs = Knobs(finish_distribution="never", requests_per_second=None)
+    async with serve(knobs) as toloka, app(toloka.url) as here:
+
+        async def listed() -> tuple[set[str], float]:
+            """What is listed, and how many requests it took."""
+            before = sum(requests_counted(here.metrics).values())
+            found = {each.item_id for each in await here.submissions.created(EARLIEST, None)}
+            return found, sum(requests_counted(here.metrics).values()) - before
+
+        ids = set(await submitted(here, 35))
+        with monkeypatch.context() as patch:
+            patch.setattr(bodies, "MAX_ANSWER_BYTES", 900)
+            found, asked = await listed()
+            assert found == ids
+            assert asked > 10
+        # Later as many are asked for as before.
+        await listed()
+        assert await listed() == (ids, 4)

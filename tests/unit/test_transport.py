@@ -17,6 +17,7 @@ from tests.unit.wire import (
     CANARY,
     Connection,
     FakeClock,
+    answer,
     answering,
     endpoint,
     free_ports,
@@ -212,3 +213,18 @@ async def test_warm_asks_only_where_the_connection_may_be_gone() -> None:
         clock.elapsed_seconds += 2.0
         assert await line.warm() is not None
     assert [request.target for request in wire.requests] == ["/probe", "/probe"]
+
+
+async def test_what_comes_behind_an_answer_is_nobodys() -> None:
+    """A second answer that nobody asked for is not taken for the next request's: its connection is left."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            await connection.say(answer(200, request.target.encode()) + answer(400, b"stray"))
+
+    async with serving(script) as wire, line_to(wire) as line:
+        for path in ("/x", "/y", "/z"):
+            found = await line.request("list", "GET", path)
+            assert (found.status, found.body) == (200, path.encode())
+    assert wire.accepted == 3

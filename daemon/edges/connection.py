@@ -89,7 +89,8 @@ class Connection:
 
         What is left of an answer must not be processed as the answer to another request (RFC 9112, 9.2).
         """
-        pool: Any = getattr(self._client._transport, "_pool", None)  # noqa: SLF001 - its only sign of them
+        # The client has no other sign of them.
+        pool: Any = getattr(getattr(self._client, "_transport", None), "_pool", None)
         for each in getattr(pool, "connections", ()):
             inner = each
             while (state := getattr(inner, "_h11_state", None)) is None:

@@ -7,7 +7,7 @@ from functools import partial
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time, page_of, skimmed, the_item
+from daemon.edges.app_items import MalformedError, filter_time, own_id_of, page_of, skimmed, the_item
 from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
@@ -101,7 +101,7 @@ class AppSubmissions:
     async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         return [
-            Created(item.item_id, item.created_at, item.content_hash, item.status)
+            Created(item.item_id, item.created_at, item.content_hash, item.status, own_id=own_id_of(item))
             async for items in self._listing.created(since, until)
             for item in items
         ]

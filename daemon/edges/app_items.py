@@ -32,6 +32,25 @@ class _Rows(msgspec.Struct):
     has_more: bool
 
 
+class _Content(msgspec.Struct):
+    """What is looked at of an item's content."""
+
+    id: str | None = None
+
+
+class _Sent(msgspec.Struct):
+    """An item, by what was sent."""
+
+    input_data: _Content
+
+
+class _Own(msgspec.Struct):
+    """A `Finished`, as its raw JSON has it."""
+
+    item: _Sent
+
+
+_own = msgspec.json.Decoder(_Own)
 _rows = msgspec.json.Decoder(_Rows)
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
@@ -190,6 +209,14 @@ def _item(item: dict[str, Any], raw: bytes) -> Finished:
         )
     except KeyError as error:
         raise MalformedError(f"an item without {error}") from None
+
+
+def own_id_of(item: Finished) -> str:
+    """The `id` that an item's content carries; empty where it has none."""
+    try:
+        return _own.decode(b"{" + item.raw + b"}").item.input_data.id or ""
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return ""
 
 
 def the_item(raw: bytes, item_id: str) -> Finished:

@@ -115,7 +115,7 @@ class ItemReader:
         bare: Sequence[bool],
     ) -> Iterable[Item] | Misfit:
         def identity(index: int) -> str:
-            return _identity(where, records[index])
+            return identity_of(where, records[index])
 
         plain = shape.read(values, identity if self._spec.takes_id else None)
         if isinstance(plain, Misfit):
@@ -142,7 +142,7 @@ class ItemReader:
             hashed = content_hash(parsed)
         is_identified = self._spec.takes_id and parsed.get("id") is None
         if is_identified:
-            parsed, body = _identified(_identity(where, record), parsed, body)
+            parsed, body = _identified(identity_of(where, record), parsed, body)
             hashed = content_hash(parsed)
         if (flaw := self._spec.flaw(parsed)) is not None:
             return flaw
@@ -167,7 +167,7 @@ def standing(topic: str, partition: int) -> str:
     return f"{topic}-{partition}"
 
 
-def _identity(where: str, record: BareRecord) -> str:
+def identity_of(where: str, record: BareRecord) -> str:
     """The id for the item in a record, if it has none."""
     return f"{where}-{record.offset}"
 

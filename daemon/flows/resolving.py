@@ -16,6 +16,7 @@ from daemon.errors import Fenced, Held
 from daemon.flows import codec
 from daemon.flows.claiming import Claim, Note, Turns
 from daemon.flows.holding import Backoff, Holds, ShownHold
+from daemon.flows.items import identity_of, standing
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause, unless
@@ -175,7 +176,8 @@ class Resolver:
         if listed is None:
             return None
         wanted = {item.content_hash for item in batch.items}
-        candidates = [created for created in listed if created.content_hash in wanted]
+        own_ids = _own_ids(batch)
+        candidates = [each for each in listed if each.content_hash in wanted or each.own_id in own_ids]
         if not candidates and not believable:
             return None
         before = None
@@ -188,7 +190,10 @@ class Resolver:
                 return None
         taken = await self._taken(batch, candidates)
         contested = before is not None and not set(taken.elsewhere) <= set(before.elsewhere)
-        return _matched(batch, candidates, taken), contested
+        found = _matched(batch, candidates, taken)
+        if taken.altered and found.items and believable:
+            raise _altered()
+        return found, contested
 
     def _until(self, intent: Intent) -> datetime | None:
         """Where the listing may stop: nothing of this range is created after the last quarantine."""
@@ -200,12 +205,15 @@ class Resolver:
         ids = [created.item_id for created in candidates]
         place = self._place
         taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ids)
-        if taken.altered:
-            raise Held(
-                "content_altered",
-                "Toloka gives back other content than it was sent: comparing proves nothing",
-            )
+        if taken.altered and not all(item.identified for item in batch.items):
+            raise _altered()
         return taken
+
+
+def _altered() -> Held:
+    return Held(
+        "content_altered", "Toloka gives back other content than it was sent: comparing proves nothing"
+    )
 
 
 def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
@@ -219,15 +227,30 @@ def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch
         (c for c in candidates if c.item_id not in used),
         key=lambda c: (c.created_at < first, c.created_at, c.item_id),
     )
-    pairs = _paired(rest.items, free)
+    pairs = _paired(rest.items, free, _own_ids(rest))
     ids = {index: created.item_id for index, created in pairs.items()}
     return rest.adopting(ids, (created.created_at for created in pairs.values()))
 
 
-def _paired(items: Sequence[Item], free: Sequence[Created]) -> Mapping[int, Created]:
-    """Item index to created item, each once; equal content, with as many results awaited, in any order."""
+def _own_ids(batch: Batch) -> Mapping[str, int]:
+    """The ids that tolokad has given to items, with the items' indexes: no other item has one of these."""
+    where = standing(batch.topic, batch.partition)
+    given = ((index, item) for index, item in enumerate(batch.items) if item.identified)
+    return {identity_of(where, item.record): index for index, item in given}
+
+
+def _paired(
+    items: Sequence[Item], free: Sequence[Created], own_ids: Mapping[str, int]
+) -> Mapping[int, Created]:
+    """Item index to created item, each once; equal content, with as many results awaited, in any order.
+
+    An item that has an id of ours is ours, too, where Toloka gives it back with other content, such as null
+    for a field that was not sent.
+    """
     by_content: dict[tuple[int, int], list[Created]] = defaultdict(list)
     for created in reversed(free):
         by_content[created.content_hash, created.wanted].append(created)
     pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
-    return {index: alike.pop() for index, alike in pairs if alike}
+    found = {index: alike.pop() for index, alike in pairs if alike}
+    by_id = ((own_ids[each.own_id], each) for each in reversed(free) if each.own_id in own_ids)
+    return {**dict(by_id), **found}

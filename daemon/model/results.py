@@ -8,13 +8,17 @@ import msgspec
 
 
 class Created(NamedTuple):
-    """An item that Toloka has, as a listing by creation time shows it; `wanted` as in `Item`."""
+    """An item that Toloka has, as a listing by creation time shows it; `wanted` as in `Item`.
+
+    `own_id` is the `id` that its content carries, if it is text.
+    """
 
     item_id: str
     created_at: datetime
     content_hash: int
     status: str
     wanted: int = 1
+    own_id: str = ""
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):

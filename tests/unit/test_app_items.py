@@ -12,6 +12,7 @@ from daemon.edges.app_items import (
     MalformedError,
     filter_time,
     item_of,
+    own_id_of,
     page_of,
     skimmed,
     time_of,
@@ -229,3 +230,11 @@ def test_times_in_filters() -> None:
     """A filter's time is UTC without zone."""
     moment = datetime(2026, 11, 22, 13, 24, 46, 818_213, tzinfo=timezone(timedelta(hours=2)))
     assert filter_time(moment) == "2026-11-22T11:24:46.818213"
+
+
+@pytest.mark.parametrize(
+    ("changes", "own"), [({}, "1"), ({"input_data": {"text": "a"}}, ""), ({"input_data": {"id": 7}}, "")]
+)
+def test_the_id_that_the_content_carries(changes: dict[str, Any], own: str) -> None:
+    """Of text alone: what tolokad gives is text."""
+    assert own_id_of(item_of(encoded(**changes))) == own

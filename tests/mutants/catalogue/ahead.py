@@ -151,4 +151,29 @@ AHEAD = (
         "            self._last_tried = None\n",
         found_by="tests/unit/flows/test_holding.py::test_who_has_failed_lets_another_try",
     ),
+    Mutant(
+        "own-ids-not-looked-at",
+        "an item of ours that Toloka gives back with more than it was sent is sent again",
+        "daemon.flows.resolving",
+        " or each.own_id in own_ids]",
+        "]",
+        found_by="tests/unit/flows/test_resolving.py::"
+        "test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds",
+    ),
+    Mutant(
+        "a-date-believed-at-once",
+        "one answer of a proxy with another clock ends a quarantine early",
+        "daemon.edges.clocks",
+        "if abs(moment - self.now()) <= _STEP or self._is_confirmed(moment, at):",
+        "if True:",
+        found_by="tests/unit/test_clocks.py::test_one_answer_does_not_make_the_clock_jump",
+    ),
+    Mutant(
+        "leftovers-kept",
+        "what a server sends behind an answer is taken for the next one: good items become dead letters",
+        "daemon.edges.transport",
+        "if self._connection.has_leftovers:",
+        "if False:",
+        found_by="tests/unit/test_transport.py::test_what_comes_behind_an_answer_is_nobodys",
+    ),
 )

@@ -295,6 +295,30 @@ async def test_what_the_batch_has_adopted_before_is_not_adopted_again() -> None:
     assert left(resolved) == [1]
 
 
+@in_virtual_time
+async def test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds() -> None:
+    """It may come back with null for a field that was not sent: no other item has an id that tolokad gave."""
+    altered = created("x", b'{"text":"a","score":null}')._replace(own_id=f"{INPUT}-1-0")
+    stranger = created("y", b'{"text":"c"}')._replace(own_id=f"{INPUT}-2-1")
+    doubt = Doubt([altered, created("z", body("b")), stranger])
+    assert pairs(await doubt.resolve(batch_of("ab"))) == {0: "x", 1: "z"}
+
+
+@in_virtual_time
+async def test_altered_content_does_not_hide_what_has_an_id_of_ours() -> None:
+    """What is there is adopted by it; what is not is held, for the id may be what was altered."""
+    doubt = Doubt([created("x", b'{"text":"?"}')._replace(own_id=f"{INPUT}-1-0")])
+    doubt.kafka.put(LEDGER, b"{}", key=codec.ALTERED_KEY)
+    assert pairs(await doubt.resolve(batch_of("a"))) == {0: "x"}
+    doubt.api.listing[0] = []
+    await asyncio.sleep(QUARANTINE_SECONDS + 1)
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a")))
+    await asyncio.sleep(1)
+    assert [hold.reason for hold in doubt.holds] == ["content_altered"]
+    doubt.stopping.set()
+    assert await resolving is None
+
+
 # --- what cannot be decided -----------------------------------------------------------------------------
 
 
@@ -304,7 +328,7 @@ async def test_altered_content_is_held_whatever_the_listing_shows() -> None:
     doubt = Doubt([created("x", body("a"))])
     doubt.kafka.put(LEDGER, b"{}", key=codec.ALTERED_KEY)
     await asyncio.sleep(QUARANTINE_SECONDS)
-    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a")))
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False)))
     await asyncio.sleep(1)
     assert [(hold.flow, hold.reason, hold.partition) for hold in doubt.holds] == [
         ("submit", "content_altered", 1)

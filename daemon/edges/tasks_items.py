@@ -10,6 +10,7 @@ import msgspec
 from daemon import content
 from daemon.edges.app_items import UNHASHABLE, MalformedError, time_of
 from daemon.model import Finished, Page
+from daemon.odd_json import mended
 
 # An assignment that came to an earlier status of those that count, so long before, was shown with it.
 ECHO = timedelta(seconds=60)
@@ -26,7 +27,7 @@ def task_of(raw: bytes) -> tuple[Finished, Mapping[str, Any]]:
         MalformedError: it is not JSON, has a key twice, or lacks something that every task has.
     """
     try:
-        task = content.parse(raw)
+        raw, task = _parsed(raw)
         created = time_of(task["created"])
         overlap = 0 if task.get("infinite_overlap") is True else task.get("overlap")
         content_hash = _hash(task["input_values"])
@@ -76,7 +77,7 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
         MalformedError: it is not JSON, has a key twice, or lacks something that every assignment has.
     """
     try:
-        assignment = content.parse(raw)
+        raw, assignment = _parsed(raw)
         status, share = _text(assignment["status"]), _text(assignment["id"])
         created = time_of(assignment["created"])
         ended = _time(assignment, event or status.lower())
@@ -112,6 +113,7 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
 
 def _page(body: bytes) -> tuple[list[msgspec.Raw], bool | None]:
     try:
+        body = _readable(body)
         members = _members.decode(body)
         rows = _raws.decode(members["items"])
         has_more = msgspec.json.decode(members["has_more"]) if "has_more" in members else None
@@ -124,6 +126,23 @@ def _page(body: bytes) -> tuple[list[msgspec.Raw], bool | None]:
     if not isinstance(has_more, bool | None):
         raise MalformedError("a page with a has_more that is neither true nor false")
     return rows, has_more
+
+
+def _readable(body: bytes) -> bytes:
+    """The JSON as it is, or with U+FFFD for each half of an emoji that somebody has written."""
+    try:
+        _members.decode(body)
+    except msgspec.DecodeError:
+        return mended(body)
+    return body
+
+
+def _parsed(raw: bytes) -> tuple[bytes, dict[str, Any]]:
+    try:
+        return raw, content.parse(raw)
+    except content.ContentError:
+        readable = mended(raw)
+        return readable, content.parse(readable)
 
 
 def _time(assignment: Mapping[str, Any], name: str) -> datetime | None:

@@ -13,7 +13,7 @@ import pytest
 from daemon.content import content_hash
 from daemon.edges import listing
 from daemon.edges.app_items import MalformedError
-from daemon.edges.tasks_items import results_of
+from daemon.edges.tasks_items import assignments_page, results_of
 from daemon.errors import Held
 from daemon.model import Cursor, Finished, NotNow, Page
 from tests.simulator.faults import Fault
@@ -277,3 +277,16 @@ def test_an_assignment_without_solutions() -> None:
     skipped = {**WHOLE, "status": "SKIPPED", "solutions": None, "skipped": "2026-01-01T00:00:02"}
     (item,) = results_of(msgspec.json.encode(skipped))
     assert item.raw.endswith(b',"solution":null')
+
+
+def test_half_an_emoji_does_not_hide_a_page() -> None:
+    """People write what they like: it comes as U+FFFD, and the others of its page come, too."""
+    plain = msgspec.json.encode(WHOLE)
+    odd = msgspec.json.encode({**WHOLE, "mistake": "cut"}).replace(b'"cut"', rb'"cut \ud83d"')
+    page = assignments_page("SUBMITTED", ["SUBMITTED"])(
+        b'{"items":[' + odd + b"," + plain + b'],"has_more":false}', 2
+    )
+    assert len(page.items) == 2
+    assert page.items[1:] == tuple(results_of(plain, "submitted"))
+    assert rb'"cut \ufffd"' in page.items[0].raw
+    assert page.items[:1] == tuple(results_of(odd, "submitted"))

@@ -25,7 +25,7 @@ WORDS: Final[Mapping[str, str]] = {
     "throttled": "A limit is reached: Toloka's, or our own.",
     "too_large": "A record is larger than its topic takes.",
     "unauthorized": "Toloka does not know the credential.",
-    "unreachable": "Toloka does not answer.",
+    "unreachable": "Toloka does not answer, or what it answers cannot be read.",
 }
 
 

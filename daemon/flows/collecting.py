@@ -139,6 +139,7 @@ class Collecting:
                 return
             if isinstance(answer, NotNow):
                 desk.gate.shut(answer)
+                desk.watch.waiting(book.ledger)
                 continue
             desk.gate.open(began)
             more = False

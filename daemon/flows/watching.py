@@ -62,6 +62,10 @@ class CollectWatch:
         """Toloka was asked for what is finished, and whatever it was is published."""
         self._metrics.last_success_timestamp_seconds.labels("collect").set_to_current_time()
         self._metrics.cursor_timestamp_seconds.set(cursor.finished_at.timestamp())
+        self.waiting(ledger)
+
+    def waiting(self, ledger: Ledger) -> None:
+        """So much is open, whether or not Toloka answers."""
         self._metrics.open_items.set(len(ledger))
         oldest = ledger.oldest()
         age = 0.0 if oldest is None else max(time.time() - oldest.timestamp(), 0.0)

@@ -210,6 +210,16 @@ async def test_no_for_now_is_held_visibly_and_asked_again() -> None:
 
 
 @in_virtual_time
+async def test_what_is_open_is_told_while_toloka_says_no() -> None:
+    """An alert on the age of the oldest open item goes by it."""
+    ours = Collector("a", "b")
+    ours.api.pages = deque([NotNow("unreachable", "not a page")] * 100)
+    async with running(ours, 5):
+        assert ours.metrics.open_items._value.get() == 2
+        assert ours.metrics.oldest_open_item_seconds._value.get() > 0
+
+
+@in_virtual_time
 async def test_after_no_for_now_a_backlog_is_read_without_a_pause() -> None:
     """The first page that comes opens the door."""
     ours = Collector(*"abc")

@@ -17,7 +17,7 @@ from daemon.ports import Submissions
 
 
 class Attempt(NamedTuple):
-    """What is left to be sent of a batch, the intent that was written, when its request must be over.
+    """What is left to be sent of a batch: the intent that announces it, and when its request must be over.
 
     And over which connection it is sent.
     """
@@ -142,8 +142,8 @@ class Ahead:
         return all(isinstance(outcome, Accepted) for outcome in known)
 
 
-def announcing(first: Attempt, *others: Attempt) -> Intent:
-    """The intent that announces these at once: the first one's, the others left in doubt behind it."""
+def covering(first: Attempt, *others: Attempt) -> Intent:
+    """One intent that announces all of these: the first one's, with the others left in doubt behind it."""
     if not others:
         return first.intent
     last = others[-1]

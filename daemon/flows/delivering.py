@@ -8,7 +8,7 @@ from functools import partial
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from daemon.flows.ahead import Ahead, Attempt, Sent, announcing
+from daemon.flows.ahead import Ahead, Attempt, Sent, covering
 from daemon.flows.announcing import Announcer
 from daemon.flows.batching import Allowance
 from daemon.flows.company import Company, Manner
@@ -176,7 +176,7 @@ class Delivery:
         await asyncio.wait({sent.outcome}, timeout=PROMPT_SECONDS)
         if sent.outcome.done() or (other := await self._announcer.another(outbox, attempt, ahead)) is None:
             return
-        await outbox.note(attempt.batch.first, announcing(attempt, other))
+        await outbox.note(attempt.batch.first, covering(attempt, other))
         ahead.send_behind(other)
 
     async def _come_to_rest(
@@ -201,7 +201,7 @@ class Delivery:
                 # It certainly came to nothing, and is like any batch that waits.
                 ahead.take()
                 return attempt.batch, attempt.intent
-        intent = announcing(attempt, behind.attempt)
+        intent = covering(attempt, behind.attempt)
         if known is not None:
             if not isinstance(outcome, InDoubt):
                 # Of what was sent nothing is in doubt: nobody has to look for it, or to wait for us.
@@ -276,7 +276,7 @@ class Delivery:
         if batch.end == pieces.end:
             further = await self._announcer.further(outbox, batch, ahead)
             attempts = [*ahead.attempts, *([further] if further else [])]
-            then = announcing(*attempts) if attempts else then
+            then = covering(*attempts) if attempts else then
         await outbox.settle(batch, accepted.ids, at, then)
         if further is not None:
             ahead.send_behind(further)

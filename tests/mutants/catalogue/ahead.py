@@ -18,10 +18,10 @@ AHEAD = (
         "sent-before-it-is-announced",
         "the second batch is sent while its intent is written: a crash in between sends it twice",
         DELIVER,
-        "        await outbox.note(attempt.batch.first, announcing(attempt, other))\n"
+        "        await outbox.note(attempt.batch.first, covering(attempt, other))\n"
         "        ahead.send_behind(other)\n",
         "        ahead.send_behind(other)\n"
-        "        await outbox.note(attempt.batch.first, announcing(attempt, other))\n",
+        "        await outbox.note(attempt.batch.first, covering(attempt, other))\n",
         only="kill,kill_all,slow",
     ),
     Mutant(

@@ -21,6 +21,10 @@ class UnreadableError(Exception):
     """An answer's body cannot be taken in."""
 
 
+class TooLargeError(UnreadableError):
+    """An answer's body is larger than what is taken in."""
+
+
 class Upload(httpx.AsyncByteStream):
     """A request's body whose last byte goes out only once `check` has let it.
 
@@ -68,7 +72,8 @@ async def read(response: httpx.Response) -> bytes:
     """The body of an answer, decompressed; at most MAX_ANSWER_BYTES on the wire and unpacked.
 
     Raises:
-        UnreadableError: it is larger, or encoded in a way that was not asked for.
+        TooLargeError: it is larger.
+        UnreadableError: it is encoded in a way that was not asked for.
     """
     body = bytearray()
     crumbs = 0
@@ -101,4 +106,4 @@ def _decoded(body: bytes, encoding: str) -> bytes:
 
 def _insist_small(size: int) -> None:
     if size > MAX_ANSWER_BYTES:
-        raise UnreadableError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")
+        raise TooLargeError(f"an answer of more than {MAX_ANSWER_BYTES} bytes")

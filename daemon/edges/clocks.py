@@ -42,6 +42,8 @@ class DateClock:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._told: tuple[datetime, float] | None = None
+        # Until two answers agree, the later one is believed.
+        self._is_agreed = False
         self._doubted: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
@@ -71,7 +73,9 @@ class DateClock:
             return
         latest = stated + _RESOLUTION + timedelta(seconds=took_seconds)
         moment = min(max(self.now(), stated), latest)
-        if abs(moment - self.now()) <= _STEP or self._is_confirmed(moment, at):
+        is_near = abs(moment - self.now()) <= _STEP
+        if is_near or not self._is_agreed or self._is_confirmed(moment, at):
+            self._is_agreed = self._is_agreed or is_near
             self._told, self._doubted = (moment, at), None
 
     def _is_confirmed(self, moment: datetime, at: float) -> bool:

@@ -89,16 +89,12 @@ class Connection:
 
         What is left of an answer must not be processed as the answer to another request (RFC 9112, 9.2).
         """
-        # The client has no other sign of them.
-        pool: Any = getattr(getattr(self._client, "_transport", None), "_pool", None)
-        for each in getattr(pool, "connections", ()):
-            inner = each
-            while (state := getattr(inner, "_h11_state", None)) is None:
-                if (inner := getattr(inner, "_connection", None)) is None:
-                    break
-            if state is not None and state.trailing_data[0]:
-                return True
-        return False
+        # The client has no other sign of them. With a proxy it is another transport that connects.
+        mounted = getattr(self._client, "_mounts", {}).values()
+        pools = (
+            getattr(each, "_pool", None) for each in (getattr(self._client, "_transport", None), *mounted)
+        )
+        return any(_has_leftovers(each) for pool in pools for each in getattr(pool, "connections", ()))
 
     @asynccontextmanager
     async def discarded_on_failure(self) -> AsyncIterator[None]:
@@ -118,3 +114,15 @@ class Connection:
     async def close(self) -> None:
         """Close it for good."""
         await self._client.aclose()
+
+
+def _has_leftovers(connection: Any) -> bool:
+    """Whether the client's connection has bytes that nobody read, plain or in a TLS record of their own."""
+    while connection is not None:
+        if (state := getattr(connection, "_h11_state", None)) is not None:
+            tls = getattr(getattr(connection, "_network_stream", None), "_stream", None)
+            received, secure = getattr(tls, "_read_bio", None), getattr(tls, "_ssl_object", None)
+            pending = (received.pending if received else 0) + (secure.pending() if secure else 0)
+            return bool(state.trailing_data[0] or pending)
+        connection = getattr(connection, "_connection", None)
+    return False

@@ -29,8 +29,8 @@ PATIENCE_PAGES = 3
 WINDOWS = 64
 # After so many pages as many items as once were too many are tried again.
 PAGES_UNTIL_MORE = 100
-# What may be the fault of too many items in a page, and how few are asked for at a time because of it.
-_FEWEST: Mapping[str, int] = {"unreadable": 1, "timeout": 100}
+# An answer that does not come in time may be too large for the network; it is rather Toloka that is slow.
+FEWEST_IN_TIME = 100
 MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 
@@ -103,7 +103,7 @@ class Listing:
         try:
             answer = await self._line.request(rows.operation, "GET", self._path, query, LIST_SECONDS)
         except LineError as error:
-            if self._ask_for_less(limit, error.outcome) and error.outcome == "unreadable":
+            if self._ask_for_less(limit, error) and error.is_too_large:
                 return await self.ask(query, known)
             return no_answer(rows.asked, error)
         if not answer.succeeded:
@@ -121,10 +121,10 @@ class Listing:
             self._line.unreadable(rows.operation)
             return NotNow("unreachable", f"{rows.asked}: {error}")
 
-    def _ask_for_less(self, limit: int, outcome: str) -> bool:
+    def _ask_for_less(self, limit: int, error: LineError) -> bool:
         """Whether fewer are asked for from now on."""
-        fewest = _FEWEST.get(outcome, limit)
-        if limit <= fewest:
+        fewest = 1 if error.is_too_large else FEWEST_IN_TIME
+        if limit <= fewest or not (error.is_too_large or error.outcome == "timeout"):
             return False
         self._too_many, self._most, self._well = limit, max(limit // 2, fewest), 0
         return True

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from daemon.edges.bodies import UnreadableError, Upload
+from daemon.edges.bodies import TooLargeError, UnreadableError, Upload
 from daemon.errors import Transient
 
 WHY_LETTERS = 200
@@ -49,11 +49,13 @@ class LineError(Transient):
     Args:
         outcome: as in `daemon.metrics.REQUEST_OUTCOMES`.
         why: a sentence for the operator.
+        is_too_large: an answer was there, and more than can be taken in.
     """
 
-    def __init__(self, outcome: str, why: str) -> None:
+    def __init__(self, outcome: str, why: str, *, is_too_large: bool = False) -> None:
         super().__init__(why)
         self.outcome = outcome
+        self.is_too_large = is_too_large
 
 
 class NotSent(LineError):  # noqa: N818 - reads as what happened
@@ -115,7 +117,8 @@ class Sending:
         elif isinstance(error, UnreadableError):
             outcome = "unreadable"
         definite = self.unfinished or isinstance(error, _BEFORE_SENDING)
-        return (NotSent if definite else Unclear)(outcome, _why(error))
+        is_too_large = isinstance(error, TooLargeError)
+        return (NotSent if definite else Unclear)(outcome, _why(error), is_too_large=is_too_large)
 
     def answered_early(self, answer: Answer) -> Answer | LineError:
         """An answer to a part of the request; a clear no counts, for nothing can have been carried out."""

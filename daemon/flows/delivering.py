@@ -203,8 +203,8 @@ class Delivery:
                 return attempt.batch, attempt.intent
         intent = covering(attempt, behind.attempt)
         if known is not None:
-            if not isinstance(outcome, InDoubt):
-                # Of what was sent nothing is in doubt: nobody has to look for it, or to wait for us.
+            if not isinstance(outcome, InDoubt | Divided):
+                # Nothing is in doubt, and nothing unwritten: nobody has to look for it, or to wait for us.
                 intent = replace(intent, decided=True)
             await outbox.record(known, intent)
             self._all.watch.recorded(known)

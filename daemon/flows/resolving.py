@@ -252,5 +252,6 @@ def _paired(
         by_content[created.content_hash, created.wanted].append(created)
     pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
     found = {index: alike.pop() for index, alike in pairs if alike}
-    by_id = ((own_ids[each.own_id], each) for each in reversed(free) if each.own_id in own_ids)
-    return {**dict(by_id), **found}
+    used = {each.item_id for each in found.values()}
+    rest = (each for each in reversed(free) if each.own_id in own_ids and each.item_id not in used)
+    return {**{own_ids[each.own_id]: each for each in rest}, **found}

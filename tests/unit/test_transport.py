@@ -228,3 +228,17 @@ async def test_what_comes_behind_an_answer_is_nobodys() -> None:
             found = await line.request("list", "GET", path)
             assert (found.status, found.body) == (200, path.encode())
     assert wire.accepted == 3
+
+
+async def test_nor_behind_a_proxy() -> None:
+    """It is another of the client's transports that connects there."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            await connection.say(answer(200, request.path.encode()) + answer(400, b"stray"))
+
+    async with serving(script) as wire, line_to(wire, proxy=wire.url) as line:
+        for path in ("/x", "/y"):
+            assert (await line.request("list", "GET", path)).status == 200
+    assert wire.accepted == 2

@@ -22,6 +22,7 @@ from tests.unit.wire import (
     CANARY,
     Connection,
     FakeClock,
+    answer,
     answering,
     endpoint,
     serving,
@@ -186,3 +187,20 @@ async def test_until_when_a_certificate_is_good(authority: trustme.CA, tmp_path:
         assert await certificate_ends(endpoint(wire.url)) is None
     async with serving(answering((404, b""))) as wire:
         assert await certificate_ends(endpoint(wire.url)) is None
+
+
+async def test_what_comes_behind_an_answer_in_a_record_of_its_own_is_nobodys(
+    authority: trustme.CA, tmp_path: Path
+) -> None:
+    """It is not decrypted until somebody reads, and the client would for the next request's answer."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            # Two records, which arrive together.
+            connection.write(answer(200, request.path.encode()), answer(400, b"stray"))
+
+    tls = _trusting(authority, tmp_path)
+    async with serving(script, _issued(authority, "127.0.0.1")) as wire, line_to(wire, tls=tls) as line:
+        for path in ("/x", "/y", "/z"):
+            assert (await line.request("list", "GET", path)).status == 200

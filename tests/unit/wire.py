@@ -97,6 +97,11 @@ class Connection:
         self._writer.write(text)
         await self._writer.drain()
 
+    def write(self, *texts: bytes) -> None:
+        """Send each as it is, without a pause between them."""
+        for text in texts:
+            self._writer.write(text)
+
     async def answer(
         self, status: int = 200, body: bytes = b"{}", headers: Mapping[str, str] | None = None
     ) -> None:

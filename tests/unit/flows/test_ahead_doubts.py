@@ -13,6 +13,7 @@ from daemon.flows.guarding import RejectionGuard
 from daemon.model import (
     Committed,
     Created,
+    Divided,
     Flaw,
     InDoubt,
     Intent,
@@ -167,6 +168,26 @@ async def test_a_successor_sends_at_once_what_was_certainly_refused() -> None:
     after.created = way.created
     await ran(after, 5)
     assert (after.posted(), len(after.created), sorted(after.open())) == (["abcd"], 8, list(range(8)))
+
+
+def divided(way: Way) -> Callable[[Sequence[Item]], Outcome]:
+    """The first item is created, the others are refused, each by name."""
+
+    def outcome(items: Sequence[Item]) -> Outcome:
+        flaw = Flaw("X", "no")
+        return Divided({0: way.accept(items[:1]).ids[0]}, dict.fromkeys(range(1, len(items)), flaw))
+
+    return outcome
+
+
+@in_virtual_time
+async def test_what_a_divided_batch_has_created_is_not_sent_again() -> None:
+    """Its ids are in no ledger until it is settled, and it may be held before that."""
+    guard = RejectionGuard(0.5, 4)
+    way = slowly(Way(kafka_of(*"abcdefgh"), connections=2, guard=guard))
+    way.script(divided(way), way.accept)
+    async with running(way, 30):
+        assert (way.posted().count("abcd"), len(way.created)) == (1, 5)
 
 
 @contextmanager

@@ -305,6 +305,18 @@ async def test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds() -> No
 
 
 @in_virtual_time
+async def test_an_id_like_ours_that_somebody_else_gave_makes_no_item_two() -> None:
+    """A record's own id may look like one of ours: its content tells whose the item is, and once."""
+    own = item(0, b'{"id":"%s-1-1","text":"a"}' % INPUT.encode())
+    batch = batch_of("ab")
+    batch = replace(batch, items=(own, batch.items[1]))
+    doubt = Doubt([created("x", own.body)._replace(own_id=f"{INPUT}-1-1")])
+    await asyncio.sleep(QUARANTINE_SECONDS + 1)
+    resolved = await doubt.resolve(batch)
+    assert (pairs(resolved), left(resolved)) == ({0: "x"}, [1])
+
+
+@in_virtual_time
 async def test_altered_content_does_not_hide_what_has_an_id_of_ours() -> None:
     """What is there is adopted by it; what is not is held, for the id may be what was altered."""
     doubt = Doubt([created("x", b'{"text":"?"}')._replace(own_id=f"{INPUT}-1-0")])

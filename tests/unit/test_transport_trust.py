@@ -204,3 +204,14 @@ async def test_what_comes_behind_an_answer_in_a_record_of_its_own_is_nobodys(
     async with serving(script, _issued(authority, "127.0.0.1")) as wire, line_to(wire, tls=tls) as line:
         for path in ("/x", "/y", "/z"):
             assert (await line.request("list", "GET", path)).status == 200
+
+
+async def test_a_connection_over_tls_is_kept(authority: trustme.CA, tmp_path: Path) -> None:
+    """Session tickets and whatever else TLS says between answers are no answers."""
+    tls = _trusting(authority, tmp_path)
+    script = answering(*[(200, b"{}")] * 5)
+    async with serving(script, _issued(authority, "127.0.0.1")) as wire, line_to(wire, tls=tls) as line:
+        for _ in range(5):
+            await line.request("list", "GET", "/x")
+        assert await line.warm() is None
+    assert wire.accepted == 1

@@ -7,13 +7,14 @@ from functools import partial
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time, own_id_of, page_of, skimmed, the_item
+from daemon.edges.app_items import own_id_of, page_of, skimmed, the_item
 from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
 from daemon.edges.project import items_path, probe_of
 from daemon.edges.sending import LineError, NotSent, Unclear
 from daemon.edges.transport import Line
+from daemon.edges.wire import MalformedError, filter_time
 from daemon.errors import Held
 from daemon.model import (
     Created,

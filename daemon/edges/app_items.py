@@ -1,4 +1,4 @@
-"""Pure: items of the App API as they come in answers, and times as they go into filters (contract, A6-A8)."""
+"""Pure: items of the App API as they come in answers (contract, A6-A8)."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 
 from daemon import content
+from daemon.edges.odd_items import INCOMPARABLE, looked_at
+from daemon.edges.wire import UNHASHABLE, MalformedError, hash_of, text_of, time_of
 from daemon.model import Finished, Page
 from daemon.odd_json import mended, repeats_a_member
 
-# No item of ours holds what cannot be hashed, and none has this hash but by a chance of 2^-64.
-UNHASHABLE = 0
-
-_EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # noqa: DTZ001 - as it says
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -55,12 +54,6 @@ _rows = msgspec.json.Decoder(_Rows)
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
 _encoder = msgspec.json.Encoder()
-_LOOKED_AT = ("id", "status", "created_at", "finished_at")
-_INCOMPARABLE = object()
-
-
-class MalformedError(ValueError):
-    """An answer is not what the contract says it is."""
 
 
 def page_of(body: bytes, limit: int) -> Page:
@@ -161,38 +154,8 @@ def item_of(raw: bytes) -> Finished:
     try:
         parsed = content.parse(raw)
     except content.ContentError:
-        parsed = _looked_at(raw)
+        parsed = looked_at(raw)
     return _item(parsed, raw)
-
-
-def _looked_at(raw: bytes) -> dict[str, Any]:
-    """What the flows look at of an item that holds what no item of ours may; its result may, too.
-
-    One item that cannot be read would hide all others of its page, until somebody has deleted it.
-    """
-    readable = mended(raw)
-    try:
-        members = _members.decode(readable)
-        is_repeated = repeats_a_member(readable)
-        found = {name: msgspec.json.decode(members[name]) for name in _LOOKED_AT if name in members}
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise MalformedError(f"not an item: {error}") from None
-    if is_repeated:
-        raise MalformedError("an item with a key twice")
-    if "input_data" in members:
-        found["input_data"] = _compared(bytes(members["input_data"]), readable, raw)
-    return found
-
-
-def _compared(input_data: bytes, readable: bytes, raw: bytes) -> Any:
-    """An item's content, where it can be compared with ours."""
-    at = readable.find(input_data, readable.find(b'"input_data"'))
-    if raw[at : at + len(input_data)] != input_data:
-        return _INCOMPARABLE
-    try:
-        return content.parse(input_data)
-    except content.ContentError as error:
-        return None if error.code == "NOT_AN_OBJECT" else _INCOMPARABLE
 
 
 def _item(item: dict[str, Any], raw: bytes) -> Finished:
@@ -200,8 +163,8 @@ def _item(item: dict[str, Any], raw: bytes) -> Finished:
         finished = item.get("finished_at")
         # In this order, for names would take as long as all the rest.
         return Finished(
-            _text(item["id"]),
-            _text(item["status"]),
+            text_of(item["id"]),
+            text_of(item["status"]),
             time_of(item["created_at"]),
             None if finished is None else time_of(finished),
             _hash(item["input_data"]),
@@ -231,37 +194,5 @@ def the_item(raw: bytes, item_id: str) -> Finished:
     return item
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise MalformedError("text is wanted")
-    return value
-
-
 def _hash(input_data: Any) -> int:
-    if input_data is _INCOMPARABLE:
-        return UNHASHABLE
-    if not isinstance(input_data, dict):
-        raise MalformedError("input_data is no object")
-    try:
-        return content.content_hash(input_data)
-    except content.ContentError:
-        return UNHASHABLE
-
-
-def time_of(text: Any) -> datetime:
-    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits (contract, A8).
-
-    Raises:
-        MalformedError: it is none.
-    """
-    try:
-        moment = datetime.fromisoformat(_text(text))
-        # What `replace(tzinfo=UTC)` comes to, in a sixth of its time.
-        return _EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise MalformedError("a time is wanted") from None
-
-
-def filter_time(moment: datetime) -> str:
-    """A time as filters take it: UTC, ISO 8601 without zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return UNHASHABLE if input_data is INCOMPARABLE else hash_of(input_data, "input_data")

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time
 from daemon.edges.endpoint import path
 from daemon.edges.limits import RequestLimiter
 from daemon.edges.listing import MILLISECOND, Listing, Rows, floor, insisted
@@ -13,6 +12,7 @@ from daemon.edges.pools import API, Pool, pool
 from daemon.edges.sending import LineError
 from daemon.edges.tasks_items import assignments_page, task_of
 from daemon.edges.transport import Line
+from daemon.edges.wire import MalformedError, filter_time
 from daemon.errors import Held
 from daemon.model import Cursor, Finished, NotNow, Page, Sight, UnknownCursor
 from daemon.ports import Known, TolokaClock

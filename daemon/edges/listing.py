@@ -12,10 +12,10 @@ from typing import TypeVar
 import structlog
 
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import MalformedError, filter_time
 from daemon.edges.limits import RequestLimiter
 from daemon.edges.sending import LineError
 from daemon.edges.transport import Line
+from daemon.edges.wire import MalformedError, filter_time
 from daemon.errors import Held
 from daemon.model import Finished, NotNow, Page
 from daemon.ports import Known, TolokaClock

@@ -9,8 +9,8 @@ import msgspec
 
 from daemon import content
 from daemon.edges.answers import CODE_LETTERS, MESSAGE_LETTERS, text
-from daemon.edges.app_items import MalformedError
 from daemon.edges.tasks_bulk import INDEX, flaw_of
+from daemon.edges.wire import MalformedError
 from daemon.model import Accepted, Divided, Flaw, InDoubt, Item, NotNow, Outcome, Rejected
 
 TYPE = "TASK.BATCH_CREATE"

@@ -9,7 +9,6 @@ import structlog
 
 from daemon.edges import operations, tasks_bulk
 from daemon.edges.answers import complaint, no_answer
-from daemon.edges.app_items import MalformedError
 from daemon.edges.endpoint import path
 from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows
@@ -20,6 +19,7 @@ from daemon.edges.sending import Answer, LineError, NotSent, Unclear
 from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.tasks_items import tasks_page
 from daemon.edges.transport import Line
+from daemon.edges.wire import MalformedError
 from daemon.model import (
     Created,
     Deadline,

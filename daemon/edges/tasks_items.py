@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from daemon import content
-from daemon.edges.app_items import UNHASHABLE, MalformedError, time_of
+from daemon.edges.wire import MalformedError, hash_of, text_of, time_of
 from daemon.model import Finished, Page
 from daemon.odd_json import mended
 
@@ -30,8 +30,8 @@ def task_of(raw: bytes) -> tuple[Finished, Mapping[str, Any]]:
         raw, task = _parsed(raw)
         created = time_of(task["created"])
         overlap = 0 if task.get("infinite_overlap") is True else task.get("overlap")
-        content_hash = _hash(task["input_values"])
-        found = Finished(_text(task["id"]), "NEW", created, None, content_hash, str(overlap).encode())
+        content_hash = hash_of(task["input_values"], "input_values")
+        found = Finished(text_of(task["id"]), "NEW", created, None, content_hash, str(overlap).encode())
     except KeyError as error:
         raise MalformedError(f"a task without {error}") from None
     except ValueError as error:
@@ -78,7 +78,7 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
     """
     try:
         raw, assignment = _parsed(raw)
-        status, share = _text(assignment["status"]), _text(assignment["id"])
+        status, share = text_of(assignment["status"]), text_of(assignment["id"])
         created = time_of(assignment["created"])
         ended = _time(assignment, event or status.lower())
         before = [moment for name in earlier if (moment := _time(assignment, name)) is not None]
@@ -92,7 +92,7 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
         rest = {name: value for name, value in members.items() if name not in ("tasks", "solutions")}
         about = _encoder.encode(rest)
         for index, task in enumerate(tasks):
-            task_id = _text(task["id"])
+            task_id = text_of(task["id"])
             parts = (
                 b'"task_id":',
                 _encoder.encode(task_id),
@@ -103,7 +103,7 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
                 b',"solution":',
                 bytes(raw_solutions[index]) if solutions else b"null",
             )
-            content_hash = _hash(task["input_values"])
+            content_hash = hash_of(task["input_values"], "input_values")
             yield Finished(task_id, status, created, ended, content_hash, b"".join(parts), share, echo)
     except KeyError as error:
         raise MalformedError(f"an assignment without {error}") from None
@@ -148,18 +148,3 @@ def _parsed(raw: bytes) -> tuple[bytes, dict[str, Any]]:
 def _time(assignment: Mapping[str, Any], name: str) -> datetime | None:
     value = assignment.get(name)
     return None if value is None else time_of(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise MalformedError("text is wanted")
-    return value
-
-
-def _hash(values: Any) -> int:
-    if not isinstance(values, dict):
-        raise MalformedError("input_values is no object")
-    try:
-        return content.content_hash(values)
-    except content.ContentError:
-        return UNHASHABLE

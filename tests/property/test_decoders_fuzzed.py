@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from daemon import content
 from daemon.edges import app_bulk, app_items, operations, tasks_items
 from daemon.edges.answers import complaint, refusal
-from daemon.edges.app_items import MalformedError
 from daemon.edges.sending import Answer
+from daemon.edges.wire import MalformedError
 from daemon.flows import codec, ledger_records
 from daemon.model import Cursor, Intent, Item
 from tests.doubles import START, FakeRecord, packed_items

@@ -12,8 +12,8 @@ import pytest
 
 from daemon.content import content_hash
 from daemon.edges import listing
-from daemon.edges.app_items import MalformedError
 from daemon.edges.tasks_items import assignments_page, results_of
+from daemon.edges.wire import MalformedError
 from daemon.errors import Held
 from daemon.model import Cursor, Finished, NotNow, Page
 from tests.simulator.faults import Fault

@@ -137,7 +137,7 @@ def test_a_series_per_partition_comes_and_goes() -> None:
 
 def test_labels_hold_what_the_flows_say() -> None:
     """The reasons that other parts use are known here."""
-    assert {"offset_lost", "in_doubt", "budget", "paused", "not_permitted", "throttled"} <= set(HOLD_REASONS)
+    assert {"offset_lost", "budget", "paused", "not_permitted", "throttled"} <= set(HOLD_REASONS)
     assert bounded("NOT_JSON", DEAD_LETTER_REASONS) == "NOT_JSON"
     assert bounded("SOMETHING_NEW", DEAD_LETTER_REASONS) == "OTHER"
 

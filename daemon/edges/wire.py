@@ -1,0 +1,59 @@
+"""Pure: what answers of both APIs hold: text, times and content, any of which may be malformed."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from daemon import content
+
+# No item of ours holds what cannot be hashed, and none has this hash but by a chance of 2^-64.
+UNHASHABLE = 0
+
+_EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # noqa: DTZ001 - as it says
+
+
+class MalformedError(ValueError):
+    """An answer is not what the contract says it is."""
+
+
+def text_of(value: Any) -> str:
+    """Text that is not empty.
+
+    Raises:
+        MalformedError: it is none.
+    """
+    if not isinstance(value, str) or not value:
+        raise MalformedError("text is wanted")
+    return value
+
+
+def time_of(text: Any) -> datetime:
+    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits (contract, A8).
+
+    Raises:
+        MalformedError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text_of(text))
+        # What `replace(tzinfo=UTC)` comes to, in a sixth of its time.
+        return _EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise MalformedError("a time is wanted") from None
+
+
+def hash_of(sent: Any, name: str) -> int:
+    """The content hash of what an item or task was made of; UNHASHABLE where it has none.
+
+    Raises:
+        MalformedError: it is no object; the member's name is told.
+    """
+    if not isinstance(sent, dict):
+        raise MalformedError(f"{name} is no object")
+    try:
+        return content.content_hash(sent)
+    except content.ContentError:
+        return UNHASHABLE
+
+
+def filter_time(moment: datetime) -> str:
+    """A time as filters take it: UTC, ISO 8601 without zone."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

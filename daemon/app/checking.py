@@ -1,6 +1,7 @@
 """`tolokad check`: one line a thing, in order, with a tick or the way out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from daemon.app.kit.checks import Check
@@ -26,21 +27,33 @@ class Report:
         shown = [{"name": c.name, "ok": c.ok, "message": c.message} for c in self.checks]
         return {"ok": self.exit_code == 0, "checks": shown}
 
-    def lines(self) -> Iterator[str]:
-        """The answer for people."""
-        for check in self.checks:
-            for line in check.message.splitlines() or [""]:
-                yield f"{'✓' if check.ok else '✗'} {check.name}: {line}"
+
+async def check(
+    environ: Mapping[str, str], *, connect: bool, tell: Callable[[Check], object] = bool
+) -> Report:
+    """Look at the settings and, if asked to, at Kafka and Toloka; what stands on a failure is left out.
+
+    Args:
+        environ: usually `os.environ`.
+        connect: whether to ask Kafka and Toloka.
+        tell: told of each thing once it is found: what is away is waited for.
+    """
+    found = []
+    async with aclosing(_checks(environ, connect=connect)) as checks:
+        async for one in checks:
+            tell(one)
+            found.append(one)
+    return Report(tuple(found))
 
 
-async def check(environ: Mapping[str, str], *, connect: bool) -> Report:
-    """Look at the settings and, if asked to, at Kafka and Toloka; what stands on a failure is left out."""
+async def _checks(environ: Mapping[str, str], *, connect: bool) -> AsyncGenerator[Check, None]:
     try:
         settings = load(environ)
     except StartError as error:
-        return Report((Check.failed("settings", error),))
-    checks = [Check("settings", "all values are usable")]
+        yield Check.failed("settings", error)
+        return
+    yield Check("settings", "all values are usable")
     if connect:
-        checks += [found async for found in kafka_checks(settings)]
-        checks += [found async for found in toloka_checks(settings)]
-    return Report(tuple(checks))
+        for checks in (kafka_checks(settings), toloka_checks(settings)):
+            async for one in checks:
+                yield one

@@ -11,7 +11,14 @@ import structlog
 from daemon.app import demands
 from daemon.edges.kafka import KafkaCluster
 from daemon.edges.topics import Topic
-from daemon.errors import ConfigurationError, Held, NotPermittedAtStart, Transient, UnavailableAtStart
+from daemon.errors import (
+    ConfigurationError,
+    Held,
+    NotPermittedAtStart,
+    StartError,
+    Transient,
+    UnavailableAtStart,
+)
 from daemon.flows.cursors import read_cursor
 from daemon.model import NotNow
 from daemon.settings import KafkaSettings, Settings
@@ -46,22 +53,34 @@ async def patiently(ask: Callable[[], Awaitable[T]], way_out: str) -> T:
     """Ask until there is an answer, for as long as a start waits.
 
     Raises:
-        NotPermittedAtStart: it was refused.
-        UnavailableAtStart: it stayed away; `way_out` says what to look at.
+        StartError: it was refused (see `start_error`), or stayed away; `way_out` says what to look at.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + START_SECONDS
+    told = ""
     while True:
         try:
             async with asyncio.timeout_at(end):
                 return await ask()
         except Held as held:
-            raise NotPermittedAtStart(f"{held.detail}. {way_out}") from held
+            raise start_error(held, way_out) from held
         except (Transient, TimeoutError) as failure:
             if loop.time() + ASK_AGAIN_SECONDS >= end:
                 raise UnavailableAtStart(f"{str(failure) or 'no answer in time'}. {way_out}") from failure
-            log.info("waiting_for_start", detail=str(failure))
+            # Twice a second, and mostly the same.
+            if told != (told := str(failure)):
+                log.info("waiting_for_start", detail=told)
             await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+
+def start_error(held: Held, way_out: str = "") -> StartError:
+    """What a start, or a command, ends with in the place of a hold that a flow would wait in."""
+    detail = f"{held.detail}. {way_out}" if way_out else held.detail
+    if held.reason in {"not_permitted", "unauthorized", "forbidden"}:
+        return NotPermittedAtStart(detail)
+    if held.reason in {"listing_failed", "unreachable", "throttled"}:
+        return UnavailableAtStart(detail)
+    return ConfigurationError(detail)
 
 
 async def topics_in_order(

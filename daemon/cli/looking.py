@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from daemon.app import checking
 from daemon.app.kit import auditing, rehearsing, showing
+from daemon.app.kit.checks import Check
 from daemon.app.kit.progress import Progress
 from daemon.cli.answers import FOUND_SOMETHING, carried_out, remark, say, settings
 from daemon.cli.commands import SHOWN_ITEMS
@@ -16,9 +17,14 @@ SHOWN_PLACES = 10
 
 def check(options: argparse.Namespace) -> int:
     """Say whether the settings and, if asked to, the world fit."""
-    report = carried_out(checking.check(os.environ, connect=options.connect))
-    say(options, report.as_json(), report.lines())
+    tell = bool if options.json else _tell
+    report = carried_out(checking.check(os.environ, connect=options.connect, tell=tell))
+    say(options, report.as_json(), ())
     return report.exit_code
+
+
+def _tell(found: Check) -> None:
+    print(*found.lines(), sep="\n", flush=True)
 
 
 def audit(options: argparse.Namespace) -> int:

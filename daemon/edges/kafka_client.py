@@ -121,7 +121,11 @@ def translated(doing: str) -> Iterator[None]:
         raise Transient(f"{doing}: no answer in time") from error
     # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.
     except (kafka_errors.KafkaError, kafka_errors.IllegalOperation, AssertionError, OSError) as error:
-        raise Transient(f"{doing}: {type(error).__name__}: {error}") from error
+        # Kafka's own errors begin with their names.
+        named = (
+            str(error) if isinstance(error, kafka_errors.KafkaError) else f"{type(error).__name__}: {error}"
+        )
+        raise Transient(f"{doing}: {named}") from error
 
 
 async def stop(client: Stoppable, seconds: float = STOP_SECONDS) -> None:

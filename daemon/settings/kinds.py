@@ -10,6 +10,7 @@ from typing import Literal, Union, get_args, get_origin
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Secret, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 TOPIC_LETTERS = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 # Shorter than a topic's 249, so that `<group>.cursors` and `<group>.collect.<project>` still fit.
@@ -24,6 +25,8 @@ URL_PATH = re.compile(r"[a-zA-Z0-9._~%/-]*")
 KAFKA_OWN_TOPICS = frozenset({".", "..", "__consumer_offsets", "__transaction_state"})
 HIGHEST_PORT = 65_535
 MASK = "********"
+# The kind of error whose text says why, and holds nothing of what was given.
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +162,10 @@ def readable_file(value: Path) -> Path:
         with value.open("rb"):
             pass
         if not value.is_file():
-            raise ValueError("not a regular file")
+            raise PydanticCustomError(UNREADABLE, "it is not a regular file")
     except OSError as error:
         # The path stays out of the message: a secret may have been given in its place.
-        raise ValueError(error.strerror) from None
+        raise PydanticCustomError(UNREADABLE, "{why}", {"why": error.strerror}) from None
     return value
 
 

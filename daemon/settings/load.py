@@ -1,13 +1,13 @@
 """From the environment to settings, or to everything that is wrong with it at once."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
 from daemon.errors import ConfigurationError
+from daemon.settings.kinds import UNREADABLE
 from daemon.settings.root import PREFIX, Settings
 from daemon.settings.rules import broken
 from daemon.settings.variables import Variable, variables
@@ -35,7 +35,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     unknown = sorted(name for name in environ if _is_ours(name) and name not in known)
     given = {name: environ[name] for name in known if environ.get(name)}
     settings, unreadable = _parsed(_with_dependent_defaults(given))
-    problems = [(name, _refusal(known[name], given[name])) for name in unreadable if name in given]
+    problems = [
+        (name, _refusal(known[name], given[name], why)) for name, why in unreadable.items() if name in given
+    ]
     problems += _broken_rules(settings, unreadable)
     if unknown or problems:
         order = list(known)
@@ -55,19 +57,20 @@ def _misspelt(unknown: Sequence[str], known: Sequence[str]) -> Iterator[str]:
         yield f"{shown}: is not a variable of tolokad; the nearest is {nearest}"
 
 
-def _refusal(variable: Variable, value: str) -> str:
+def _refusal(variable: Variable, value: str, why: str) -> str:
+    reason = f": {why}" if why else ""
     if variable.quiet:
-        return f"must be {variable.rule}"
+        return f"must be {variable.rule}{reason}"
     shown = value if len(value) <= ECHOED_LETTERS else value[:ECHOED_LETTERS] + "…"
-    return f"must be {variable.rule}, not {shown!r}"
+    return f"must be {variable.rule}, not {shown!r}{reason}"
 
 
-def _broken_rules(settings: Settings, unreadable: AbstractSet[str]) -> list[tuple[str, str]]:
+def _broken_rules(settings: Settings, unreadable: Collection[str]) -> list[tuple[str, str]]:
     """Rules that do not hold, less those that rest on a value which could not be read."""
     return [
         (PREFIX + rule.variable, rule.text)
         for rule in broken(settings)
-        if unreadable.isdisjoint(PREFIX + name for name in (rule.variable, *rule.others))
+        if not any(PREFIX + name in unreadable for name in (rule.variable, *rule.others))
     ]
 
 
@@ -94,18 +97,21 @@ class _Given(EnvSettingsSource):
         self.env_vars = {name.lower(): value for name, value in given.items()}
 
 
-def _parsed(given: Mapping[str, str]) -> tuple[Settings, AbstractSet[str]]:
-    """The settings without the values that cannot be read, and the variables that held those."""
+def _parsed(given: Mapping[str, str]) -> tuple[Settings, Mapping[str, str]]:
+    """The settings without the values that cannot be read, and the variables that held those.
+
+    Of each why it cannot, where that may be told.
+    """
     try:
-        return Settings(**_Given(given)()), frozenset()
+        return Settings(**_Given(given)()), {}
     except ValidationError as error:
         # Without input and context: the library's own would hold secrets.
         details = error.errors(include_input=False, include_context=False, include_url=False)
-    places = {detail["loc"] for detail in details}
     wrong = {
-        variable.name
+        variable.name: detail["msg"] if detail["type"] == UNREADABLE else ""
         for variable in variables()
-        if any(place[: len(variable.place)] == variable.place for place in places)
+        for detail in details
+        if detail["loc"][: len(variable.place)] == variable.place
     }
     settings, _ = _parsed({name: value for name, value in given.items() if name not in wrong})
     return settings, wrong

@@ -39,7 +39,7 @@ async def test_a_start_names_what_it_may_not(secured: Secured, deploy_on: Deploy
     deployment = await secured.deployment(deploy_on)
     environment = {**deployment.environment, "TOLOKAD_HTTP__HOST": "127.0.0.1", "TOLOKAD_HTTP__PORT": "0"}
     well = await check(environment, connect=True)
-    assert well.exit_code == 0, "\n".join(well.lines())
+    assert well.exit_code == 0, well.as_json()
     rules = needed(USER, deployment.group)
     assert len(rules) == PAGE.read_text().count(" | Read | ") + PAGE.read_text().count(" | Write | ")
     for rule in rules:

@@ -1,10 +1,12 @@
-"""Clients of Kafka are stopped, whatever becomes of it."""
+"""Clients of Kafka are stopped, whatever becomes of it; their errors are told in our words."""
 
 import asyncio
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from daemon.edges import kafka_client
+from daemon.errors import Transient
 from tests.doubles import in_virtual_time
 
 
@@ -47,3 +49,18 @@ def test_no_connection_is_left_open(error: BaseException | None, seconds: float)
         assert client.client.closed
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (KafkaConnectionError("no broker"), "connecting: KafkaConnectionError: no broker"),
+        (KafkaConnectionError(), "connecting: KafkaConnectionError"),
+        (OSError("reset"), "connecting: OSError: reset"),
+    ],
+)
+def test_an_error_is_named_once(error: Exception, told: str) -> None:
+    """Kafka's own say their names themselves."""
+    with pytest.raises(Transient) as caught, kafka_client.translated("connecting"):
+        raise error
+    assert str(caught.value) == told

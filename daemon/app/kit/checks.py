@@ -1,5 +1,6 @@
 """What `tolokad check` says of one thing: a tick, or the way out and what a start would end with."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from daemon.errors import ConfigurationError, NotPermittedAtStart, StartError
@@ -19,6 +20,11 @@ class Check:
     def ok(self) -> bool:
         """It is as it must be."""
         return self.exit_code == 0
+
+    def lines(self) -> Iterator[str]:
+        """The answer for people."""
+        for line in self.message.splitlines() or [""]:
+            yield f"{'✓' if self.ok else '✗'} {self.name}: {line}"
 
     @classmethod
     def failed(cls, name: str, error: StartError) -> "Check":

@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
-from daemon.app.starting import topics_in_order
+from daemon.app.starting import start_error, topics_in_order
 from daemon.app.world import reach_kafka
 from daemon.edges.kafka import KafkaCluster
 from daemon.edges.topics import Topic
-from daemon.errors import ConfigurationError, Held, NotPermittedAtStart, Transient, UnavailableAtStart
+from daemon.errors import Held, Transient, UnavailableAtStart
 from daemon.metrics import Metrics
 from daemon.model import Record
 from daemon.ports import Kafka
@@ -41,11 +41,7 @@ def ending() -> Iterator[None]:
     try:
         yield
     except Held as held:
-        if held.reason in {"not_permitted", "unauthorized", "forbidden"}:
-            raise NotPermittedAtStart(held.detail) from held
-        if held.reason in {"listing_failed", "unreachable", "throttled"}:
-            raise UnavailableAtStart(held.detail) from held
-        raise ConfigurationError(held.detail) from held
+        raise start_error(held) from held
     except Transient as failure:
         raise UnavailableAtStart(str(failure)) from failure
 

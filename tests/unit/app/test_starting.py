@@ -1,12 +1,20 @@
-"""What a start refuses once Toloka has said what an item costs."""
+"""What a start waits for, what it says meanwhile, and what it ends with."""
 
 import asyncio
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.app.starting import insist_on_a_price, patiently
-from daemon.errors import ConfigurationError, UnavailableAtStart
+from daemon.errors import (
+    ConfigurationError,
+    Held,
+    NotPermittedAtStart,
+    StartError,
+    Transient,
+    UnavailableAtStart,
+)
 from daemon.settings import load
 from tests.doubles import in_virtual_time
 
@@ -36,3 +44,39 @@ async def test_a_start_that_gets_no_answer_says_so() -> None:
 
     with pytest.raises(UnavailableAtStart, match=r"^no answer in time\. Look at the broker$"):
         await patiently(silence, "Look at the broker")
+
+
+@in_virtual_time
+async def test_what_is_waited_for_is_told_once() -> None:
+    """Not twice a second, until something else stands in the way."""
+    failures = ["connecting: refused"] * 20 + ["connecting: no leader"] * 5
+
+    async def ask() -> str:
+        if failures:
+            raise Transient(failures.pop(0))
+        return "there"
+
+    with capture_logs() as logs:
+        assert await patiently(ask, "Look at the broker") == "there"
+    assert [entry["detail"] for entry in logs] == ["connecting: refused", "connecting: no leader"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "ends_with"),
+    [
+        ("not_permitted", NotPermittedAtStart),
+        ("unauthorized", NotPermittedAtStart),
+        ("unreachable", UnavailableAtStart),
+        ("kafka", ConfigurationError),
+        ("ledger_unreadable", ConfigurationError),
+    ],
+)
+@in_virtual_time
+async def test_a_hold_at_start_ends_it_by_its_reason(reason: str, ends_with: type[StartError]) -> None:
+    """A clock that is wrong, or a ledger that cannot be read, is no matter of permissions."""
+
+    async def ask() -> None:
+        raise Held(reason, "writing")
+
+    with pytest.raises(ends_with, match=r"^writing\. Look at the broker$"):
+        await patiently(ask, "Look at the broker")

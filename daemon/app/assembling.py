@@ -23,8 +23,8 @@ from daemon.flows.handing_over import handed_over
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ReadAll
 from daemon.flows.pausing import Pausing
-from daemon.flows.repeating import Resolution
-from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.resolving import Resolver
+from daemon.flows.searching import Patience, Search
 from daemon.flows.sharing import Sharing, Way
 from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Submitting
@@ -174,8 +174,8 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
         async def run(stopping: asyncio.Event) -> None:
             async with world.submissions(connections) as own:
                 clock, metrics, rng = world.toloka_clock, world.metrics, world.rng
-                looking = Resolver(world.kafka, own[0], clock, place, patience, world.holds, metrics, rng)
-                resolver = Resolution(world.kafka, clock, place, patience, looking, metrics, rng)
+                search = Search(world.kafka, own[0], clock, place, patience, world.holds, metrics, rng)
+                resolver = Resolver(world.kafka, clock, place, patience, search, metrics, rng)
                 handed = partial(handed_over, world.kafka, clock, place)
                 still_ours = _still_ours(sharing, partition)
                 await Submitting(place, company, own, resolver, manner, handed, still_ours).run(stopping)

@@ -100,8 +100,8 @@ class RequestLimiter:
 
 
 @dataclass(eq=False, slots=True)
-class Place:
-    """A place under the quotas that was taken by some part, for so many items."""
+class Reservation:
+    """Room under the quotas that was taken by some part, for so many items."""
 
     count: int
     at: float
@@ -124,7 +124,7 @@ class ItemQuota:
         self._per_day = per_day
         self._clock = clock
         self._fraction = 1.0
-        self._window: deque[Place] = deque()
+        self._window: deque[Reservation] = deque()
         self._in_window = 0
         self._day = date.min
         self._in_day: dict[int, int] = {}
@@ -153,7 +153,7 @@ class ItemQuota:
         if tally.day == self._day:
             self._in_day[part] = max(self._in_day.get(part, 0), tally.items)
 
-    async def take(self, count: int, flow: str, part: int = 0) -> Place:
+    async def take(self, count: int, flow: str, part: int = 0) -> Reservation:
         """Wait for a place for this many items; when cancelled, none is used up.
 
         More than the whole share fit only where nothing else is counted.
@@ -168,20 +168,20 @@ class ItemQuota:
         finally:
             self._queue.count(flow, began)
 
-    def _taken(self, count: int, now: float, part: int) -> Place:
-        place = Place(count, now, self._day, part)
-        self._window.append(place)
+    def _taken(self, count: int, now: float, part: int) -> Reservation:
+        reservation = Reservation(count, now, self._day, part)
+        self._window.append(reservation)
         self._in_window += count
         self._in_day[part] = self._in_day.get(part, 0) + count
-        return place
+        return reservation
 
-    def give_back(self, place: Place) -> None:
-        """Toloka has certainly not taken the items of this place: they count no longer."""
-        if self._window and self._window[0].at <= place.at:
-            self._in_window -= place.count
-        if place.day == self._day and place.part in self._in_day:
-            self._in_day[place.part] -= place.count
-        place.count = 0
+    def give_back(self, reservation: Reservation) -> None:
+        """Toloka has certainly not taken these items: they count no longer."""
+        if self._window and self._window[0].at <= reservation.at:
+            self._in_window -= reservation.count
+        if reservation.day == self._day and reservation.part in self._in_day:
+            self._in_day[reservation.part] -= reservation.count
+        reservation.count = 0
 
     def wait_seconds(self, count: int) -> float:
         """How long until this many items fit, were nobody else to take a place; 0 where they fit now."""
@@ -193,11 +193,11 @@ class ItemQuota:
             self._in_window -= self._window.popleft().count
         fits = max(int(self._per_minute * self._fraction) - count, 0)
         left, wait = self._in_window, 0.0
-        for place in self._window:
+        for reservation in self._window:
             if left <= fits:
                 break
-            left -= place.count
-            wait = place.at + WINDOW_SECONDS - now
+            left -= reservation.count
+            wait = reservation.at + WINDOW_SECONDS - now
         return wait
 
     def _day_wait(self, count: int, now: datetime) -> float:
@@ -225,13 +225,13 @@ class QuotaPart:
         """See `ItemQuota.resume`."""
         self._quota.resume(tally, self._number)
 
-    async def take(self, count: int, flow: str) -> Place:
+    async def take(self, count: int, flow: str) -> Reservation:
         """See `ItemQuota.take`."""
         return await self._quota.take(count, flow, self._number)
 
-    def give_back(self, place: Place) -> None:
+    def give_back(self, reservation: Reservation) -> None:
         """See `ItemQuota.give_back`."""
-        self._quota.give_back(place)
+        self._quota.give_back(reservation)
 
     def wait_seconds(self, count: int) -> float:
         """See `ItemQuota.wait_seconds`."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.limits import ItemQuota, Place, QuotaPart, RequestLimiter
+from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter, Reservation
 from daemon.edges.sending import Answer, LineError
 from daemon.edges.transport import Line
 from daemon.model import Deadline, NotNow, Outcome, Rejected, Tally, TooLarge
@@ -41,7 +41,7 @@ class Posting:
         self._clock = clock
         self._probing = probing
         self._fresh_seconds = fresh_seconds
-        self._place: Place | None = None
+        self._reservation: Reservation | None = None
 
     def resume(self, tally: Tally) -> None:
         """See `daemon.ports.Submissions.resume`."""
@@ -62,7 +62,7 @@ class Posting:
     async def _take_places(self, count: int) -> NotNow | None:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                self._place = await self._quota.take(count, "submit")
+                self._reservation = await self._quota.take(count, "submit")
                 await self._requests.take("submit")
         except TimeoutError:
             return NotNow("throttled", "the limits of our own settings", self._quota.wait_seconds(count))
@@ -85,10 +85,10 @@ class Posting:
         """The items of a definite no count no longer; those of any other request do."""
         if isinstance(outcome, Rejected | TooLarge | NotNow):
             self.give_back()
-        self._place = None
+        self._reservation = None
 
     def give_back(self) -> None:
         """The items of the last request, if it still has a place, were certainly not taken by it."""
-        if self._place is not None:
-            self._quota.give_back(self._place)
-            self._place = None
+        if self._reservation is not None:
+            self._quota.give_back(self._reservation)
+            self._reservation = None

@@ -14,7 +14,7 @@ from daemon.flows.batching import Allowance
 from daemon.flows.company import Company, Manner
 from daemon.flows.outbox import Outbox
 from daemon.flows.pieces import Pieces
-from daemon.flows.repeating import Resolution
+from daemon.flows.resolving import Resolver
 from daemon.model import (
     Accepted,
     Batch,
@@ -51,7 +51,7 @@ class Delivery:
     """
 
     def __init__(
-        self, company: Company, connections: Sequence[Submissions], resolver: Resolution, manner: Manner
+        self, company: Company, connections: Sequence[Submissions], resolver: Resolver, manner: Manner
     ) -> None:
         self._all = company
         self._connections = connections
@@ -69,7 +69,7 @@ class Delivery:
     async def finish(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
         batch = await self._resolver.unaccounted(batch, intent)
-        batch = replace(batch, since=intent.since, doubt_end=intent.doubt_end, doubt_at=intent.doubt_at)
+        batch = intent.doubting(batch)
         resolved = batch if intent.decided else await self._resolve(outbox, batch, intent, stopping)
         if resolved is None:
             return False
@@ -209,10 +209,7 @@ class Delivery:
             await outbox.record(known, intent)
             self._all.watch.recorded(known)
             ahead.known(known.recorded())
-        doubtful = replace(
-            attempt.batch, since=intent.since, doubt_end=intent.doubt_end, doubt_at=intent.doubt_at
-        )
-        return doubtful, intent
+        return intent.doubting(attempt.batch), intent
 
     async def _begin(
         self, outbox: Outbox, batch: Batch, pieces: Pieces, stopping: asyncio.Event

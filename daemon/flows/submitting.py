@@ -17,7 +17,7 @@ from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, ShownHold
 from daemon.flows.outbox import Outbox, Place
-from daemon.flows.repeating import Resolution
+from daemon.flows.resolving import Resolver
 from daemon.flows.taking_over import take_over
 from daemon.flows.tallying import last_tally
 from daemon.flows.waiting import pause
@@ -44,7 +44,7 @@ class Submitting:
         place: Place,
         company: Company,
         connections: Sequence[Submissions],
-        resolver: Resolution,
+        resolver: Resolver,
         manner: Manner,
         handed_over: Callable[[asyncio.Event], Awaitable[None]],
         still_ours: Callable[[asyncio.Event], Awaitable[None]],

@@ -1,11 +1,11 @@
 """Attempts to submit: what is written down of them, how long they may take, what they can come to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import NamedTuple
 
-from daemon.model.items import Flaw
+from daemon.model.items import Batch, Flaw
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class Intent:
     def last_at(self) -> datetime:
         """When the last of all that it leaves in doubt was announced."""
         return self.at if self.doubt_at is None else max(self.at, self.doubt_at)
+
+    def doubting(self, batch: Batch) -> Batch:
+        """The batch with this intent's doubt: since when it has been, and what lies in doubt behind it."""
+        return replace(batch, since=self.since, doubt_end=self.doubt_end, doubt_at=self.doubt_at)
 
 
 class Tally(NamedTuple):

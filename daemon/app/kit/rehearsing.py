@@ -13,7 +13,7 @@ from daemon.edges.kafka import KafkaCluster
 from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.items import Read, standing
-from daemon.flows.kit.outcomes import Place, place_of
+from daemon.flows.kit.outcomes import Coordinates, place_of
 from daemon.model import Flaw, Record
 from daemon.settings import KafkaSettings, Settings
 
@@ -33,7 +33,7 @@ class Rehearsal:
     item_price: Decimal | None
     items: int = 0
     skipped: int = 0
-    rejected: list[tuple[Place, Flaw]] = field(default_factory=list)
+    rejected: list[tuple[Coordinates, Flaw]] = field(default_factory=list)
     in_doubt: int = 0
 
     @property

@@ -25,8 +25,8 @@ from daemon.flows.budgeting import Budget, Purse
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox, Place
-from daemon.flows.resolving import Patience, Resolver
 from daemon.flows.scanning import scan
+from daemon.flows.searching import Patience, Search
 from daemon.flows.spec import InputSpec
 from daemon.flows.spending import Limits
 from daemon.flows.taking_over import read_range
@@ -71,7 +71,7 @@ class Doubt:
         return f"{where}: {count} items in doubt since {codec.iso(self.intent.since)}; {consequences[way]}"
 
 
-class Resolving:
+class DoubtfulBatch:
     """One partition's batch in doubt, looked at and decided; see `opened`."""
 
     def __init__(
@@ -129,12 +129,7 @@ class Resolving:
         offsets = range(batch.first, batch.end)
         taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
         known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
-        rest = replace(
-            batch.accounted(known),
-            since=intent.since,
-            doubt_end=intent.doubt_end,
-            doubt_at=intent.doubt_at,
-        )
+        rest = intent.doubting(batch.accounted(known))
         return Doubt(intent, rest, service.item_price if service else None)
 
     async def decide(self, way: str) -> int:
@@ -206,13 +201,13 @@ class Resolving:
             await outbox.settle(found, (), None, outbox.behind(found, None))
         return len(found.adopted)
 
-    def _resolver(self, api: Submissions) -> Resolver:
+    def _resolver(self, api: Submissions) -> Search:
         submit, metrics = self._settings.submit, Metrics()
         patience = Patience(
             timedelta(seconds=submit.request_timeout_seconds), timedelta(seconds=submit.quarantine_seconds)
         )
         rng = SystemRandom()
-        return Resolver(self._cluster, api, self._clock, self._place, patience, Holds(metrics), metrics, rng)
+        return Search(self._cluster, api, self._clock, self._place, patience, Holds(metrics), metrics, rng)
 
 
 def _any_reader(settings: Settings) -> ItemReader:
@@ -220,7 +215,7 @@ def _any_reader(settings: Settings) -> ItemReader:
     return ItemReader(InputSpec({}), settings.submit.item_pointer, 2**31)
 
 
-async def opened(settings: Settings, partition: int, stack: AsyncExitStack) -> Resolving:
+async def opened(settings: Settings, partition: int, stack: AsyncExitStack) -> DoubtfulBatch:
     """What decides on a partition; closed with the stack.
 
     Raises:
@@ -231,4 +226,4 @@ async def opened(settings: Settings, partition: int, stack: AsyncExitStack) -> R
     if partition >= counts[settings.kafka.input_topic]:
         last = counts[settings.kafka.input_topic] - 1
         raise ConfigurationError(f"--partition {partition}: {settings.kafka.input_topic} has 0 to {last}")
-    return Resolving(settings, cluster, place_of(settings.kafka, partition, counts), stack)
+    return DoubtfulBatch(settings, cluster, place_of(settings.kafka, partition, counts), stack)

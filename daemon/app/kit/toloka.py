@@ -6,7 +6,7 @@ from datetime import datetime
 
 from daemon.app.services import Service, open_service
 from daemon.app.world import connect_toloka
-from daemon.flows.resolving import COARSE
+from daemon.flows.searching import COARSE
 from daemon.metrics import Metrics
 from daemon.ports import Clock, TolokaClock
 from daemon.settings import Settings

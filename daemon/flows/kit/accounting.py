@@ -13,7 +13,7 @@ import xxhash
 
 from daemon.flows import codec, ledger_records
 from daemon.flows.kit.offsets import Offsets
-from daemon.flows.kit.outcomes import Place, dead_letter_origin, place_of, result_origin
+from daemon.flows.kit.outcomes import Coordinates, dead_letter_origin, place_of, result_origin
 from daemon.model import Record
 
 RESULT, DEAD_LETTER = "results", "dead_letters"
@@ -29,9 +29,9 @@ class Account:
     results: int = 0
     dead_letters: int = 0
     open: int = 0
-    missing: list[Place] = field(default_factory=list)
-    twice: list[Place] = field(default_factory=list)
-    unknown: list[Place] = field(default_factory=list)
+    missing: list[Coordinates] = field(default_factory=list)
+    twice: list[Coordinates] = field(default_factory=list)
+    unknown: list[Coordinates] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -75,7 +75,7 @@ class Audit:
         self._shares: set[int] = set()
         self._open: Mapping[int, Offsets] = {}
         self._beyond: dict[int, set[int]] = defaultdict(set)
-        self._elsewhere: dict[str, list[Place]] = defaultdict(list)
+        self._elsewhere: dict[str, list[Coordinates]] = defaultdict(list)
         self._ids: set[int] | None = set() if with_ids else None
         self._account = Account()
 
@@ -133,7 +133,7 @@ class Audit:
             return
         self._note_outcome(DEAD_LETTER, origin, "")
 
-    def _note_outcome(self, kind: str, origin: Place, share: str) -> None:
+    def _note_outcome(self, kind: str, origin: Coordinates, share: str) -> None:
         topic, partition, offset = origin
         if topic != self._topic:
             self._elsewhere[topic].append(origin)
@@ -145,7 +145,7 @@ class Audit:
             # What lies before was deleted with time: nothing can be said against its outcomes.
             self._count(kind, origin, share)
 
-    def _count(self, kind: str, origin: Place, share: str) -> None:
+    def _count(self, kind: str, origin: Coordinates, share: str) -> None:
         _, partition, offset = origin
         account = self._account
         setattr(account, kind, getattr(account, kind) + 1)
@@ -188,7 +188,7 @@ class Audit:
             if offset in self._open[partition]:
                 account.open += 1
             else:
-                account.missing.append(Place(self._topic, partition, offset))
+                account.missing.append(Coordinates(self._topic, partition, offset))
 
     def conclude(self, existing: Iterable[str], starts: Mapping[int, int]) -> Account:
         """The account.
@@ -200,14 +200,16 @@ class Audit:
         account = self._account
         for kind, parts in self._settled.items():
             left = [
-                Place(self._topic, p, offset)
+                Coordinates(self._topic, p, offset)
                 for p, found in parts.items()
                 for offset in found
                 if offset >= starts.get(p, 0)
             ]
             setattr(account, kind, getattr(account, kind) - len(left))
             account.unknown.extend(left)
-        account.unknown.extend(Place(self._topic, p, o) for p, found in self._beyond.items() for o in found)
+        account.unknown.extend(
+            Coordinates(self._topic, p, o) for p, found in self._beyond.items() for o in found
+        )
         known = set(existing)
         for topic, places in self._elsewhere.items():
             if topic not in known:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from daemon.flows import codec
-from daemon.flows.kit.outcomes import ATTEMPTS_HEADER, PREFIX, Place, dead_letter_origin
+from daemon.flows.kit.outcomes import ATTEMPTS_HEADER, PREFIX, Coordinates, dead_letter_origin
 from daemon.flows.origins import MISSING_HEADER
 from daemon.model import Append, Record
 
@@ -23,7 +23,7 @@ class Letter(NamedTuple):
     """
 
     record: Record
-    origin: Place | None
+    origin: Coordinates | None
     code: str
     message: str
     failed_at: datetime | None
@@ -58,7 +58,7 @@ def letter_of(record: Record) -> Letter:
     """A dead letter's own words; what is missing or unreadable is left out."""
     told = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
     try:
-        origin: Place | None = dead_letter_origin(record.headers)
+        origin: Coordinates | None = dead_letter_origin(record.headers)
     except ValueError:
         origin = None
     try:

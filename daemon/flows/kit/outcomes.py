@@ -13,7 +13,7 @@ ATTEMPTS_HEADER = "tolokad-attempts"
 _ORIGIN = ("tolokad-origin-topic", "tolokad-origin-partition", "tolokad-origin-offset")
 
 
-class Place(NamedTuple):
+class Coordinates(NamedTuple):
     """A record's topic, partition and offset."""
 
     topic: str
@@ -25,9 +25,9 @@ class Place(NamedTuple):
         return self._asdict()
 
 
-def place_of(record: Record) -> Place:
+def place_of(record: Record) -> Coordinates:
     """Where a record stands itself."""
-    return Place(record.topic, record.partition, record.offset)
+    return Coordinates(record.topic, record.partition, record.offset)
 
 
 class _Origin(msgspec.Struct):
@@ -48,7 +48,7 @@ class _Result(msgspec.Struct):
 _results = msgspec.json.Decoder(_Result)
 
 
-def result_origin(value: bytes | None) -> tuple[Place | None, str]:
+def result_origin(value: bytes | None) -> tuple[Coordinates | None, str]:
     """What a result answers, and its assignment's id where an item can have several results.
 
     None for a result of a foreign item.
@@ -61,7 +61,7 @@ def result_origin(value: bytes | None) -> tuple[Place | None, str]:
     except UNREADABLE as error:
         raise ValueError(f"no result: {error}") from error
     origin, assignment = result.origin, result.assignment
-    place = None if origin is None else Place(origin.topic, origin.partition, origin.offset)
+    place = None if origin is None else Coordinates(origin.topic, origin.partition, origin.offset)
     return place, "" if assignment is None else assignment.id
 
 
@@ -73,7 +73,7 @@ def _decoded(value: bytes) -> _Result:
         return _results.decode(mended(value))
 
 
-def dead_letter_origin(headers: Headers) -> Place:
+def dead_letter_origin(headers: Headers) -> Coordinates:
     """What a dead letter answers.
 
     Raises:
@@ -83,6 +83,6 @@ def dead_letter_origin(headers: Headers) -> Place:
     told = {name: value for name, value in headers if name in _ORIGIN}
     try:
         topic, partition, offset = ((told[name] or b"").decode() for name in _ORIGIN)
-        return Place(topic, int(partition), int(offset))
+        return Coordinates(topic, int(partition), int(offset))
     except (KeyError, ValueError) as error:
         raise ValueError(f"no dead letter: {error}") from error

@@ -67,7 +67,7 @@ AHEAD = (
         CLAIM,
         "        blocking = {p: intent.reach for",
         "        blocking = {p: intent.end for",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/test_searching.py::"
         "test_what_another_partition_sent_behind_its_batch_is_waited_for_as_well",
     ),
     Mutant(
@@ -76,7 +76,7 @@ AHEAD = (
         CLAIM,
         "intent.last_at + self._request + SETTLING",
         "intent.at + self._request + SETTLING",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/test_searching.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),
     Mutant(
@@ -154,10 +154,10 @@ AHEAD = (
     Mutant(
         "own-ids-not-looked-at",
         "an item of ours that Toloka gives back with more than it was sent is sent again",
-        "daemon.flows.resolving",
+        "daemon.flows.searching",
         " or each.own_id in own_ids]",
         "]",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/test_searching.py::"
         "test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds",
     ),
     Mutant(

@@ -6,7 +6,7 @@ SUBMIT = "daemon.flows.submitting"
 DELIVER = "daemon.flows.delivering"
 ANNOUNCE = "daemon.flows.announcing"
 OUTBOX = "daemon.flows.outbox"
-RESOLVE = "daemon.flows.resolving"
+RESOLVE = "daemon.flows.searching"
 CLAIM = "daemon.flows.claiming"
 
 _LISTED = (
@@ -181,7 +181,7 @@ SUBMITTING = (
         RESOLVE,
         "return intent.at + self.quarantine + COARSE",
         "return intent.at + self.quarantine",
-        found_by="tests/unit/flows/test_resolving.py::test_nothing_is_absent_before_the_quarantine_is_over",
+        found_by="tests/unit/flows/test_searching.py::test_nothing_is_absent_before_the_quarantine_is_over",
     ),
     Mutant(
         "absence-believed-without-another-look",
@@ -205,7 +205,7 @@ SUBMITTING = (
         CLAIM,
         "        blocking = {p: intent.reach for p, intent in (await self._blocking()).items()}\n",
         "        blocking: Mapping[int, int] = {}\n",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/test_searching.py::"
         "test_equal_content_waits_for_what_another_partition_is_sending",
     ),
     Mutant(
@@ -214,7 +214,7 @@ SUBMITTING = (
         CLAIM,
         "if p in standing and standing[p].first < reach",
         "if False",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/test_searching.py::"
         "test_a_new_attempt_at_a_range_in_doubt_does_not_end_the_doubt",
     ),
     Mutant(
@@ -223,7 +223,7 @@ SUBMITTING = (
         CLAIM,
         "        return not await self._must_wait(believable=believable)\n",
         "        return True\n",
-        found_by="tests/unit/flows/test_resolving.py::test_who_claims_and_then_sees_another_steps_back",
+        found_by="tests/unit/flows/test_searching.py::test_who_claims_and_then_sees_another_steps_back",
     ),
     Mutant(
         "theirs-taken-while-ours-may-land",
@@ -231,7 +231,7 @@ SUBMITTING = (
         CLAIM,
         "if is_doubt and (goes_first or not believable):",
         "if is_doubt and goes_first:",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/test_searching.py::"
         "test_what_another_looks_for_is_not_taken_while_our_own_may_still_land",
     ),
     Mutant(
@@ -240,7 +240,7 @@ SUBMITTING = (
         RESOLVE,
         "                if resolved is None or not resolved.adopted:\n",
         "                if resolved is None:\n",
-        found_by="tests/unit/flows/test_resolving.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
+        found_by="tests/unit/flows/test_searching.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
     ),
     Mutant(
         "found-and-sent-again",

@@ -4,7 +4,7 @@ from functools import partial
 
 from tests.mutants.planting import Mutant
 
-REPEAT = "daemon.flows.repeating"
+REPEAT = "daemon.flows.resolving"
 OPERATIONS = "daemon.edges.operations"
 
 _mutant = partial(Mutant, api="tasks")
@@ -24,7 +24,7 @@ TASKS = (
         REPEAT,
         "            case Rejected(culprits, over=over) if over or believable:\n",
         "            case Rejected(culprits):\n",
-        found_by="tests/unit/flows/test_repeating.py::"
+        found_by="tests/unit/flows/test_resolving.py::"
         "test_a_no_to_one_request_says_nothing_of_the_one_before",
     ),
     _mutant(

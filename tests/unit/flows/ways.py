@@ -16,8 +16,8 @@ from daemon.flows.company import Company, Manner
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ItemReader
-from daemon.flows.repeating import Resolution
-from daemon.flows.resolving import Patience, Resolver
+from daemon.flows.resolving import Resolver
+from daemon.flows.searching import Patience, Search
 from daemon.flows.spec import InputSpec
 from daemon.flows.spending import Limits
 from daemon.flows.submitting import Submitting
@@ -115,10 +115,10 @@ class Way:
             budget=self.budget,
         )
         patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
-        looking = Resolver(
+        search = Search(
             self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
         )
-        resolver = Resolution(self.kafka, self.time, self.place, patience, looking, self.metrics, seeded())
+        resolver = Resolver(self.kafka, self.time, self.place, patience, search, self.metrics, seeded())
         manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
         own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]
         return Submitting(self.place, company, own, resolver, manner, self._handed_over, self._still_ours)

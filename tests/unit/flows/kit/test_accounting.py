@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from daemon.flows import ledger_records
 from daemon.flows.kit.accounting import Account, Audit
-from daemon.flows.kit.outcomes import Place
+from daemon.flows.kit.outcomes import Coordinates
 from daemon.flows.outputs import dead_letter_append, result_append
 from daemon.model import DeadLetter, Finished, Flaw, Headers, Item
 from tests.doubles import FakeRecord, packed_items
@@ -58,7 +58,7 @@ def test_gaps_are_no_inputs() -> None:
     found.ledger_ends()
     note_result(found, 1)
     account = concluded(found, 1, 5)
-    assert (account.inputs, account.missing) == (2, [Place("in", 0, 5)])
+    assert (account.inputs, account.missing) == (2, [Coordinates("in", 0, 5)])
 
 
 def test_an_outcome_of_a_gap_is_unknown() -> None:
@@ -67,7 +67,7 @@ def test_an_outcome_of_a_gap_is_unknown() -> None:
     found.ledger_ends()
     note_result(found, 3)
     account = concluded(found)
-    assert (account.unknown, account.results) == ([Place("in", 0, 3)], 0)
+    assert (account.unknown, account.results) == ([Coordinates("in", 0, 3)], 0)
 
 
 def test_settled_meanwhile_is_no_alarm() -> None:
@@ -82,7 +82,7 @@ def test_settled_meanwhile_is_no_alarm() -> None:
     assert found.until({0: 5}) == {0: 5}
     account = concluded(found, 0, 1, 2)
     assert (account.inputs, account.results, account.open) == (1, 1, 0)
-    assert account.unknown == [Place("in", 0, 99)]
+    assert account.unknown == [Coordinates("in", 0, 99)]
 
 
 def test_closed_without_a_result_is_missing() -> None:
@@ -91,7 +91,7 @@ def test_closed_without_a_result_is_missing() -> None:
     note_open(found, "a", 0)
     note_open(found, "a", None)
     found.ledger_ends()
-    assert concluded(found, 0).missing == [Place("in", 0, 0)]
+    assert concluded(found, 0).missing == [Coordinates("in", 0, 0)]
 
 
 def test_result_and_dead_letter_are_twice() -> None:
@@ -100,7 +100,7 @@ def test_result_and_dead_letter_are_twice() -> None:
     found.ledger_ends()
     note_result(found, 0)
     note_dead(found, 0)
-    assert concluded(found, 0).twice == [Place("in", 0, 0)]
+    assert concluded(found, 0).twice == [Coordinates("in", 0, 0)]
 
 
 def test_a_task_has_several_results() -> None:
@@ -111,7 +111,7 @@ def test_a_task_has_several_results() -> None:
         note_result(found, 0, share=share)
     assert not found.conclude((), {0: 0}).twice
     note_result(found, 0, share="b")
-    assert concluded(found, 0).twice == [Place("in", 0, 0)]
+    assert concluded(found, 0).twice == [Coordinates("in", 0, 0)]
 
 
 def test_what_was_deleted_with_time_is_no_alarm() -> None:
@@ -142,7 +142,7 @@ def test_unreadable_outcomes_name_themselves() -> None:
     found.note_result(record(4, json.dumps({"origin": None, "item": {}}).encode(), "out"))
     found.note_dead_letter(record(5, b"{}", "dead"))
     account = concluded(found)
-    assert account.unknown == [Place("dead", 0, 5), Place("out", 0, 3)]
+    assert account.unknown == [Coordinates("dead", 0, 5), Coordinates("out", 0, 3)]
 
 
 def test_another_inputs_outcomes() -> None:
@@ -152,4 +152,4 @@ def test_another_inputs_outcomes() -> None:
     note_result(found, 1, topic="other")
     note_result(found, 2, topic="nowhere")
     assert set(found.other_topics()) == {"other", "nowhere"}
-    assert found.conclude(["other"], {0: 0}).unknown == [Place("nowhere", 0, 2)]
+    assert found.conclude(["other"], {0: 0}).unknown == [Coordinates("nowhere", 0, 2)]

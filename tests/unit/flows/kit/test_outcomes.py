@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.flows.kit.outcomes import Place, result_origin
+from daemon.flows.kit.outcomes import Coordinates, result_origin
 
 ORIGIN = b'"origin":{"topic":"in","partition":3,"offset":7}'
 
@@ -11,7 +11,7 @@ ORIGIN = b'"origin":{"topic":"in","partition":3,"offset":7}'
 def test_a_result_tells_its_origin_whatever_somebody_has_written(written: bytes) -> None:
     """An item is published as it comes, half an emoji included."""
     value = b"{" + ORIGIN + b',"item":{"output_data":{"text":"' + written + b'"}}}'
-    assert result_origin(value) == (Place("in", 3, 7), "")
+    assert result_origin(value) == (Coordinates("in", 3, 7), "")
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{}", b'{"origin":7}', b'{"origin":null', rb'{"a":"\ud83d"'])

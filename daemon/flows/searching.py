@@ -1,0 +1,257 @@
+"""An intent in doubt: look what Toloka has, adopt it, and send again only what is certainly absent.
+
+Absence is believed only after the quarantine, when a late request has landed or died; presence at once.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import structlog
+
+from daemon.errors import Fenced, Held
+from daemon.flows import codec
+from daemon.flows.claiming import Claim, Note, Turns
+from daemon.flows.holding import Backoff, Holds, ShownHold
+from daemon.flows.items import identity_of, standing
+from daemon.flows.outbox import Place
+from daemon.flows.scanning import Taken, scan
+from daemon.flows.waiting import pause, unless
+from daemon.metrics import Metrics
+from daemon.model import Batch, Created, Intent, Item
+from daemon.ports import Kafka, Submissions, TolokaClock
+
+# Toloka's `Date` header and its `created_at` come from different machines.
+SKEW = timedelta(seconds=60)
+# Toloka may show times in whole seconds; its `Date` header does.
+COARSE = timedelta(seconds=1)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST_LOOK_SECONDS = 0.5
+LONGEST_LOOK_SECONDS = 10.0
+# A look at the end of a quarantine comes so long after it, for clocks to agree that it has ended.
+PROMPTLY_SECONDS = 0.02
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request may take, and how long after it began its absence is believed."""
+
+    request: timedelta
+    quarantine: timedelta
+
+    def end(self, intent: Intent) -> datetime:
+        """From when on what the attempt has not done it will never do.
+
+        Who wrote the intent may have had a clock behind ours, by what its `Date` headers had left out.
+        """
+        return intent.at + self.quarantine + COARSE
+
+    def is_over(self, intent: Intent, now: datetime) -> bool:
+        """Whether what the attempt has not done by now it will never do."""
+        return now >= self.end(intent)
+
+
+class Search:
+    """Resolves the intents of one partition's way by what Toloka shows, and the ledger knows."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        api: Submissions,
+        clock: TolokaClock,
+        place: Place,
+        patience: Patience,
+        holds: Holds,
+        metrics: Metrics,
+        rng: Random,
+    ) -> None:
+        self._kafka = kafka
+        self._api = api
+        self._clock = clock
+        self._place = place
+        self._patience = patience
+        self._holds = holds
+        self._metrics = metrics
+        self._rng = rng
+        self._turns = Turns(kafka, clock, place, patience.request)
+
+    async def resolve(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
+        """What of the batch is still to be sent, with the rest adopted; None when the event came first.
+
+        What was adopted may be claimed: the next transaction of the way has to write it down.
+
+        Raises:
+            Fenced: somebody else has decided what becomes of it.
+            Transient: Kafka failed; the intent stands, and a take-over finds it again.
+        """
+        shown = ShownHold("submit", self._holds, self._place.partition)
+        backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
+        claim = Claim(intent, note)
+        reasons: set[str] = set()
+        await claim.doubt()
+        try:
+            while not until.is_set():
+                try:
+                    resolved = await self._look(batch, intent, claim, until)
+                    shown.end()
+                except Held as held:
+                    shown.begin(held)
+                    self._count_hold(held.reason, reasons)
+                    resolved = None
+                if resolved is None or not resolved.adopted:
+                    await claim.doubt()
+                if resolved is not None:
+                    return resolved
+                await pause(self._look_seconds(intent, backoff), until)
+                await self._insist_undecided(intent)
+            return None
+        finally:
+            shown.end()
+
+    async def present(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
+        """The batch with everything adopted that Toloka shows now; None where it is not our turn until then.
+
+        Raises:
+            Held: `listing_failed`, `content_altered`, `intent_unreadable` or `ledger_unreadable`.
+            Transient: Kafka failed.
+        """
+        claim = Claim(intent, note)
+        await claim.doubt()
+        found = await self._found(batch, intent, claim, until, believable=True)
+        if found is None or not found[0].adopted:
+            await claim.doubt()
+        return None if found is None else found[0]
+
+    def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
+        """How long until the next look; there is one just when absence can be believed."""
+        seconds = backoff.seconds()
+        left = (self._patience.end(intent) - self._clock.now()).total_seconds()
+        return min(seconds, left + PROMPTLY_SECONDS) if left > 0 else seconds
+
+    async def _insist_undecided(self, intent: Intent) -> None:
+        """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
+
+        Raises:
+            Fenced: another intent stands, or none.
+        """
+        place = self._place
+        committed = await self._kafka.committed(place.group, place.topic, [place.partition])
+        standing = codec.read_intent(committed[place.partition].metadata)
+        if standing is None or standing.attempt != intent.attempt:
+            raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
+
+    async def _look(self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event) -> Batch | None:
+        """One look; None where it is too early to say.
+
+        Raises:
+            Held: it cannot be decided now, or by us.
+        """
+        # Read before the listing: what was absent from it was absent at this time.
+        believable = self._patience.is_over(intent, self._clock.now())
+        if (seen := await self._found(batch, intent, claim, until, believable=believable)) is None:
+            return None
+        found, contested = seen
+        return None if found.items and (contested or not believable) else found
+
+    def _count_hold(self, reason: str, before: set[str]) -> None:
+        """Once for each reason, however its details change."""
+        if reason not in before:
+            before.add(reason)
+            self._metrics.intents_resolved.labels("held").inc()
+
+    async def _found(
+        self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event, *, believable: bool
+    ) -> tuple[Batch, bool] | None:
+        """What Toloka shows, and whether another way has taken some of it since it was listed.
+
+        That may have been ours, and what is listed next its own: absence can be told only by another look.
+        It comes to an end, for after the quarantine nothing new appears in what is listed.
+        """
+        listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))
+        if listed is None:
+            return None
+        wanted = {item.content_hash for item in batch.items}
+        own_ids = _own_ids(batch)
+        candidates = [each for each in listed if each.content_hash in wanted or each.own_id in own_ids]
+        if not candidates and not believable:
+            return None
+        before = None
+        if candidates and not all(item.identified for item in batch.items):
+            before = await self._taken(batch, candidates)
+            if not believable and _matched(batch, candidates, before).items:
+                return None
+            turns = self._turns
+            if not (await turns.come(until) and await turns.take(claim, believable=believable)):
+                return None
+        taken = await self._taken(batch, candidates)
+        contested = before is not None and not set(taken.elsewhere) <= set(before.elsewhere)
+        found = _matched(batch, candidates, taken)
+        if taken.altered and found.items and believable:
+            raise _altered()
+        return found, contested
+
+    def _until(self, intent: Intent) -> datetime | None:
+        """Where the listing may stop: nothing of this range is created after the last quarantine."""
+        end = intent.at + self._patience.quarantine + SKEW
+        return end if end < self._clock.now() else None
+
+    async def _taken(self, batch: Batch, candidates: Sequence[Created]) -> Taken:
+        offsets = range(batch.first, batch.end)
+        ids = [created.item_id for created in candidates]
+        place = self._place
+        taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ids)
+        if taken.altered and not all(item.identified for item in batch.items):
+            raise _altered()
+        return taken
+
+
+def _altered() -> Held:
+    return Held(
+        "content_altered", "Toloka gives back other content than it was sent: comparing proves nothing"
+    )
+
+
+def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
+    """The batch with everything adopted that is there; by the ledger's word first, then by content."""
+    known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
+    rest = batch.accounted(known)
+    used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
+    # What was there before this range was first attempted is more likely another's, who looks for it, too.
+    first = EARLIEST if batch.since is None else batch.since - COARSE
+    free = sorted(
+        (c for c in candidates if c.item_id not in used),
+        key=lambda c: (c.created_at < first, c.created_at, c.item_id),
+    )
+    pairs = _paired(rest.items, free, _own_ids(rest))
+    ids = {index: created.item_id for index, created in pairs.items()}
+    return rest.adopting(ids, (created.created_at for created in pairs.values()))
+
+
+def _own_ids(batch: Batch) -> Mapping[str, int]:
+    """The ids that tolokad has given to items, with the items' indexes: no other item has one of these."""
+    where = standing(batch.topic, batch.partition)
+    given = ((index, item) for index, item in enumerate(batch.items) if item.identified)
+    return {identity_of(where, item.record): index for index, item in given}
+
+
+def _paired(
+    items: Sequence[Item], free: Sequence[Created], own_ids: Mapping[str, int]
+) -> Mapping[int, Created]:
+    """Item index to created item, each once; equal content, with as many results awaited, in any order.
+
+    An item that has an id of ours is ours, too, where Toloka gives it back with other content, such as null
+    for a field that was not sent.
+    """
+    by_content: dict[tuple[int, int], list[Created]] = defaultdict(list)
+    for created in reversed(free):
+        by_content[created.content_hash, created.wanted].append(created)
+    pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
+    found = {index: alike.pop() for index, alike in pairs if alike}
+    used = {each.item_id for each in found.values()}
+    rest = (each for each in reversed(free) if each.own_id in own_ids and each.item_id not in used)
+    return {**{own_ids[each.own_id]: each for each in rest}, **found}

@@ -7,7 +7,7 @@ Toloka gives back can be recognised as what it was sent.
 import json
 from collections import Counter
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from xxhash import xxh3_64_intdigest
@@ -60,7 +60,7 @@ def _decoded(value: bytes) -> dict[str, Any]:
     try:
         parsed = _decoder.decode(value)
     except RecursionError:
-        raise ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels") from None
+        raise _too_deep() from None
     except (msgspec.DecodeError, ValueError) as error:
         raise ContentError("NOT_JSON", f"not JSON: {error}") from None
     if not isinstance(parsed, dict):
@@ -79,7 +79,7 @@ def _refuse_repeated_keys(value: bytes) -> None:
     try:
         json.loads(value, object_pairs_hook=_unrepeated)
     except RecursionError:
-        raise ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels") from None
+        raise _too_deep() from None
     except ContentError:
         raise
     except ValueError as error:
@@ -95,7 +95,7 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def content_hash(parsed: dict[str, Any]) -> int:
-    """64 bits of the canonical form, as a signed-safe non-negative integer.
+    """64 bits of the canonical form, as an integer from 0 to 2^64 - 1.
 
     Raises:
         ContentError: TOO_DEEP.
@@ -123,7 +123,7 @@ def _is_flat(parsed: dict[str, Any]) -> bool:
 
 def _with_doubles(value: Any, depth: int) -> Any:
     if depth == 0:
-        _too_deep()
+        raise _too_deep()
     if isinstance(value, dict):
         return {name: _with_doubles(member, depth - 1) for name, member in value.items()}
     if isinstance(value, list):
@@ -137,5 +137,5 @@ def _with_doubles(value: Any, depth: int) -> Any:
     return value
 
 
-def _too_deep() -> NoReturn:
-    raise ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels")
+def _too_deep() -> ContentError:
+    return ContentError("TOO_DEEP", f"nested deeper than {MAX_DEPTH} levels")

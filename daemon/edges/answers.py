@@ -1,9 +1,10 @@
 """What Toloka's refusals say (contract, sections A9, B7 and C); every part of them may be anything."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -11,15 +12,16 @@ import structlog
 
 from daemon.edges.clocks import parse_date
 from daemon.edges.sending import Answer, LineError
-from daemon.model import Flaw, NotNow
+from daemon.model import Flaw, InDoubt, NotNow, Rejected, TooLarge
 
 MESSAGE_LETTERS = 300
 CODE_LETTERS = 100
 LONGEST_WAIT_SECONDS = 86_400.0
 
 _REASONS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 409: "conflict", 429: "throttled"}
-_REQUEST_TIMEOUT = 408
-# A plain refusal of the request itself: our own defect, or another API than the one we know.
+_REDIRECTS = range(300, 400)
+# Definite: nothing was carried out. One that has no reason of its own above refuses the request itself: our
+# own defect, or another API than the one we know.
 _REFUSED = range(400, 500)
 _INTERVAL_SECONDS = {"MIN": 60.0, "HOUR": 3600.0, "DAY": 86_400.0}
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -65,6 +67,42 @@ def text(value: object, letters: int) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in value[:letters]).strip()
 
 
+def field_flaw(error: Any, field: str | None, whole: Flaw) -> Flaw:
+    """What is wrong with one field of an item; what its error leaves unsaid, the whole refusal says."""
+    members = error if isinstance(error, dict) else {}
+    code = text(members.get("code"), CODE_LETTERS) or whole.code
+    message = text(members.get("message"), MESSAGE_LETTERS) or whole.message
+    named = text(field, CODE_LETTERS)
+    return Flaw(code, f"{named}: {message}"[:MESSAGE_LETTERS] if named else message, whole.request_id)
+
+
+def not_created(
+    asked: str,
+    answer: Answer,
+    now: datetime,
+    culprits: Callable[[Complaint, Flaw], Mapping[int, Flaw]],
+) -> InDoubt | Rejected | TooLarge | NotNow:
+    """What an answer other than success to a bulk request comes to.
+
+    Args:
+        asked: what was asked, for the operator.
+        answer: not 2xx.
+        now: Toloka's time.
+        culprits: the items that a complaint names, by index, given what it says of the whole request.
+    """
+    if answer.status in _REDIRECTS:
+        return InDoubt(f"answered {answer.status}: redirects are refused")
+    said = complaint(answer)
+    if answer.status not in _REFUSED or answer.status == HTTPStatus.REQUEST_TIMEOUT:
+        return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())
+    flaw = said.flaw(answer.status)
+    if answer.status == HTTPStatus.BAD_REQUEST:
+        return Rejected(culprits(said, flaw), flaw)
+    if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return TooLarge(flaw._replace(code=said.code or "ENTITY_TOO_LARGE"))
+    return refusal(asked, answer, now)
+
+
 def refusal(asked: str, answer: Answer, now: datetime) -> NotNow:
     """What an answer other than success comes to, where it is not the items' fault.
 
@@ -76,7 +114,7 @@ def refusal(asked: str, answer: Answer, now: datetime) -> NotNow:
     said = complaint(answer)
     log.info("toloka_refused", asked=asked, status=answer.status, code=said.code, request_id=said.request_id)
     reason = _REASONS.get(answer.status, "unreachable")
-    if reason == "unreachable" and answer.status in _REFUSED and answer.status != _REQUEST_TIMEOUT:
+    if reason == "unreachable" and answer.status in _REFUSED and answer.status != HTTPStatus.REQUEST_TIMEOUT:
         reason = "refused"
     # The request id is left out: a hold whose detail changed with every probe would look like a new one.
     parts = (f"{asked}: Toloka answered {answer.status}", said.code, said.message)

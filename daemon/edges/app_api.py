@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
@@ -38,7 +39,6 @@ ITEM_SECONDS = 10.0
 DOUBT_SECONDS = 30.0
 PROBING = "asking for the project"
 ITEMS = Rows("listing items", "list", page_of, "finished", skim=skimmed)
-_NOT_FOUND = 404
 
 
 class AppSubmissions:
@@ -186,7 +186,7 @@ class AppResults:
         path = items_path(self._project_id, item_id)
         try:
             answer = await self._line.request("item", "GET", path, None, ITEM_SECONDS)
-            if answer.status == _NOT_FOUND:
+            if answer.status == HTTPStatus.NOT_FOUND:
                 return None
             if not answer.succeeded:
                 return refusal(asked, answer, self._clock.now())

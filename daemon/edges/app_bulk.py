@@ -3,22 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
-from typing import Any
 
 import msgspec
 
-from daemon.edges.answers import CODE_LETTERS, MESSAGE_LETTERS, Complaint, complaint, refusal, text
+from daemon.edges.answers import Complaint, field_flaw, not_created
 from daemon.edges.sending import Answer
-from daemon.model import Accepted, Flaw, InDoubt, Item, NotNow, Outcome, Rejected, TooLarge
+from daemon.model import Accepted, Flaw, InDoubt, Item, Outcome
 
 ASKED = "submitting items"
 
-_BAD_REQUEST = 400
-_REQUEST_TIMEOUT = 408
-_CONTENT_TOO_LARGE = 413
-_REDIRECTS = range(300, 400)
-_DEFINITE = range(400, 500)
 # The documented key says `input_data`, though the body says `items` (contract, A5).
 _CULPRIT = re.compile(r"(?:input_data|items)\.([0-9]{1,6})(?:\.(.*))?", re.DOTALL)
 
@@ -45,12 +40,7 @@ def outcome(answer: Answer, count: int, now: datetime) -> Outcome:
     """
     if answer.succeeded:
         return _accepted(answer, count)
-    if answer.status in _REDIRECTS:
-        return InDoubt(f"answered {answer.status}: redirects are refused")
-    if answer.status not in _DEFINITE or answer.status == _REQUEST_TIMEOUT:
-        said = complaint(answer)
-        return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())
-    return _refused(answer, count, now)
+    return not_created(ASKED, answer, now, partial(_culprits, count=count))
 
 
 def _accepted(answer: Answer, count: int) -> Accepted | InDoubt:
@@ -64,30 +54,11 @@ def _accepted(answer: Answer, count: int) -> Accepted | InDoubt:
     return Accepted(ids)
 
 
-def _refused(answer: Answer, count: int, now: datetime) -> Rejected | TooLarge | NotNow:
-    if answer.status == _BAD_REQUEST:
-        said = complaint(answer)
-        flaw = said.flaw(answer.status)
-        return Rejected(_culprits(said, flaw, count), flaw)
-    if answer.status == _CONTENT_TOO_LARGE:
-        said = complaint(answer)
-        return TooLarge(said.flaw(answer.status)._replace(code=said.code or "ENTITY_TOO_LARGE"))
-    return refusal(ASKED, answer, now)
-
-
 def _culprits(said: Complaint, whole: Flaw, count: int) -> Mapping[int, Flaw]:
     """Index to flaw; of several flaws of one item the first."""
     culprits: dict[int, Flaw] = {}
     for key, error in said.payload.items():
         named = _CULPRIT.fullmatch(key)
         if named is not None and (index := int(named[1])) < count:
-            culprits.setdefault(index, _flaw(error, named[2], whole))
+            culprits.setdefault(index, field_flaw(error, named[2], whole))
     return culprits
-
-
-def _flaw(error: Any, field: str | None, whole: Flaw) -> Flaw:
-    members = error if isinstance(error, dict) else {}
-    code = text(members.get("code"), CODE_LETTERS) or whole.code
-    message = text(members.get("message"), MESSAGE_LETTERS) or whole.message
-    named = text(field, CODE_LETTERS)
-    return Flaw(code, f"{named}: {message}"[:MESSAGE_LETTERS] if named else message, whole.request_id)

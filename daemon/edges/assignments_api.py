@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 
 from daemon.edges.answers import no_answer, refusal
 from daemon.edges.endpoint import path
@@ -18,8 +19,6 @@ from daemon.model import Cursor, Finished, NotNow, Page, Sight, UnknownCursor
 from daemon.ports import Known, TolokaClock
 
 TASK_SECONDS = 10.0
-TASK_ASSIGNMENTS = 1000
-_NOT_FOUND = 404
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -122,7 +121,7 @@ class Results:
             answer = await self._line.request(
                 "task_list", "GET", path(*API, "tasks", task_id), None, TASK_SECONDS
             )
-            if answer.status == _NOT_FOUND:
+            if answer.status == HTTPStatus.NOT_FOUND:
                 return None
             if not answer.succeeded:
                 return refusal(asked, answer, self._clock.now())

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from daemon import content
-from daemon.edges.answers import CODE_LETTERS, MESSAGE_LETTERS, no_answer, refusal, text
+from daemon.edges.answers import CODE_LETTERS, no_answer, refusal, text
 from daemon.edges.endpoint import path
 from daemon.edges.sending import LineError
 from daemon.edges.transport import Line, Probe
@@ -29,20 +29,16 @@ class Project:
     Attributes:
         id: the project's.
         app_id: its app's.
-        name: the project's.
         status: CREATING, READY, ERROR or ARCHIVED (whichever way Toloka spells it).
         item_price: what one item costs, in the account's currency; None where Toloka does not say.
         input_spec: field name to `{type, required, hidden, …}`.
-        output_spec: likewise.
     """
 
     id: str
     app_id: str
-    name: str
     status: str
     item_price: Decimal | None
     input_spec: Mapping[str, Mapping[str, Any]]
-    output_spec: Mapping[str, Mapping[str, Any]]
 
     @property
     def shape(self) -> str:
@@ -96,11 +92,9 @@ async def _project(line: Line, project_id: str, clock: TolokaClock) -> Project |
     return Project(
         id=project_id,
         app_id=app_id,
-        name=text(about.get("name"), MESSAGE_LETTERS),
         status="ARCHIVED" if status == "ARCHIVE" else status,
         item_price=_price(about.get("item_price")),
         input_spec=_specification(app.get("input_spec")),
-        output_spec=_specification(app.get("output_spec")),
     )
 
 

@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import anyio
 import httpx
@@ -16,7 +17,6 @@ WHY_LETTERS = 200
 
 _SUCCESS = range(200, 300)
 _SAYS_NO = range(400, 500)
-_REQUEST_TIMEOUT = 408
 _SERVER_ERRORS = 500
 _OUTCOMES = {
     400: "rejected",
@@ -122,7 +122,7 @@ class Sending:
 
     def answered_early(self, answer: Answer) -> Answer | LineError:
         """An answer to a part of the request; a clear no counts, for nothing can have been carried out."""
-        if answer.status in _SAYS_NO and answer.status != _REQUEST_TIMEOUT:
+        if answer.status in _SAYS_NO and answer.status != HTTPStatus.REQUEST_TIMEOUT:
             return answer
         why = f"answered {answer.status} before the whole request was sent"
         # A server that claims success for what it cannot have read is not to be believed either way.

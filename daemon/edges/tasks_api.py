@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 
 import structlog
 
@@ -41,7 +42,6 @@ LONGEST_WAIT_SECONDS = 2.0
 # What an operation that is there does not tell, asked so often, only a listing can.
 PATIENCE_TRIES = 5
 
-_NOT_FOUND = 404
 
 log = structlog.get_logger(__name__)
 
@@ -162,7 +162,7 @@ class TasksSubmissions:
             answer = await self._asked("operation", path(*API, "operations", operation_id))
         except LineError:
             return None
-        if answer.status == _NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND:
             return False
         return True if answer.succeeded else None
 

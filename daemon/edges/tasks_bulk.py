@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 
-from daemon.edges.answers import CODE_LETTERS, MESSAGE_LETTERS, Complaint, complaint, refusal, text
+from daemon.edges.answers import Complaint, complaint, field_flaw, not_created
 from daemon.edges.sending import Answer
 from daemon.model import (
     Accepted,
@@ -29,11 +30,6 @@ ASKED = "creating tasks"
 INDEX = "__item_idx"
 ALREADY_EXISTS = "OPERATION_ALREADY_EXISTS"
 
-_BAD_REQUEST = 400
-_REQUEST_TIMEOUT = 408
-_CONTENT_TOO_LARGE = 413
-_REDIRECTS = range(300, 400)
-_DEFINITE = range(400, 500)
 _CULPRIT = re.compile(r"(?:tasks\.|items\.)?\[?([0-9]{1,6})\]?(?:\.(.*))?", re.DOTALL)
 
 _bytes_of = attrgetter("body")
@@ -91,17 +87,7 @@ def outcome(answer: Answer, count: int, now: datetime) -> Outcome:
 
 def refused(answer: Answer, count: int, now: datetime) -> InDoubt | Rejected | TooLarge | NotNow:
     """What an answer other than success comes to; see `outcome`."""
-    if answer.status in _REDIRECTS:
-        return InDoubt(f"answered {answer.status}: redirects are refused")
-    said = complaint(answer)
-    if answer.status not in _DEFINITE or answer.status == _REQUEST_TIMEOUT:
-        return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())
-    if answer.status == _BAD_REQUEST:
-        flaw = said.flaw(answer.status)
-        return Rejected(_culprits(said, flaw, count), flaw)
-    if answer.status == _CONTENT_TOO_LARGE:
-        return TooLarge(Flaw(said.code or "ENTITY_TOO_LARGE", said.message, said.request_id))
-    return refusal(ASKED, answer, now)
+    return not_created(ASKED, answer, now, partial(_culprits, count=count))
 
 
 def _created(answer: Answer, count: int) -> Accepted | Divided | InDoubt:
@@ -132,7 +118,7 @@ def flaw_of(errors: Any, otherwise: Flaw) -> Flaw:
     fields = errors if isinstance(errors, dict) else {}
     for field, error in fields.items():
         if isinstance(error, dict):
-            return _flaw(error, field, otherwise)
+            return field_flaw(error, field, otherwise)
     return otherwise
 
 
@@ -142,16 +128,8 @@ def _culprits(said: Complaint, whole: Flaw, count: int) -> Mapping[int, Flaw]:
     for key, error in said.payload.items():
         named = _CULPRIT.fullmatch(key)
         if named is not None and (index := int(named[1])) < count:
-            flaw = flaw_of(error, whole) if named[2] is None else _flaw(error, named[2], whole)
+            flaw = flaw_of(error, whole) if named[2] is None else field_flaw(error, named[2], whole)
             culprits.setdefault(index, flaw)
     if not culprits and count == 1 and said.payload:
         culprits[0] = flaw_of(said.payload, whole)
     return culprits
-
-
-def _flaw(error: Any, field: str, whole: Flaw) -> Flaw:
-    members = error if isinstance(error, dict) else {}
-    code = text(members.get("code"), CODE_LETTERS) or whole.code
-    message = text(members.get("message"), MESSAGE_LETTERS) or whole.message
-    named = text(field, CODE_LETTERS)
-    return Flaw(code, f"{named}: {message}"[:MESSAGE_LETTERS] if named else message, whole.request_id)

@@ -44,30 +44,28 @@ class Holds:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-        self._now: dict[int, Hold] = {}
-        self._since: dict[int, float] = {}
+        self._now: dict[int, tuple[Hold, float]] = {}
         self._last = 0
 
     def __iter__(self) -> Iterator[Hold]:
-        return iter(tuple(self._now.values()))
+        return (hold for hold, _ in self.since())
 
     def since(self) -> list[tuple[Hold, float]]:
         """What is held, each with the time when it began (seconds since 1970), the oldest first."""
-        return [(hold, self._since.get(number, time.time())) for number, hold in tuple(self._now.items())]
+        # A copy, made at once: the HTTP server's threads ask, too.
+        return list(self._now.values())
 
     def begin(self, hold: Hold) -> int:
         """Show a hold; returns the number to end it by."""
         self._last += 1
-        self._since[self._last] = time.time()
-        self._now[self._last] = hold
+        self._now[self._last] = hold, time.time()
         self._metrics.held.labels(hold.flow, hold.reason).inc()
         log.warning("held", flow=hold.flow, reason=hold.reason, detail=hold.detail, partition=hold.partition)
         return self._last
 
     def end(self, number: int) -> None:
         """Show a hold no longer."""
-        hold = self._now.pop(number)
-        del self._since[number]
+        hold, _ = self._now.pop(number)
         self._metrics.held.labels(hold.flow, hold.reason).dec()
         log.info("released", flow=hold.flow, reason=hold.reason, partition=hold.partition)
 
@@ -90,14 +88,13 @@ class ShownHold:
         self._partition = partition
         self._current: tuple[int, Hold] | None = None
 
-    def begin(self, held: Held) -> bool:
-        """Show why the way holds; False where that is shown already."""
+    def begin(self, held: Held) -> None:
+        """Show why the way holds, unless that is shown already."""
         hold = Hold(self._flow, held.reason, held.detail, self._partition)
         if self._current is not None and self._current[1] == hold:
-            return False
+            return
         self.end()
         self._current = (self._holds.begin(hold), hold)
-        return True
 
     def end(self) -> None:
         """The way gets on."""

@@ -64,15 +64,17 @@ def append_bytes(append: Append) -> int:
 def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_at: datetime) -> Append:
     """A dead letter: the record unchanged, then why."""
     record, flaw = letter
+    request_id = (
+        (("tolokad-request-id", flaw.request_id.encode("utf-8", "replace")),) if flaw.request_id else ()
+    )
     headers = [
         *record.headers,
         ("tolokad-error-code", flaw.code.encode()),
         ("tolokad-error-message", flaw.message.encode("utf-8", "replace")),
+        *request_id,
         ("tolokad-origin-topic", record.topic.encode()),
         ("tolokad-origin-partition", str(record.partition).encode()),
         ("tolokad-origin-offset", str(record.offset).encode()),
         ("tolokad-failed-at", iso(failed_at).encode()),
     ]
-    if flaw.request_id:
-        headers.insert(-4, ("tolokad-request-id", flaw.request_id.encode("utf-8", "replace")))
     return Append(topic, record.partition % partitions, record.key, record.value, headers)

@@ -101,15 +101,19 @@ def _without_effect(given: Mapping[str, object], protocols: str) -> Iterator[Bro
 
 
 def _topics(settings: Settings) -> Iterator[Broken]:
-    fields = ["input_topic", "output_topic", "dead_letter_topic", "ledger_topic", "cursor_topic"]
-    if settings.budget.limited:
-        fields.append("budget_topic")
+    fields = ("input_topic", "output_topic", "dead_letter_topic", "ledger_topic", "cursor_topic")
     # Kafka takes "." and "_" for the same letter in the names of its metrics and refuses such pairs.
     names = {f"KAFKA__{field.upper()}": getattr(settings.kafka, field).replace("_", ".") for field in fields}
     for (one, name), (other, same) in combinations(names.items(), 2):
         if name == same:
             text = f"must differ from TOLOKAD_{one} (Kafka takes '.' and '_' for the same)"
             yield Broken(other, text, (one, "KAFKA__GROUP_ID"))
+    # No variable names the spend guard's topic: whichever has its name is to blame.
+    budget = settings.kafka.budget_topic
+    for variable, name in names.items():
+        if settings.budget.limited and name == budget.replace("_", "."):
+            text = f"must differ from {budget}, the spend guard's (Kafka takes '.' and '_' for the same)"
+            yield Broken(variable, text, ("KAFKA__GROUP_ID",))
 
 
 def _url(settings: Settings) -> Iterator[Broken]:

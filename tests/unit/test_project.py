@@ -53,7 +53,6 @@ async def test_a_project() -> None:
     assert (found.id, found.app_id, found.status) == (PROJECT, MODERATION_APP, "READY")
     assert found.item_price == Decimal("0.05")
     assert found.input_spec["text"]["type"] == "string"
-    assert "result" in found.output_spec
 
 
 @pytest.mark.parametrize("project_id", [ARCHIVE_PROJECT, ARCHIVED_PROJECT])
@@ -149,4 +148,3 @@ async def test_rules_that_are_none() -> None:
         found = await found_at(wire.url)
     assert isinstance(found, Project)
     assert found.input_spec == {"text": {"type": "string"}}
-    assert found.output_spec == {}

@@ -171,6 +171,14 @@ def test_topics_differ(one: str, other: str, same: str) -> None:
     assert problem.startswith(f"TOLOKAD_KAFKA__{other}: must differ from TOLOKAD_KAFKA__{one}")
 
 
+def test_no_topic_is_that_of_the_spend_guard() -> None:
+    """A topic of the spend guard's name is refused by the variable that gave it: no other names it."""
+    environ = kafka(INPUT_TOPIC="tokolad.budget") | {"TOLOKAD_BUDGET__ITEMS_TOTAL": "5"}
+    (problem,) = problems(environ)
+    assert problem.startswith("TOLOKAD_KAFKA__INPUT_TOPIC: must differ from tokolad.budget")
+
+
+
 @pytest.mark.parametrize(
     ("given", "blamed"),
     [

@@ -8,7 +8,7 @@ from daemon.app.services import Service, open_service
 from daemon.app.world import connect_toloka
 from daemon.flows.searching import COARSE
 from daemon.metrics import Metrics
-from daemon.ports import Clock, TolokaClock
+from daemon.ports import TolokaClock
 from daemon.settings import Settings
 
 
@@ -19,13 +19,11 @@ class Toloka:
     Attributes:
         service: its parts, as the flows have them.
         toloka_clock: its clock.
-        clock: this process's.
         until: the time at Toloka when it was asked, at the latest.
     """
 
     service: Service
     toloka_clock: TolokaClock
-    clock: Clock
     until: datetime
 
 
@@ -40,4 +38,4 @@ async def toloka_of(settings: Settings, stack: AsyncExitStack) -> Toloka:
     endpoint = connect_toloka(settings, metrics, lambda _: None)
     service = await open_service(settings, endpoint, metrics, stack)
     # A `Date` header leaves out the fraction of its second: what was created in it would be overlooked.
-    return Toloka(service, endpoint.toloka_clock, endpoint.clock, endpoint.toloka_clock.now() + COARSE)
+    return Toloka(service, endpoint.toloka_clock, endpoint.toloka_clock.now() + COARSE)

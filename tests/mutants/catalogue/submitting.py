@@ -155,7 +155,7 @@ SUBMITTING = (
     Mutant(
         "server-error-taken-for-a-no",
         "an answer 5xx is taken for a request that was not carried out",
-        "daemon.edges.app_bulk",
+        "daemon.edges.answers",
         'return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())',
         'return NotNow("unreachable", said.message)',
         only="answer_lost",

@@ -92,7 +92,8 @@ async def test_stopping_ends_it() -> None:
     until = asyncio.Event()
     task = await waiting(MemoryKafka.usual(), announced(FakeTime().now()), until)
     until.set()
-    await task
+    async with asyncio.timeout(FRESH.total_seconds() / 2):
+        await task
 
 
 async def test_a_failure_is_left_to_the_way() -> None:

@@ -308,10 +308,8 @@ async def test_who_takes_part_can_be_cancelled() -> None:
     running = asyncio.ensure_future(ours.sharing.run(ours.stopping))
     await turns()
     running.cancel()
-    try:
+    with pytest.raises(asyncio.CancelledError):
         await running
-    except asyncio.CancelledError:
-        return
 
 
 @in_virtual_time

@@ -57,7 +57,7 @@ def test_what_is_tested_is_what_is_shipped() -> None:
 
 
 def test_nothing_is_missing_and_nothing_left_over() -> None:
-    """What the image installs is what tokolad needs, and what that needs: each of it, and no more."""
+    """What the image installs is what tolokad needs, and what that needs: each of it, and no more."""
     packages = pinned("runtime")
     assert set(graph(packages)) - {""} == set(packages)
 

@@ -23,7 +23,7 @@ def test_it_holds_each_package_with_version_licence_and_hashes() -> None:
 
 
 def test_who_needs_whom() -> None:
-    """Every package is needed by somebody, in the end by tokolad; no reference leads nowhere."""
+    """Every package is needed by somebody, in the end by tolokad; no reference leads nowhere."""
     document = bill()
     needs = {each["ref"]: each["dependsOn"] for each in document["dependencies"]}
     assert set(needs) == {ITSELF, *(each["bom-ref"] for each in document["components"])}

@@ -13,10 +13,9 @@ from random import Random
 from daemon.app.places import outlets_of, place_of, start_at
 from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
-from daemon.flows.collecting import Collecting, Desk, Rhythm
-from daemon.flows.company import Company, Manner
+from daemon.flows.collecting import Collecting, CollectIntervals, CollectorParts
+from daemon.flows.collector_state import CollectOptions
 from daemon.flows.delivering import CONNECTIONS
-from daemon.flows.following import Opening
 from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.handing_over import handed_over
@@ -25,6 +24,7 @@ from daemon.flows.items import ReadAll
 from daemon.flows.pausing import Pausing
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Patience, Search
+from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.sharing import Sharing, Way
 from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Submitting
@@ -91,7 +91,7 @@ class Flows:
 
 def assemble(settings: Settings, world: World) -> Flows:
     """Build both flows, as far as they are enabled."""
-    ours = _Ours(settings, world)
+    ours = _OurShare(settings, world)
     gates = {name: Gate(name, world.holds, world.rng, world.metrics) for name in ("submit", "collect")}
     budget = _budget(settings, world)
     pausing = Pausing(world.kafka, settings.kafka.cursor_topic, gates, world.rng)
@@ -109,7 +109,7 @@ def _budget(settings: Settings, world: World) -> Budget | None:
     return Budget(world.kafka, settings.kafka.budget_topic, limits, world.rng)
 
 
-class _Ours:
+class _OurShare:
     """Which part of the limits is this replica's: by its partitions, the collector counting as one."""
 
     def __init__(self, settings: Settings, world: World) -> None:
@@ -135,35 +135,15 @@ class _Ours:
         self._world.share((self._submitting + self._collecting) / places, items)
 
 
-def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budget: Budget | None) -> Sharing:
+def _submitting(
+    settings: Settings, world: World, ours: _OurShare, gate: Gate, budget: Budget | None
+) -> Sharing:
     kafka, submit = settings.kafka, settings.submit
-    company = Company(
-        kafka=world.kafka,
-        clock=world.clock,
-        toloka_clock=world.toloka_clock,
-        gate=gate,
-        holds=world.holds,
-        watch=SubmitWatch(world.metrics),
-        rng=world.rng,
-        guard=RejectionGuard(submit.max_rejected_ratio, submit.rejected_window_items),
-        read_all=world.read_all,
-        look_again=world.look_again,
-        new_attempt=world.new_id,
-        turn=asyncio.Lock(),
-        budget=budget,
-    )
-    manner = Manner(
-        start_from=kafka.start_from,
-        limits=BatchLimits(submit.max_items, submit.max_bytes),
-        linger_seconds=submit.linger_seconds,
-        request_seconds=submit.request_timeout_seconds,
-        attempts_once=world.attempts_once,
-    )
+    shared, options = _shared_parts(settings, world, gate, budget), _submit_options(settings, world)
     patience = Patience(
         request=timedelta(seconds=submit.request_timeout_seconds),
         quarantine=timedelta(seconds=submit.quarantine_seconds),
     )
-
     # What is left of a budget is known once the batch before is settled; what can be sent again under its
     # intent needs one of its own.
     connections = 1 if budget is not None or world.attempts_once else CONNECTIONS
@@ -178,7 +158,7 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
                 resolver = Resolver(world.kafka, clock, place, patience, search, metrics, rng)
                 handed = partial(handed_over, world.kafka, clock, place)
                 still_ours = _still_ours(sharing, partition)
-                await Submitting(place, company, own, resolver, manner, handed, still_ours).run(stopping)
+                await Submitting(place, shared, own, resolver, options, handed, still_ours).run(stopping)
 
         return run
 
@@ -187,11 +167,41 @@ def _submitting(settings: Settings, world: World, ours: _Ours, gate: Gate, budge
     return sharing
 
 
-def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sharing:
+def _shared_parts(settings: Settings, world: World, gate: Gate, budget: Budget | None) -> SharedParts:
+    submit = settings.submit
+    return SharedParts(
+        kafka=world.kafka,
+        clock=world.clock,
+        toloka_clock=world.toloka_clock,
+        gate=gate,
+        holds=world.holds,
+        watch=SubmitWatch(world.metrics),
+        rng=world.rng,
+        guard=RejectionGuard(submit.max_rejected_ratio, submit.rejected_window_items),
+        read_all=world.read_all,
+        look_again=world.look_again,
+        new_attempt=world.new_id,
+        turn=asyncio.Lock(),
+        budget=budget,
+    )
+
+
+def _submit_options(settings: Settings, world: World) -> SubmitOptions:
+    submit = settings.submit
+    return SubmitOptions(
+        start_from=settings.kafka.start_from,
+        limits=BatchLimits(submit.max_items, submit.max_bytes),
+        linger_seconds=submit.linger_seconds,
+        request_seconds=submit.request_timeout_seconds,
+        attempts_once=world.attempts_once,
+    )
+
+
+def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -> Sharing:
     kafka, collect = settings.kafka, settings.collect
     project = settings.toloka.place
     watch = CollectWatch(world.metrics)
-    desk = Desk(
+    parts = CollectorParts(
         kafka=world.kafka,
         api=world.results,
         toloka_clock=world.toloka_clock,
@@ -201,14 +211,14 @@ def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
         rng=world.rng,
         new_incarnation=world.new_id,
     )
-    rhythm = Rhythm(
+    intervals = CollectIntervals(
         interval_seconds=collect.interval_seconds,
         page_size=collect.page_size,
         overlap_every_seconds=collect.overlap_every_seconds,
         sweep_after=timedelta(seconds=collect.sweep_after_seconds),
         sweep_every_seconds=collect.sweep_every_seconds,
     )
-    opening = Opening(
+    options = CollectOptions(
         outlets_of(settings, world.partitions, project, world.max_result_bytes),
         timedelta(seconds=collect.overlap_seconds),
         start_at(settings),
@@ -223,7 +233,7 @@ def _collecting(settings: Settings, world: World, ours: _Ours, gate: Gate) -> Sh
         )
         still_ours = _still_ours(sharing, partition)
         return Collecting(
-            f"{kafka.group_id}.collect.{project}", opening, desk, rhythm, foreign, still_ours
+            f"{kafka.group_id}.collect.{project}", options, parts, intervals, foreign, still_ours
         ).run
 
     join = _joining(world, f"{kafka.group_id}.collect", kafka.cursor_topic)

@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from daemon.edges import kafka_client, reading, refusals, transactions, versions
+from daemon.edges import broker_refusals, kafka_client, reading, transactions, versions
 from daemon.edges.offsets import committed_offsets
 from daemon.edges.reading import PartitionReader
 from daemon.edges.rights import Rights
@@ -67,7 +67,7 @@ class KafkaCluster:
                     await self._admin.start()
         except Transient:
             await self.__aexit__()
-            await refusals.insist_on_welcome(self._settings, self.client_id)
+            await broker_refusals.insist_on_welcome(self._settings, self.client_id)
             raise
         return self
 

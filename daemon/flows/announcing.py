@@ -73,7 +73,7 @@ class Announcer:
                 return attempt
             await self.step_back(outbox, batch)
 
-    async def further(self, outbox: Outbox, settled: Batch, ahead: Ahead) -> Attempt | None:
+    async def behind_settlement(self, outbox: Outbox, settled: Batch, ahead: Ahead) -> Attempt | None:
         """An attempt of the batch that waits, to be announced by the transaction that settles this one.
 
         None where it has to wait for anything: then it is announced by itself, when it may be sent. Nor is
@@ -83,7 +83,7 @@ class Announcer:
         before = [settled, *(attempt.batch for attempt in ahead.attempts)]
         return await self._possible(outbox, before, ahead.due(), connection, 0)
 
-    async def another(self, outbox: Outbox, first: Attempt, ahead: Ahead) -> Attempt | None:
+    async def behind_attempt(self, outbox: Outbox, first: Attempt, ahead: Ahead) -> Attempt | None:
         """An attempt of the batch that waits, to be announced behind this one, which is under way."""
         connection = ahead.free(first.connection)
         return await self._possible(outbox, [first.batch], ahead.due(), connection, WARMING_SECONDS)

@@ -17,7 +17,7 @@ NEWEST_READABLE = VERSION + 1
 MARK_PREFIX = b"offset/"
 # Written once Toloka has given back other content than it was sent: from then on comparing proves nothing.
 ALTERED_KEY = b"altered"
-# Written, as a tombstone that opens nothing, when an operator has set the cursor: open the book anew.
+# Written, as a tombstone that opens nothing, when an operator has set the cursor: read the state anew.
 REOPEN_KEY = b"cursor/set"
 
 # What an intent says of itself, where it is so.

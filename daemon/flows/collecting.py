@@ -9,10 +9,10 @@ from random import Random
 import structlog
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.following import Book, Opening
+from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
-from daemon.flows.opening import open_book
+from daemon.flows.opening import open_state
 from daemon.flows.paging import Pages
 from daemon.flows.sweeping import Overlapping, Sweeping
 from daemon.flows.waiting import pause, unless
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class CollectIntervals:
     """How often the collector looks, and how much at a time."""
 
     interval_seconds: float
@@ -40,7 +40,7 @@ class Rhythm:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class CollectorParts:
     """What the collector works with."""
 
     kafka: Kafka
@@ -58,9 +58,9 @@ class Collecting:
 
     Args:
         transactional_id: what keeps two collectors of the project apart.
-        opening: how its book is opened.
-        desk: what it works with.
-        rhythm: how often it looks.
+        options: where it writes, how far back it looks, and where a new cursor starts.
+        parts: what it works with.
+        intervals: how often it looks.
         foreign: what is done with items that somebody else created.
         still_ours: returns once the group has confirmed that we collect, or the event is set.
     """
@@ -68,23 +68,23 @@ class Collecting:
     def __init__(
         self,
         transactional_id: str,
-        opening: Opening,
-        desk: Desk,
-        rhythm: Rhythm,
+        options: CollectOptions,
+        parts: CollectorParts,
+        intervals: CollectIntervals,
         foreign: Foreign,
         still_ours: Callable[[asyncio.Event], Awaitable[None]],
     ) -> None:
         self._id = transactional_id
-        self._opening = opening
-        self._desk = desk
-        self._rhythm = rhythm
+        self._options = options
+        self._parts = parts
+        self._intervals = intervals
         self._foreign = foreign
         self._still_ours = still_ours
-        self._shown = ShownHold("collect", desk.holds)
+        self._shown = ShownHold("collect", parts.holds)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Collect until the event is set; after any failure start over from what Kafka says."""
-        backoff = Backoff(self._desk.rng)
+        backoff = Backoff(self._parts.rng)
         while not stopping.is_set():
             try:
                 await self._go(backoff, stopping)
@@ -98,20 +98,20 @@ class Collecting:
                 log.warning("starting_over", flow="collect", detail=str(failure))
                 await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
             finally:
-                self._desk.watch.released()
+                self._parts.watch.released()
         self._shown.end()
 
     async def _go(self, backoff: Backoff, stopping: asyncio.Event) -> None:
-        desk = self._desk
+        parts = self._parts
         async with (
-            desk.kafka.writer(self._id) as writer,
-            open_book(
-                desk.kafka, self._opening, writer, desk.toloka_clock, desk.watch, desk.new_incarnation()
-            ) as (book, reader, partitions),
+            parts.kafka.writer(self._id) as writer,
+            open_state(
+                parts.kafka, self._options, writer, parts.toloka_clock, parts.watch, parts.new_incarnation()
+            ) as (state, reader, partitions),
         ):
-            desk.watch.active(collecting=True)
-            following = asyncio.ensure_future(book.follow(reader, partitions))
-            tailing = asyncio.ensure_future(self._tail(book, backoff, stopping))
+            parts.watch.active(collecting=True)
+            following = asyncio.ensure_future(state.follow(reader, partitions))
+            tailing = asyncio.ensure_future(self._tail(state, backoff, stopping))
             try:
                 await asyncio.wait({following, tailing}, return_when=asyncio.FIRST_COMPLETED)
                 (tailing if tailing.done() else following).result()
@@ -120,81 +120,81 @@ class Collecting:
                     task.cancel()
                 await asyncio.wait({following, tailing})
 
-    async def _tail(self, book: Book, backoff: Backoff, stopping: asyncio.Event) -> None:
+    async def _tail(self, state: CollectorState, backoff: Backoff, stopping: asyncio.Event) -> None:
         """Page after page; when there is none for now, second looks until the next is due."""
-        async with Pages(self._desk.api, self._rhythm.page_size) as pages:
-            await self._page_after_page(book, pages, backoff, stopping)
+        async with Pages(self._parts.api, self._intervals.page_size) as pages:
+            await self._page_after_page(state, pages, backoff, stopping)
 
     async def _page_after_page(
-        self, book: Book, pages: Pages, backoff: Backoff, stopping: asyncio.Event
+        self, state: CollectorState, pages: Pages, backoff: Backoff, stopping: asyncio.Event
     ) -> None:
-        desk, rhythm, stuck = self._desk, self._rhythm, 0
-        looks = self._second_looks(book)
+        parts, intervals, stuck = self._parts, self._intervals, 0
+        looks = self._second_looks(state)
         due = began = asyncio.get_running_loop().time()
         while not stopping.is_set():
-            await desk.gate.wait(stopping)
+            await parts.gate.wait(stopping)
             began = asyncio.get_running_loop().time()
-            answer = await unless(stopping, pages.behind(book.cursor))
+            answer = await unless(stopping, pages.behind(state.cursor))
             if answer is None:
                 return
             if isinstance(answer, NotNow):
-                desk.gate.shut(answer)
-                desk.watch.waiting(book.ledger)
+                parts.gate.shut(answer)
+                parts.watch.waiting(state.ledger)
                 continue
-            desk.gate.open(began)
+            parts.gate.open(began)
             more = False
             match answer:
                 case UnknownCursor():
-                    await self._go_on_by_time(book)
+                    await self._go_on_by_time(state)
                 case Page(items, has_more):
                     if has_more:
-                        pages.ask_ahead(book.cursor, self._behind(book.cursor, items))
-                    progress = await self._publish(book, items)
+                        pages.ask_ahead(state.cursor, self._behind(state.cursor, items))
+                    progress = await self._publish(state, items)
                     stuck = 0 if progress or not (has_more or any(map(self._is_due, items))) else stuck + 1
                     if stuck >= PATIENCE_PAGES:
-                        await self._go_on_by_time(book)
+                        await self._go_on_by_time(state)
                         stuck = 0
                     more = progress and has_more
             backoff.reset()
             self._shown.end()
-            desk.watch.looked(book.cursor, book.ledger)
+            parts.watch.looked(state.cursor, state.ledger)
             # While there is more, one second look a page: neither puts the other off.
             if not more:
                 # Counted from when it was due: how long an answer takes is not waited for once more.
-                due = max(due + rhythm.interval_seconds, began)
+                due = max(due + intervals.interval_seconds, began)
             await unless(stopping, looks.once() if more else looks.until(due, stopping))
 
-    def _second_looks(self, book: Book) -> "_SecondLooks":
-        desk, rhythm = self._desk, self._rhythm
+    def _second_looks(self, state: CollectorState) -> "_SecondLooks":
+        parts, intervals = self._parts, self._intervals
         # From the first page on the cursor tells a successor how far the second looks have come.
-        book.looked_until(book.cursor.second_look_from)
+        state.looked_until(state.cursor.second_look_from)
         overlapping = Overlapping(
-            desk.api, self._opening.overlap, rhythm.overlap_every_seconds, book.cursor.second_look_from
+            parts.api, self._options.overlap, intervals.overlap_every_seconds, state.cursor.second_look_from
         )
         sweeping = Sweeping(
-            desk.api,
-            desk.kafka,
-            desk.toloka_clock,
-            desk.watch,
-            rhythm.sweep_after,
-            rhythm.sweep_every_seconds,
+            parts.api,
+            parts.kafka,
+            parts.toloka_clock,
+            parts.watch,
+            intervals.sweep_after,
+            intervals.sweep_every_seconds,
         )
-        return _SecondLooks(book, overlapping, sweeping, self._foreign)
+        return _SecondLooks(state, overlapping, sweeping, self._foreign)
 
-    async def _publish(self, book: Book, items: Sequence[Finished]) -> bool:
+    async def _publish(self, state: CollectorState, items: Sequence[Finished]) -> bool:
         """Publish a page and move the cursor to its end; False where nothing came of it."""
-        before, cursor = book.cursor, self._behind(book.cursor, items)
-        results = await book.publish(items, "tail", cursor)
+        before, cursor = state.cursor, self._behind(state.cursor, items)
+        results = await state.publish(items, "tail", cursor)
         return results > 0 or (cursor.finished_at, cursor.item_id) != (before.finished_at, before.item_id)
 
-    async def _go_on_by_time(self, book: Book) -> None:
+    async def _go_on_by_time(self, state: CollectorState) -> None:
         """Leave the item behind that Toloka no longer knows, or that it answers with again and again."""
-        self._desk.watch.fell_back()
-        log.warning("cursor_fallback", item_id=book.cursor.item_id)
-        since = book.cursor.finished_at - self._opening.overlap
-        await book.publish((), "tail", replace(book.cursor, item_id=None))
-        async for items in self._desk.api.finished(since, self._desk.toloka_clock.now()):
-            await book.publish(items, "tail", self._behind(book.cursor, items))
+        self._parts.watch.fell_back()
+        log.warning("cursor_fallback", item_id=state.cursor.item_id)
+        since = state.cursor.finished_at - self._options.overlap
+        await state.publish((), "tail", replace(state.cursor, item_id=None))
+        async for items in self._parts.api.finished(since, self._parts.toloka_clock.now()):
+            await state.publish(items, "tail", self._behind(state.cursor, items))
 
     def _behind(self, cursor: Cursor, items: Sequence[Finished]) -> Cursor:
         """The cursor behind the last of these items that has finished; never going back, nor ahead of time.
@@ -208,14 +208,16 @@ class Collecting:
 
     def _is_due(self, item: Finished) -> bool:
         """Whether its end does not lie in the future."""
-        return item.finished_at is None or item.finished_at <= self._desk.toloka_clock.now() + FUTURE
+        return item.finished_at is None or item.finished_at <= self._parts.toloka_clock.now() + FUTURE
 
 
 class _SecondLooks:
     """Overlap, sweep and foreign items: whatever is due, between two looks at the tail."""
 
-    def __init__(self, book: Book, overlapping: Overlapping, sweeping: Sweeping, foreign: Foreign) -> None:
-        self._book = book
+    def __init__(
+        self, state: CollectorState, overlapping: Overlapping, sweeping: Sweeping, foreign: Foreign
+    ) -> None:
+        self._state = state
         self._overlapping = overlapping
         self._sweeping = sweeping
         self._foreign = foreign
@@ -241,9 +243,9 @@ class _SecondLooks:
     async def _look(self, now: float) -> bool:
         try:
             return (
-                await self._overlapping.step(self._book, now)
-                or await self._sweeping.step(self._book, now)
-                or await self._foreign.step(self._book, now)
+                await self._overlapping.step(self._state, now)
+                or await self._sweeping.step(self._state, now)
+                or await self._foreign.step(self._state, now)
             )
         except Held as held:
             # A second look that Toloka does not answer holds nothing up: the next one is due soon.

@@ -11,10 +11,10 @@ from structlog.contextvars import bound_contextvars
 from daemon.flows.ahead import Ahead, Attempt, Sent, covering
 from daemon.flows.announcing import Announcer
 from daemon.flows.batching import Allowance
-from daemon.flows.company import Company, Manner
 from daemon.flows.outbox import Outbox
 from daemon.flows.pieces import Pieces
 from daemon.flows.resolving import Resolver
+from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.model import (
     Accepted,
     Batch,
@@ -44,27 +44,31 @@ class Delivery:
     """Sees the batches of one partition's way to their ends.
 
     Args:
-        company: what it shares with the other ways.
+        shared: what it shares with the other ways.
         connections: the way's own, to Toloka; one or more.
         resolver: what to do with an intent in doubt.
-        manner: how it cuts, and how long an attempt may take.
+        options: how it cuts, and how long an attempt may take.
     """
 
     def __init__(
-        self, company: Company, connections: Sequence[Submissions], resolver: Resolver, manner: Manner
+        self,
+        shared: SharedParts,
+        connections: Sequence[Submissions],
+        resolver: Resolver,
+        options: SubmitOptions,
     ) -> None:
-        self._all = company
+        self._shared = shared
         self._connections = connections
         self._resolver = resolver
-        self._request_seconds = manner.request_seconds
-        self.allowance = Allowance(manner.limits)
+        self._request_seconds = options.request_seconds
+        self.allowance = Allowance(options.limits)
         self._announcer = Announcer(
-            connections[0], company.gate, company.guard, company.watch, company.clock, manner.request_seconds
+            connections[0], shared.gate, shared.guard, shared.watch, shared.clock, options.request_seconds
         )
 
     def ahead(self, outbox: Outbox, due: Callable[[int], Batch | None], stopping: asyncio.Event) -> Ahead:
         """What may be sent while an answer is awaited."""
-        return Ahead(self._connections, due, partial(self._post_in_time, outbox), self._all.gate, stopping)
+        return Ahead(self._connections, due, partial(self._post_in_time, outbox), self._shared.gate, stopping)
 
     async def finish(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
@@ -87,9 +91,9 @@ class Delivery:
                 return None
             outcome = await self._post(outbox, attempt)
             if isinstance(outcome, NotNow):
-                self._all.gate.shut(outcome)
+                self._shared.gate.shut(outcome)
             elif isinstance(outcome, InDoubt):
-                self._all.gate.leave()
+                self._shared.gate.leave()
             return outcome
 
         doubtful = replace(batch, since=intent.since)
@@ -107,7 +111,7 @@ class Delivery:
         if not (batch.adopted and batch.items):
             return batch
         await outbox.record(batch, replace(intent, once=False))
-        self._all.watch.recorded(batch)
+        self._shared.watch.recorded(batch)
         return batch.recorded()
 
     async def deliver(self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, ahead: Ahead) -> bool:
@@ -119,7 +123,7 @@ class Delivery:
         pieces = Pieces(whole if sent is None else sent.attempt.batch)
         while (batch := pieces.next()) is not None:
             if not batch.items:
-                self._all.guard.insist(batch)
+                self._shared.guard.insist(batch)
                 await self._settle(outbox, batch, Accepted(()), None, pieces, ahead)
                 continue
             if sent is None and (attempt := await self._begin(outbox, batch, pieces, stopping)) is not None:
@@ -134,16 +138,16 @@ class Delivery:
     ) -> bool:
         """Wait for what an attempt comes to, and do what follows; False when stopped first."""
         if sent.attempt.batch.end == pieces.end:
-            await self._send_another(outbox, sent, ahead)
+            await self._send_behind(outbox, sent, ahead)
         outcome = await sent.outcome
         if isinstance(outcome, Accepted):
             await self._settle(outbox, sent.attempt.batch, outcome, sent.attempt.intent, pieces, ahead)
             return True
         if isinstance(outcome, InDoubt):
-            self._all.gate.leave()
+            self._shared.gate.leave()
         if isinstance(outcome, NotNow):
             # At once: what was sent behind it may take as long as a request can.
-            self._all.gate.shut(outcome)
+            self._shared.gate.shut(outcome)
         batch, intent = await self._come_to_rest(outbox, sent.attempt, outcome, ahead)
         match outcome:
             case Divided(ids, culprits):
@@ -168,16 +172,17 @@ class Delivery:
                 pieces.again(batch)
         return True
 
-    async def _send_another(self, outbox: Outbox, sent: Sent, ahead: Ahead) -> None:
+    async def _send_behind(self, outbox: Outbox, sent: Sent, ahead: Ahead) -> None:
         """Announce and send what waits behind an attempt whose answer takes its time."""
         attempt = sent.attempt
         if attempt.batch.since is not None or ahead.free(attempt.connection) is None:
             return
         await asyncio.wait({sent.outcome}, timeout=PROMPT_SECONDS)
-        if sent.outcome.done() or (other := await self._announcer.another(outbox, attempt, ahead)) is None:
+        if sent.outcome.done():
             return
-        await outbox.note(attempt.batch.first, covering(attempt, other))
-        ahead.send_behind(other)
+        if (behind := await self._announcer.behind_attempt(outbox, attempt, ahead)) is not None:
+            await outbox.note(attempt.batch.first, covering(attempt, behind))
+            ahead.send_behind(behind)
 
     async def _come_to_rest(
         self, outbox: Outbox, attempt: Attempt, outcome: Outcome | None, ahead: Ahead
@@ -207,7 +212,7 @@ class Delivery:
                 # Nothing is in doubt, and nothing unwritten: nobody has to look for it, or to wait for us.
                 intent = replace(intent, decided=True)
             await outbox.record(known, intent)
-            self._all.watch.recorded(known)
+            self._shared.watch.recorded(known)
             ahead.known(known.recorded())
         return intent.doubting(attempt.batch), intent
 
@@ -223,8 +228,8 @@ class Delivery:
                 break
             if holds_others_up:
                 batch, holds_others_up = await self._give_way(outbox, batch), False
-            self._all.gate.shut(SPENT)
-            await self._all.gate.wait(stopping)
+            self._shared.gate.shut(SPENT)
+            await self._shared.gate.wait(stopping)
             if stopping.is_set():
                 return None
         return await self._announcer.begin(outbox, batch, stopping)
@@ -236,7 +241,7 @@ class Delivery:
         that there is, so that it would wait for them.
         """
         await outbox.record(batch, replace(outbox.intent(batch), once=False, decided=True))
-        self._all.watch.recorded(batch)
+        self._shared.watch.recorded(batch)
         return batch.recorded()
 
     async def _post_in_time(self, outbox: Outbox, attempt: Attempt) -> Outcome | None:
@@ -249,14 +254,14 @@ class Delivery:
             return SPENT
         with bound_contextvars(attempt=attempt.intent.attempt, batch=f"{batch.first}-{batch.end}"):
             began = asyncio.get_running_loop().time()
-            self._all.watch.posted(batch)
+            self._shared.watch.posted(batch)
             outcome = await attempt.connection.submit(batch.items, attempt.intent, attempt.deadline)
             if isinstance(outcome, Accepted):
                 log.debug("accepted", items=len(batch.items))
             else:
                 log.warning("not_accepted", outcome=type(outcome).__name__, detail=str(outcome)[:300])
         if not isinstance(outcome, InDoubt | NotNow):
-            self._all.gate.open(began)
+            self._shared.gate.open(began)
         return outcome
 
     async def _settle(
@@ -268,23 +273,23 @@ class Delivery:
         pieces: Pieces,
         ahead: Ahead,
     ) -> None:
-        at, further = intent.at if intent else None, None
+        at, behind = intent.at if intent else None, None
         then = outbox.behind(batch, at)
         if batch.end == pieces.end:
-            further = await self._announcer.further(outbox, batch, ahead)
-            attempts = [*ahead.attempts, *([further] if further else [])]
+            behind = await self._announcer.behind_settlement(outbox, batch, ahead)
+            attempts = [*ahead.attempts, *([behind] if behind else [])]
             then = covering(*attempts) if attempts else then
         await outbox.settle(batch, accepted.ids, at, then)
-        if further is not None:
-            ahead.send_behind(further)
+        if behind is not None:
+            ahead.send_behind(behind)
         pieces.settled(batch)
         self.allowance.accepted(batch)
-        self._all.guard.count(batch)
-        self._all.watch.settled(batch)
+        self._shared.guard.count(batch)
+        self._shared.watch.settled(batch)
 
     async def drain(self, outbox: Outbox, stopping: asyncio.Event, ahead: Ahead) -> None:
         """See to its end what was sent before it was time to stop."""
         while (sent := ahead.next) is not None:
-            self._all.watch.consumed(sent.attempt.batch)
+            self._shared.watch.consumed(sent.attempt.batch)
             if not await self.deliver(outbox, sent.attempt.batch, stopping, ahead):
                 return

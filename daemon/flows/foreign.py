@@ -7,8 +7,8 @@ from datetime import datetime
 import structlog
 
 from daemon.flows import codec
+from daemon.flows.collector_state import CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import Book
 from daemon.flows.scanning import scan
 from daemon.flows.watching import CollectWatch
 from daemon.model import Finished
@@ -40,16 +40,16 @@ class Foreign:
         self._due_at = 0.0
         self._pending: tuple[Sequence[str], dict[int, int]] | None = None
 
-    async def step(self, book: Book, now: float) -> bool:
+    async def step(self, state: CollectorState, now: float) -> bool:
         """Judge what waits, if that is due; False when there is nothing to do now."""
         if self._pending is not None:
-            return await self._judge(book)
-        if not book.waiting or now < self._due_at:
+            return await self._judge(state)
+        if not state.waiting or now < self._due_at:
             return False
         self._due_at = now + EVERY_SECONDS
         try:
             async with asyncio.timeout(INTENTS_SECONDS):
-                oldest = await self._oldest_intent(book)
+                oldest = await self._oldest_intent(state)
         except (codec.UnreadableError, LookupError, TimeoutError) as error:
             # Somebody else's metadata may hide an intent, or it is lost with its offset, or one is just being
             # written by a replica that has stopped in the middle: then nothing can be called foreign, and the
@@ -58,48 +58,48 @@ class Foreign:
             return False
         suspects = [
             i
-            for i, items in book.waiting.items()
+            for i, items in state.waiting.items()
             if oldest is None or all(item.created_at < oldest - SKEW for item in items)
         ]
         if suspects:
-            ends = await self._kafka.end_offsets(book.ledger_topic)
+            ends = await self._kafka.end_offsets(state.ledger_topic)
             self._pending = (suspects, dict(ends))
         return False
 
-    async def _judge(self, book: Book) -> bool:
+    async def _judge(self, state: CollectorState) -> bool:
         """Once the ledger has been read to where it ended then, what still waits is foreign."""
         if self._pending is None or any(
-            book.taken_in.get(p, -1) < end for p, end in self._pending[1].items()
+            state.taken_in.get(p, -1) < end for p, end in self._pending[1].items()
         ):
             return False
         suspects, self._pending = self._pending[0], None
-        found = [item for i in suspects for item in book.waiting.pop(i, ())]
-        foreign: list[Finished] = [item for item in found if not book.knows(item.item_id)]
-        if self._publish and (again := await self._published_before(book, foreign)):
+        found = [item for i in suspects for item in state.waiting.pop(i, ())]
+        foreign: list[Finished] = [item for item in found if not state.knows(item.item_id)]
+        if self._publish and (again := await self._published_before(state, foreign)):
             log.warning("items_changed_after_their_end", items=sorted(again))
-            book.dismiss(item for item in foreign if item.item_id in again)
+            state.dismiss(item for item in foreign if item.item_id in again)
             foreign = [item for item in foreign if item.item_id not in again]
         if foreign:
             self._watch.foreign(len(foreign))
             log.info("foreign_items", items=len(foreign), published=self._publish)
         if foreign and self._publish:
-            await book.publish_foreign(foreign)
-        book.dismiss(foreign)
+            await state.publish_foreign(foreign)
+        state.dismiss(foreign)
         return True
 
-    async def _published_before(self, book: Book, items: Sequence[Finished]) -> Collection[str]:
-        """Those that ended once more, so long after their first end that the book has forgotten it.
+    async def _published_before(self, state: CollectorState, items: Sequence[Finished]) -> Collection[str]:
+        """Those that ended once more, so long after their first end that the state has forgotten it.
 
-        Only what was created before all that the book remembers can be among them: for that, and only
+        Only what was created before all that the state remembers can be among them: for that, and only
         before it would be published, the ledger is read again.
         """
-        old = [item.item_id for item in items if not book.ledger.remembers(item.created_at)]
+        old = [item.item_id for item in items if not state.ledger.remembers(item.created_at)]
         if not old:
             return ()
-        taken = await scan(self._kafka, book.ledger_topic, self._topic, 0, range(0), old)
+        taken = await scan(self._kafka, state.ledger_topic, self._topic, 0, range(0), old)
         return taken.elsewhere
 
-    async def _oldest_intent(self, book: Book) -> datetime | None:
+    async def _oldest_intent(self, state: CollectorState) -> datetime | None:
         """Since when what is under way may have been made; None where nothing is.
 
         Raises:
@@ -109,7 +109,7 @@ class Foreign:
         partitions = await self._kafka.end_offsets(self._topic)
         committed = await self._kafka.committed(self._group, self._topic, list(partitions))
         for partition, found in committed.items():
-            if found.offset == NO_OFFSET and book.ledger.has_mark(self._topic, partition):
+            if found.offset == NO_OFFSET and state.ledger.has_mark(self._topic, partition):
                 raise LookupError(f"the offset of {self._topic}-{partition} is lost, and its intent with it")
         intents = (codec.read_intent(found.metadata) for found in committed.values())
         return min((intent.since for intent in intents if intent is not None), default=None)

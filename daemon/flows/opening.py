@@ -1,4 +1,4 @@
-"""Opening the collector's book: cursor and ledger are read to their ends."""
+"""The collector's state as it begins: cursor and ledger are read to their ends."""
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -7,8 +7,15 @@ from datetime import timedelta
 import structlog
 
 from daemon.flows import codec, ledger_records
+from daemon.flows.collector_state import (
+    READ_RECORDS,
+    READ_SECONDS,
+    CollectOptions,
+    CollectorState,
+    horizon_ms,
+    noted,
+)
 from daemon.flows.cursors import SKEW, first_cursor, read_cursor
-from daemon.flows.following import READ_RECORDS, READ_SECONDS, Book, Opening, horizon_ms, noted
 from daemon.flows.ledger import Ledger
 from daemon.flows.publishing import Publisher
 from daemon.flows.watching import CollectWatch
@@ -19,14 +26,14 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def open_book(
+async def open_state(
     kafka: Kafka,
-    opening: Opening,
+    options: CollectOptions,
     writer: Writer,
     clock: TolokaClock,
     watch: CollectWatch,
     incarnation: str,
-) -> AsyncIterator[tuple[Book, Reader, Collection[int]]]:
+) -> AsyncIterator[tuple[CollectorState, Reader, Collection[int]]]:
     """Read cursor and ledger to their ends, after the writer has fenced every predecessor.
 
     The ends are high watermarks: behind an open transaction of another partition there may be tombstones
@@ -36,23 +43,23 @@ async def open_book(
         ConfigurationError: the topics hold another project's cursor, or a newer release's records.
         Transient: Kafka failed.
     """
-    await writer.seal(opening.outlets.written)
-    cursor_topic, ledger_topic = opening.outlets.cursor_topic, opening.outlets.ledger_topic
-    found, written_ms = await read_cursor(kafka, cursor_topic, opening.outlets.project)
-    horizon = 0 if found is None else horizon_ms(found.second_look_from, opening.overlap)
+    await writer.seal(options.outlets.written)
+    cursor_topic, ledger_topic = options.outlets.cursor_topic, options.outlets.ledger_topic
+    found, written_ms = await read_cursor(kafka, cursor_topic, options.outlets.project)
+    horizon = 0 if found is None else horizon_ms(found.second_look_from, options.overlap)
     ledger = Ledger(incarnation, horizon)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
-        late = _late(found, written_ms, opening.overlap)
+        late = _late(found, written_ms, options.overlap)
         overdue = await _read_ledger(reader, ends, ledger, late)
-        cursor = found or first_cursor(opening.start_at, ledger, clock)
-        book = Book(opening, ledger, cursor, kafka, writer, clock, watch)
-        book.note_overdue(overdue)
+        cursor = found or first_cursor(options.start_at, ledger, clock)
+        state = CollectorState(options, ledger, cursor, kafka, writer, clock, watch)
+        state.note_overdue(overdue)
         if found is None:
-            append = Publisher(opening.outlets, ledger, clock).cursor_append(cursor)
+            append = Publisher(options.outlets, ledger, clock).cursor_append(cursor)
             await writer.transact(Transaction("results", [append]))
         log.info("collecting", open_items=len(ledger), cursor=codec.iso(cursor.finished_at))
-        yield book, reader, tuple(ends)
+        yield state, reader, tuple(ends)
 
 
 async def _read_ledger(

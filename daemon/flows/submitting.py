@@ -12,12 +12,12 @@ from structlog.contextvars import bound_contextvars
 
 from daemon.errors import Fenced, Held, Transient
 from daemon.flows.batching import Filling
-from daemon.flows.company import Company, Manner
 from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, ShownHold
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.resolving import Resolver
+from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.taking_over import take_over
 from daemon.flows.tallying import last_tally
 from daemon.flows.waiting import pause
@@ -31,10 +31,10 @@ class Submitting:
 
     Args:
         place: the partition, and where it writes.
-        company: what it shares with the other ways.
+        shared: what it shares with the other ways.
         connections: its own, to Toloka; one or more.
         resolver: what to do with an intent in doubt.
-        manner: how it begins, cuts and waits.
+        options: how it begins, cuts and waits.
         handed_over: returns once no predecessor is at work on the partition any more, or the event is set.
         still_ours: returns once the group has confirmed that the partition is ours, or the event is set.
     """
@@ -42,25 +42,25 @@ class Submitting:
     def __init__(
         self,
         place: Place,
-        company: Company,
+        shared: SharedParts,
         connections: Sequence[Submissions],
         resolver: Resolver,
-        manner: Manner,
+        options: SubmitOptions,
         handed_over: Callable[[asyncio.Event], Awaitable[None]],
         still_ours: Callable[[asyncio.Event], Awaitable[None]],
     ) -> None:
         self._place = place
-        self._all = company
+        self._shared = shared
         self._connections = connections
-        self._manner = manner
+        self._options = options
         self._handed_over = handed_over
         self._still_ours = still_ours
-        self._delivery = Delivery(company, connections, resolver, manner)
-        self._shown = ShownHold("submit", company.holds, place.partition)
+        self._delivery = Delivery(shared, connections, resolver, options)
+        self._shown = ShownHold("submit", shared.holds, place.partition)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Submit until the event is set; after any failure start over from what Kafka says."""
-        backoff = Backoff(self._all.rng)
+        backoff = Backoff(self._shared.rng)
         with bound_contextvars(topic=self._place.topic, partition=self._place.partition):
             try:
                 await self._handed_over(stopping)
@@ -71,35 +71,35 @@ class Submitting:
 
     async def _once(self, backoff: Backoff, stopping: asyncio.Event) -> None:
         try:
-            async with self._all.kafka.writer(self._place.transactional_id) as writer:
+            async with self._shared.kafka.writer(self._place.transactional_id) as writer:
                 await self._go(writer, backoff, stopping)
         except Fenced as fenced:
-            self._all.gate.leave()
+            self._shared.gate.leave()
             log.warning("fenced", detail=str(fenced))
             await self._still_ours(stopping)
         except Held as held:
-            self._all.gate.leave()
+            self._shared.gate.leave()
             self._shown.begin(held)
             await pause(backoff.seconds(), stopping)
-            await self._all.look_again()
+            await self._shared.look_again()
         except Transient as failure:
-            self._all.gate.leave()
+            self._shared.gate.leave()
             log.warning("starting_over", detail=str(failure))
             await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
-        place, company = self._place, self._all
+        place, shared = self._place, self._shared
         outbox = Outbox(
-            writer, place, company.toloka_clock, company.new_attempt, once=self._manner.attempts_once
+            writer, place, shared.toloka_clock, shared.new_attempt, once=self._options.attempts_once
         )
-        seal = partial(outbox.seal, () if company.budget is None else company.budget.written)
+        seal = partial(outbox.seal, () if shared.budget is None else shared.budget.written)
         await seal()
-        take = partial(take_over, company.kafka, place, outbox, self._manner.start_from, company.read_all)
+        take = partial(take_over, shared.kafka, place, outbox, self._options.start_from, shared.read_all)
         beginning = await take()
-        tally = await last_tally(company.kafka, place)
+        tally = await last_tally(shared.kafka, place)
         outbox.resume(tally)
-        if company.budget is not None:
-            outbox.spend_from(await company.budget.purse(place.name))
+        if shared.budget is not None:
+            outbox.spend_from(await shared.budget.purse(place.name))
         self._connections[0].resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
@@ -109,15 +109,15 @@ class Submitting:
             # There may have been more in doubt behind it.
             beginning = await take()
         limits, first = self._delivery.allowance, beginning.offset
-        filling = Filling(place.topic, place.partition, first, limits, company.read_all)
-        async with company.kafka.reader(place.topic, {place.partition: first}) as reader:
-            source = Source(reader, filling, self._manner.linger_seconds, company.turn)
+        filling = Filling(place.topic, place.partition, first, limits, shared.read_all)
+        async with shared.kafka.reader(place.topic, {place.partition: first}) as reader:
+            source = Source(reader, filling, self._options.linger_seconds, shared.turn)
             async with (
                 filled(source, stopping, seal) as batches,
                 self._delivery.ahead(outbox, source.due, stopping) as ahead,
             ):
                 async for batch in batches:
-                    company.watch.consumed(batch)
+                    shared.watch.consumed(batch)
                     if not await self._delivery.deliver(outbox, batch, stopping, ahead):
                         return
                     backoff.reset()

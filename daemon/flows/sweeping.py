@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.flows import ledger_records
+from daemon.flows.collector_state import CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import Book
 from daemon.flows.ledger import Open
 from daemon.flows.origins import record_of
 from daemon.flows.watching import CollectWatch
@@ -49,38 +49,38 @@ class Overlapping:
         self._looked_until = self._looking_until = looked_until
         self._pages: AsyncIterator[Sequence[Finished]] | None = None
 
-    async def step(self, book: Book, now: float) -> bool:
+    async def step(self, state: CollectorState, now: float) -> bool:
         """Look at one more page, if a look is due; False when there is nothing to do now."""
-        if self._pages is None and not self._begin(book, now):
+        if self._pages is None and not self._begin(state, now):
             return False
         pages, self._pages = self._pages, None
         page = None if pages is None else await anext(pages, None)
         if page is None:
-            self._end(book)
+            self._end(state)
             return False
         self._pages = pages
-        await book.publish(page, "overlap")
+        await state.publish(page, "overlap")
         return True
 
-    def _begin(self, book: Book, now: float) -> bool:
+    def _begin(self, state: CollectorState, now: float) -> bool:
         if now < self._due_at:
             return False
         self._due_at = now + self._every_seconds
-        until = self._looking_until = book.cursor.finished_at
-        if not self._worth_it(book):
-            self._end(book)
+        until = self._looking_until = state.cursor.finished_at
+        if not self._worth_it(state):
+            self._end(state)
             return False
         since = min(self._looked_until, until) - self._overlap
-        self._pages = self._api.finished(since, until, book.ledger.was_closed)
+        self._pages = self._api.finished(since, until, state.ledger.was_closed)
         return True
 
-    def _end(self, book: Book) -> None:
+    def _end(self, state: CollectorState) -> None:
         self._looked_until = self._looking_until
-        book.looked_until(self._looked_until)
+        state.looked_until(self._looked_until)
 
-    def _worth_it(self, book: Book) -> bool:
-        oldest = book.ledger.oldest()
-        return oldest is not None and oldest <= book.cursor.finished_at + SKEW
+    def _worth_it(self, state: CollectorState) -> bool:
+        oldest = state.ledger.oldest()
+        return oldest is not None and oldest <= state.cursor.finished_at + SKEW
 
 
 class Sweeping:
@@ -107,36 +107,36 @@ class Sweeping:
         self._stalled: dict[str, str] = {}
         self._missing: Counter[str] = Counter()
 
-    async def step(self, book: Book, now: float) -> bool:
+    async def step(self, state: CollectorState, now: float) -> bool:
         """Look for one more group of due items; False when there is nothing to do now."""
-        if book.overdue:
-            ids = sorted(book.overdue)[:BY_ID_ITEMS]
+        if state.overdue:
+            ids = sorted(state.overdue)[:BY_ID_ITEMS]
             found = dict(await self._api.by_id(ids))
-            book.overdue.difference_update(ids)
-            await self._look(book, ids, found)
+            state.overdue.difference_update(ids)
+            await self._look(state, ids, found)
             return True
         if not self._groups:
             if now < self._due_at:
                 return False
             self._due_at = now + self._every_seconds
-            self._begin(book)
-        return await self._next(book)
+            self._begin(state)
+        return await self._next(state)
 
-    def _begin(self, book: Book) -> None:
+    def _begin(self, state: CollectorState) -> None:
         """Choose what is due: what has crossed a doubled age since the last sweep."""
         now = self._clock.now()
         last, self._last = self._last, now
-        due = book.ledger.submitted_when(
+        due = state.ledger.submitted_when(
             lambda moment: (
                 _steps(now - moment, self._after)
                 > (0 if last is None else _steps(last - moment, self._after))
             )
         )
         self._groups = list(reversed(list(_grouped(due))))
-        self._stalled = {i: status for i, status in self._stalled.items() if book.ledger.find(i) is not None}
+        self._stalled = {i: status for i, status in self._stalled.items() if state.ledger.find(i) is not None}
         self._watch.stalled(Counter(self._stalled.values()))
 
-    async def _next(self, book: Book) -> bool:
+    async def _next(self, state: CollectorState) -> bool:
         if not self._groups:
             return False
         group = self._groups[-1]
@@ -147,45 +147,47 @@ class Sweeping:
         rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
         found.update(await self._api.by_id(rest))
         self._groups.pop()
-        await self._look(book, ids, found)
+        await self._look(state, ids, found)
         left = [(moment, item_id) for moment, item_id in group if item_id not in found]
         if left:
             self._groups.append(left)
         return True
 
-    async def _look(self, book: Book, ids: Iterable[str], found: Mapping[str, Sight | None]) -> None:
+    async def _look(
+        self, state: CollectorState, ids: Iterable[str], found: Mapping[str, Sight | None]
+    ) -> None:
         seen = {item_id: sight for item_id in ids if (sight := found.get(item_id)) is not None}
-        await book.publish([result for sight in seen.values() for result in sight.results], "sweep")
-        still = {i: sight for i, sight in seen.items() if book.ledger.find(i) is not None}
+        await state.publish([result for sight in seen.values() for result in sight.results], "sweep")
+        still = {i: sight for i, sight in seen.items() if state.ledger.find(i) is not None}
         self._stalled.update((item_id, sight.status) for item_id, sight in still.items())
         for item_id in seen:
             self._missing.pop(item_id, None)
         if over := [item_id for item_id, sight in still.items() if sight.over]:
-            await self._end(book, over, "NO_RESULT", "Toloka has ended without a result of the item")
+            await self._end(state, over, "NO_RESULT", "Toloka has ended without a result of the item")
         unknown = [item_id for item_id in ids if item_id in found and found[item_id] is None]
         self._missing.update(unknown)
         if gone := [item_id for item_id in unknown if self._missing[item_id] >= SWEEPS_UNTIL_GONE]:
-            await self._bury(book, gone)
+            await self._bury(state, gone)
 
-    async def _bury(self, book: Book, gone: Sequence[str]) -> None:
-        certain = await self._certain(book, gone)
+    async def _bury(self, state: CollectorState, gone: Sequence[str]) -> None:
+        certain = await self._certain(state, gone)
         for item_id in certain:
             self._missing.pop(item_id, None)
-        await self._end(book, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
+        await self._end(state, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
 
-    async def _end(self, book: Book, ids: Sequence[str], code: str, message: str) -> None:
+    async def _end(self, state: CollectorState, ids: Sequence[str], code: str, message: str) -> None:
         """Close these items; those that had no result become dead letters."""
         letters = []
         for item_id in ids:
-            if (entry := book.ledger.find(item_id)) is not None:
+            if (entry := state.ledger.find(item_id)) is not None:
                 record = await record_of(self._kafka, ledger_records.unpack(entry.packed))
                 letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"))))
         if letters:
             log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
             now = self._clock.now()
-            await book.bury(lambda publisher: publisher.ended(letters, now))
+            await state.bury(lambda publisher: publisher.ended(letters, now))
 
-    async def _certain(self, book: Book, gone: Sequence[str]) -> Sequence[str]:
+    async def _certain(self, state: CollectorState, gone: Sequence[str]) -> Sequence[str]:
         """Those of the vanished items whose record is certainly theirs.
 
         Ids need not have been answered in item order. What a vanished item held nobody can say any more, but
@@ -195,14 +197,14 @@ class Sweeping:
         batches = {
             ledger_records.peek_batch(entry.packed)
             for i in gone
-            if (entry := book.ledger.find(i)) is not None
+            if (entry := state.ledger.find(i)) is not None
         }
         for batch in batches:
-            mates = dict(book.ledger.of_batches(frozenset({batch})))
+            mates = dict(state.ledger.of_batches(frozenset({batch})))
             others = [item_id for item_id in mates if self._missing[item_id] < SWEEPS_UNTIL_GONE]
             found = await self._contents(others, mates) if others else {}
             if len(found) == len(others):
-                await book.rearrange(batch, found)
+                await state.rearrange(batch, found)
                 certain.extend(item_id for item_id in mates if item_id not in others)
         return certain
 

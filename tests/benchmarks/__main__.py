@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.benchmarks import (
-    books,
     collecting,
     ingesting,
     low_load,
     memory,
+    open_items,
     recovering,
     scaling,
     showing,
@@ -26,7 +26,7 @@ from tests.benchmarks.stage import Measure, Row, Stage
 from tests.kafka import EmbeddedKafka
 
 MEASUREMENTS: Mapping[str, Measure] = {
-    "book": books.measure,
+    "open-items": open_items.measure,
     "ingest": ingesting.measure,
     "collect": collecting.measure,
     "steady": steady.measure,

@@ -9,7 +9,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from daemon.flows import codec
 from daemon.model import Cursor
-from tests.benchmarks.books import OPEN, ledger_rows
+from tests.benchmarks.open_items import OPEN, ledger_rows
 from tests.benchmarks.running import Program, replica, sink, until
 from tests.benchmarks.stage import PARTITIONS, Row, Stage, settings
 from tests.kafka.clients import started_producer

@@ -101,7 +101,7 @@ ROWS = {
         "topic deleted, made anew", "held", "test_taking_over; system: test_an_input_topic_made_anew_holds"
     ),
     30: Row("Kafka unauthorized", "77 at start, held later", "security: test_kafka_acls"),
-    31: Row("cursor undecodable", "the start is refused", "test_codec, test_following"),
+    31: Row("cursor undecodable", "the start is refused", "test_codec, test_collector_state"),
     32: Row(
         "result above the message limit", "dead letter that names the item", f"{SIM}: large items; system"
     ),

@@ -18,10 +18,10 @@ AHEAD = (
         "sent-before-it-is-announced",
         "the second batch is sent while its intent is written: a crash in between sends it twice",
         DELIVER,
-        "        await outbox.note(attempt.batch.first, covering(attempt, other))\n"
-        "        ahead.send_behind(other)\n",
-        "        ahead.send_behind(other)\n"
-        "        await outbox.note(attempt.batch.first, covering(attempt, other))\n",
+        "            await outbox.note(attempt.batch.first, covering(attempt, behind))\n"
+        "            ahead.send_behind(behind)\n",
+        "            ahead.send_behind(behind)\n"
+        "            await outbox.note(attempt.batch.first, covering(attempt, behind))\n",
         only="kill,kill_all,slow",
     ),
     Mutant(
@@ -57,8 +57,8 @@ AHEAD = (
         "settled-without-what-is-behind",
         "the settlement of the first takes the intent of the second away: a crash sends it twice",
         DELIVER,
-        "            attempts = [*ahead.attempts, *([further] if further else [])]\n",
-        "            attempts = [further] if further else []\n",
+        "            attempts = [*ahead.attempts, *([behind] if behind else [])]\n",
+        "            attempts = [behind] if behind else []\n",
         found_by="tests/unit/flows/test_ahead.py::test_while_an_answer_takes_its_time_the_next_batch_is_sent",
     ),
     Mutant(
@@ -123,7 +123,7 @@ AHEAD = (
         "a-no-told-late",
         "all go on asking a Toloka that says no, until an answer to what was sent behind has come",
         DELIVER,
-        "            self._all.gate.shut(outcome)\n        batch, intent",
+        "            self._shared.gate.shut(outcome)\n        batch, intent",
         "            pass\n        batch, intent",
         found_by=f"{DOUBTS}test_a_no_to_the_first_is_obeyed_at_once",
     ),

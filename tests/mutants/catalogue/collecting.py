@@ -2,7 +2,7 @@
 
 from tests.mutants.planting import Mutant
 
-FOLLOW = "daemon.flows.following"
+FOLLOW = "daemon.flows.collector_state"
 PUBLISH = "daemon.flows.publishing"
 FOREIGN = "daemon.flows.foreign"
 
@@ -20,8 +20,8 @@ COLLECTING = (
         "no-fence-of-the-collector",
         "two collectors publish at a time",
         "daemon.flows.collecting",
-        "desk.kafka.writer(self._id)",
-        "desk.kafka.writer(self._id + desk.new_incarnation())",
+        "parts.kafka.writer(self._id)",
+        "parts.kafka.writer(self._id + parts.new_incarnation())",
     ),
     Mutant(
         "result-before-tombstone",
@@ -43,14 +43,15 @@ COLLECTING = (
         "daemon.flows.opening",
         "        noted(ledger, records)\n        recent",
         "        if not records:\n            break\n        noted(ledger, records)\n        recent",
-        found_by="tests/unit/flows/test_following.py::test_opening_waits_for_what_an_open_transaction_hides",
+        found_by="tests/unit/flows/test_collector_state.py::test_opening_waits_for_what_an_open_transaction_hides",
     ),
     Mutant(
         "no-overlap",
         "what became visible late, or ties at a page's edge, is not looked for again",
         "daemon.flows.sweeping",
-        "    def _begin(self, book: Book, now: float) -> bool:\n        if now",
-        "    def _begin(self, book: Book, now: float) -> bool:\n        return False\n        if now",
+        "    def _begin(self, state: CollectorState, now: float) -> bool:\n        if now",
+        "    def _begin(self, state: CollectorState, now: float) -> bool:\n"
+        "        return False\n        if now",
     ),
     Mutant(
         "a-known-item-makes-its-page-known",
@@ -72,8 +73,8 @@ COLLECTING = (
         "no-sweep",
         "what ends without a time, or vanishes, is never found",
         "daemon.flows.sweeping",
-        "        if book.overdue:\n",
-        "        return False\n        if book.overdue:\n",
+        "        if state.overdue:\n",
+        "        return False\n        if state.overdue:\n",
     ),
     Mutant(
         "waiting-items-dropped",
@@ -81,7 +82,7 @@ COLLECTING = (
         FOLLOW,
         "            if item.status in TERMINAL and not item.echo and not self.knows(item.item_id):\n",
         "            if False:\n",
-        found_by="tests/unit/flows/test_following.py::"
+        found_by="tests/unit/flows/test_collector_state.py::"
         "test_an_item_that_finished_before_its_record_came_is_published_with_it",
     ),
     Mutant(
@@ -109,7 +110,7 @@ COLLECTING = (
         "door-stays-shut",
         "after a no the collector does not open its door again",
         "daemon.flows.collecting",
-        "            desk.gate.open(began)\n",
+        "            parts.gate.open(began)\n",
         "",
         found_by="tests/unit/flows/test_collecting.py::test_no_for_now_is_held_visibly_and_asked_again",
     ),
@@ -132,7 +133,7 @@ COLLECTING = (
         "foreign-before-the-ledger-is-read",
         "an item is called somebody else's before the ledger was read to its end",
         FOREIGN,
-        "book.taken_in.get(p, -1) < end for p",
+        "state.taken_in.get(p, -1) < end for p",
         "False for p",
         found_by="tests/unit/flows/test_foreign.py::"
         "test_nothing_is_judged_before_the_ledger_has_been_read_that_far",
@@ -149,9 +150,9 @@ COLLECTING = (
         "cursor-beyond-its-page",
         "the cursor moves to the present whatever the page held",
         "daemon.flows.collecting",
-        'results = await book.publish(items, "tail", cursor)',
-        'results = await book.publish(items, "tail", replace(cursor, item_id=None,'
-        " finished_at=max(cursor.finished_at, self._desk.toloka_clock.now())))",
+        'results = await state.publish(items, "tail", cursor)',
+        'results = await state.publish(items, "tail", replace(cursor, item_id=None,'
+        " finished_at=max(cursor.finished_at, self._parts.toloka_clock.now())))",
         found_by="tests/unit/flows/test_collecting.py::test_items_without_an_end_do_not_move_the_cursor",
     ),
     Mutant(
@@ -165,13 +166,13 @@ COLLECTING = (
         for part in (first, [append for append in whole.appends if append not in first]):
             await self._writer.transact(replace(whole, appends=part))
 """.replace("self._opening_cursors", '"tolokad.cursors"'),
-        found_by="tests/unit/flows/test_following.py::test_results_tombstones_and_cursor_are_one_transaction",
+        found_by="tests/unit/flows/test_collector_state.py::test_results_tombstones_and_cursor_are_one_transaction",
     ),
     Mutant(
         "lost-cursor-insisted-on",
         "a cursor that Toloka no longer knows is asked for again for ever",
         "daemon.flows.collecting",
-        "                case UnknownCursor():\n                    await self._go_on_by_time(book)\n",
+        "                case UnknownCursor():\n                    await self._go_on_by_time(state)\n",
         "                case UnknownCursor():\n                    pass\n",
         only="archive",
     ),

@@ -46,8 +46,8 @@ SUBMITTING = (
         "no-fence",
         "a new owner does not end its predecessor",
         SUBMIT,
-        "self._all.kafka.writer(self._place.transactional_id)",
-        "self._all.kafka.writer(self._place.transactional_id + self._all.new_attempt())",
+        "self._shared.kafka.writer(self._place.transactional_id)",
+        "self._shared.kafka.writer(self._place.transactional_id + self._shared.new_attempt())",
     ),
     Mutant(
         "ends-not-sealed",

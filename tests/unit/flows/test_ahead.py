@@ -237,7 +237,7 @@ async def test_who_tries_the_door_and_is_in_doubt_holds_nobody_up() -> None:
     for partition in (0, 1):
         kafka.put(INPUT, body("a"), partition=partition)
     first = Way(kafka, connections=2)
-    second = Way(kafka, connections=2, partition=1, company=first)
+    second = Way(kafka, connections=2, partition=1, shared=first)
     first.gate.shut(NotNow("throttled", "429", 1.0))
     first.script(first.lost)
     async with running(first, 5):

@@ -12,8 +12,8 @@ import pytest
 
 from daemon.errors import Held, Transient
 from daemon.flows import codec
-from daemon.flows.collecting import PATIENCE_PAGES, Collecting, Desk, Rhythm
-from daemon.flows.following import Opening
+from daemon.flows.collecting import PATIENCE_PAGES, Collecting, CollectIntervals, CollectorParts
+from daemon.flows.collector_state import CollectOptions
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate
 from daemon.flows.watching import CollectWatch
@@ -73,7 +73,7 @@ class Collector:
         self.settle(*ids)
         watch = CollectWatch(self.metrics)
         names = count()
-        desk = Desk(
+        parts = CollectorParts(
             kafka=self.kafka,
             api=self.api,
             toloka_clock=self.time,
@@ -83,10 +83,10 @@ class Collector:
             rng=seeded(),
             new_incarnation=lambda: f"{id(self)}-{next(names)}",
         )
-        rhythm = Rhythm(INTERVAL_SECONDS, 1000, 30, timedelta(hours=1), 300)
+        intervals = CollectIntervals(INTERVAL_SECONDS, 1000, 30, timedelta(hours=1), 300)
         foreign = Foreign(self.kafka, GROUP, INPUT, watch, publish=False)
-        opening = Opening(outlets(), OVERLAP, None)
-        self.collecting = Collecting(ID, opening, desk, rhythm, foreign, self._still_ours)
+        opening = CollectOptions(outlets(), OVERLAP, None)
+        self.collecting = Collecting(ID, opening, parts, intervals, foreign, self._still_ours)
 
     async def _still_ours(self, stopping: asyncio.Event) -> None:
         assert not stopping.is_set()

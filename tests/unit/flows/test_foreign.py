@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from daemon.flows import codec, ledger_records
-from daemon.flows.following import Book, Opening
+from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.foreign import EVERY_SECONDS, Foreign
-from daemon.flows.opening import open_book
+from daemon.flows.opening import open_state
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Committed, Intent
@@ -32,28 +32,28 @@ from tests.doubles import (
 )
 
 BODY = b'{"text":"0"}'
-OPENING = Opening(outlets(), timedelta(seconds=60), None)
+OPENING = CollectOptions(outlets(), timedelta(seconds=60), None)
 
 
 class Office:
-    """A book that is followed, and who judges what waits in it."""
+    """A state that is followed, and who judges what waits in it."""
 
-    def __init__(self, kafka: MemoryKafka, book: Book, metrics: Metrics, *, publish: bool) -> None:
+    def __init__(self, kafka: MemoryKafka, state: CollectorState, metrics: Metrics, *, publish: bool) -> None:
         self.kafka = kafka
-        self.book = book
+        self.state = state
         self.metrics = metrics
         self.foreign = Foreign(kafka, GROUP, INPUT, CollectWatch(metrics), publish=publish)
         self.now = 100.0
 
     async def see(self, *ids: str, created: float = 0) -> None:
         """The tail brings these."""
-        await self.book.publish([finished(i, BODY, created=created) for i in ids], "tail")
+        await self.state.publish([finished(i, BODY, created=created) for i in ids], "tail")
 
     async def judge(self, times: int = 2) -> None:
         """Take so many steps, each when it is due."""
         for _ in range(times):
             self.now += EVERY_SECONDS
-            await self.foreign.step(self.book, self.now)
+            await self.foreign.step(self.state, self.now)
             await turns()
 
     def intend(self, since: float, partition: int = 0) -> None:
@@ -86,15 +86,15 @@ async def office(*, publish: bool = True) -> AsyncIterator[Office]:
     kafka, metrics = MemoryKafka.usual(), Metrics()
     async with (
         kafka.writer("collect") as writer,
-        open_book(kafka, OPENING, writer, FakeTime(), CollectWatch(metrics), "me") as (
-            book,
+        open_state(kafka, OPENING, writer, FakeTime(), CollectWatch(metrics), "me") as (
+            state,
             reader,
             partitions,
         ),
     ):
-        task = asyncio.ensure_future(book.follow(reader, partitions))
+        task = asyncio.ensure_future(state.follow(reader, partitions))
         await turns()
-        yield Office(kafka, book, metrics, publish=publish)
+        yield Office(kafka, state, metrics, publish=publish)
         task.cancel()
         await asyncio.wait({task})
 
@@ -105,7 +105,7 @@ async def test_what_no_intent_can_have_made_is_foreign() -> None:
     async with office() as ours:
         await ours.see("x")
         await ours.judge()
-        assert (ours.results(), ours.counted, ours.book.waiting) == ([None], 1, {})
+        assert (ours.results(), ours.counted, ours.state.waiting) == ([None], 1, {})
 
 
 @in_virtual_time
@@ -117,10 +117,10 @@ async def test_nothing_is_foreign_while_an_offset_is_lost() -> None:
         await ours.see("x")
         del ours.kafka.offsets[GROUP, INPUT, 0]
         await ours.judge(5)
-        assert "x" in ours.book.waiting
+        assert "x" in ours.state.waiting
         ours.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
         await ours.judge(5)
-        assert (ours.counted, ours.book.waiting) == (1, {})
+        assert (ours.counted, ours.state.waiting) == (1, {})
 
 
 @in_virtual_time
@@ -129,7 +129,7 @@ async def test_foreign_items_can_be_ignored() -> None:
     async with office(publish=False) as ours:
         await ours.see("x", "y")
         await ours.judge()
-        assert (ours.results(), ours.counted, ours.book.waiting) == ([], 2, {})
+        assert (ours.results(), ours.counted, ours.state.waiting) == ([], 2, {})
 
 
 @pytest.mark.parametrize(("since", "foreign"), [(-10, False), (0, False), (60, False), (61, True)])
@@ -142,7 +142,7 @@ async def test_an_intent_from_before_an_item_may_have_made_it(since: float, *, f
         await ours.see("x")
         await ours.judge(5)
         assert (ours.counted == 1) is foreign
-        assert ("x" in ours.book.waiting) is not foreign
+        assert ("x" in ours.state.waiting) is not foreign
 
 
 @in_virtual_time
@@ -167,7 +167,7 @@ async def test_nothing_is_judged_before_the_ledger_has_been_read_that_far() -> N
         ours.kafka.stable[LEDGER, 0] = 0
         ours.settled("x")
         await ours.judge(20)
-        assert (ours.counted, list(ours.book.waiting)) == (0, ["x"])
+        assert (ours.counted, list(ours.state.waiting)) == (0, ["x"])
         ours.kafka.stable.clear()
         ours.kafka.wake()
         await turns()
@@ -184,7 +184,7 @@ async def test_what_was_published_as_foreign_is_not_published_again() -> None:
         await ours.judge()
         await ours.see("x")
         await ours.judge()
-        assert (ours.results(), ours.book.waiting) == ([None], {})
+        assert (ours.results(), ours.state.waiting) == ([None], {})
         (tombstone,) = ours.kafka.written(LEDGER)
         assert ledger_records.tombstone_origin(tombstone.headers) == ledger_records.FOREIGN
 
@@ -194,11 +194,11 @@ async def test_judging_is_done_every_so_often() -> None:
     """It asks Kafka for every partition's offset."""
     async with office() as ours:
         await ours.see("x")
-        await ours.foreign.step(ours.book, ours.now)
-        await ours.foreign.step(ours.book, ours.now)
+        await ours.foreign.step(ours.state, ours.now)
+        await ours.foreign.step(ours.state, ours.now)
         await ours.see("y")
-        await ours.foreign.step(ours.book, ours.now + EVERY_SECONDS - 1)
-        assert list(ours.book.waiting) == ["y"]
+        await ours.foreign.step(ours.state, ours.now + EVERY_SECONDS - 1)
+        assert list(ours.state.waiting) == ["y"]
         await ours.judge()
         assert ours.counted == 2
 
@@ -208,7 +208,7 @@ async def test_where_nothing_waits_nothing_is_asked() -> None:
     """A quiet collector leaves Kafka alone."""
     async with office() as ours:
         ours.kafka.offsets = None  # type: ignore[assignment]  # whoever asks fails
-        assert await ours.foreign.step(ours.book, 1000.0) is False
+        assert await ours.foreign.step(ours.state, 1000.0) is False
 
 
 @in_virtual_time
@@ -227,7 +227,7 @@ async def test_a_record_that_was_read_and_not_taken_in_yet_counts() -> None:
 
         async def tail() -> None:
             await ours.see("y")
-            await ours.foreign.step(ours.book, ours.now)
+            await ours.foreign.step(ours.state, ours.now)
 
         await ours.kafka.gate.acquire()
         tailing = asyncio.ensure_future(tail())
@@ -248,7 +248,7 @@ async def test_unreadable_metadata_makes_nothing_foreign() -> None:
         ours.kafka.offsets[GROUP, INPUT, 0] = Committed(0, "by hand")
         await ours.see("x")
         await ours.judge()
-        assert (ours.counted, list(ours.book.waiting)) == (0, ["x"])
+        assert (ours.counted, list(ours.state.waiting)) == (0, ["x"])
 
 
 @in_virtual_time
@@ -264,12 +264,12 @@ async def test_a_foreign_item_is_counted_once() -> None:
 @pytest.mark.fault(54)
 @in_virtual_time
 async def test_what_ends_again_long_after_its_result_is_not_foreign() -> None:
-    """The book has forgotten it; the ledger has not, and it is not published twice."""
+    """The state has forgotten it; the ledger has not, and it is not published twice."""
     async with office() as ours:
         ours.settled("x")
         await turns()
-        await ours.book.publish([finished("x", BODY)], "tail")
-        ours.book.looked_until(START + timedelta(hours=1))
+        await ours.state.publish([finished("x", BODY)], "tail")
+        ours.state.looked_until(START + timedelta(hours=1))
         await ours.see("x")
         await ours.judge()
-        assert (len(ours.results()), ours.counted, ours.book.waiting) == (1, 0, {})
+        assert (len(ours.results()), ours.counted, ours.state.waiting) == (1, 0, {})

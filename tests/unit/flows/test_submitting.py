@@ -613,7 +613,7 @@ async def test_an_intent_that_was_never_used_is_taken_back() -> None:
 async def test_a_way_that_is_held_for_another_reason_does_not_keep_the_others_from_trying() -> None:
     """It was its turn at the door when its intent failed, and now its own partition is held."""
     first = Way(kafka_of("a"))
-    second = Way(first.kafka, partition=1, company=first)
+    second = Way(first.kafka, partition=1, shared=first)
 
     def fail_first(transaction: Transaction) -> Exception | None:
         commit = transaction.offset

@@ -10,9 +10,9 @@ import pytest
 
 from daemon.errors import Held
 from daemon.flows import codec
+from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import Book, Opening
-from daemon.flows.opening import open_book
+from daemon.flows.opening import open_state
 from daemon.flows.origins import MISSING_HEADER
 from daemon.flows.sweeping import BY_ID_ITEMS, WORTH_A_LISTING, Overlapping, Sweeping, _grouped, _steps
 from daemon.flows.watching import CollectWatch
@@ -49,17 +49,17 @@ def body(name: str) -> bytes:
 
 
 class Late:
-    """A book whose items were submitted at START, and who looks for them later."""
+    """A state whose items were submitted at START, and who looks for them later."""
 
-    def __init__(self, kafka: MemoryKafka, book: Book, metrics: Metrics, time: FakeTime) -> None:
+    def __init__(self, kafka: MemoryKafka, state: CollectorState, metrics: Metrics, time: FakeTime) -> None:
         self.kafka = kafka
-        self.book = book
+        self.state = state
         self.time = time
         self.metrics = metrics
         self.api = ScriptedResults()
         watch = CollectWatch(metrics)
         self.sweeping = Sweeping(self.api, kafka, time, watch, AFTER, EVERY_SECONDS)
-        self.overlapping = Overlapping(self.api, OVERLAP, 30, book.cursor.finished_at)
+        self.overlapping = Overlapping(self.api, OVERLAP, 30, state.cursor.finished_at)
 
     def finish(self, *ids: str, status: str = "COMPLETED") -> None:
         """Toloka has these, in this status."""
@@ -70,7 +70,7 @@ class Late:
         """Sweep until there is nothing left to do, so long after START; returns the steps it took."""
         self.time.moved = minutes * 60
         for steps in range(1000):
-            if not await self.sweeping.step(self.book, self.time.moved):
+            if not await self.sweeping.step(self.state, self.time.moved):
                 return steps
         raise AssertionError("a sweep without end")
 
@@ -98,12 +98,12 @@ async def late(*ids: str, apart_seconds: float = 0, cursor_seconds: float = 0) -
     kafka.put(LEDGER, codec.mark_value(len(ids)), key=codec.mark_key(INPUT, 0))
     cursor = Cursor("x", START + timedelta(seconds=cursor_seconds))
     kafka.put(CURSORS, codec.cursor_value(cursor), key=PROJECT.encode())
-    opening = Opening(outlets(), OVERLAP, None)
+    opening = CollectOptions(outlets(), OVERLAP, None)
     async with (
         kafka.writer("collect") as writer,
-        open_book(kafka, opening, writer, time, CollectWatch(metrics), "me") as (book, _, _),
+        open_state(kafka, opening, writer, time, CollectWatch(metrics), "me") as (state, _, _),
     ):
-        yield Late(kafka, book, metrics, time)
+        yield Late(kafka, state, metrics, time)
 
 
 # --- when ------------------------------------------------------------------------------------------------
@@ -209,9 +209,9 @@ async def test_what_is_overdue_by_the_ledgers_word_is_asked_for_at_once() -> Non
     """Its record came when the cursor had long passed."""
     async with late("a", "b") as ours:
         ours.finish("a", "b")
-        ours.book.overdue.add("b")
+        ours.state.overdue.add("b")
         assert await ours.sweep(1) == 1
-        assert (ours.api.asked, ours.results(), ours.book.overdue) == ([["b"]], ["b"], set())
+        assert (ours.api.asked, ours.results(), ours.state.overdue) == ([["b"]], ["b"], set())
 
 
 @in_virtual_time
@@ -242,7 +242,7 @@ async def test_what_is_overdue_is_asked_for_again_when_toloka_did_not_answer() -
     """Otherwise it waits for an hour."""
     async with late("a") as ours:
         ours.finish("a")
-        ours.book.overdue.add("a")
+        ours.state.overdue.add("a")
         ours.api.failing.append(LISTING_FAILED)
         with pytest.raises(Held):
             await ours.sweep(1)
@@ -277,7 +277,7 @@ async def test_what_toloka_does_not_know_in_two_sweeps_is_a_dead_letter() -> Non
         headers = dict(letter.headers)
         assert (headers["h"], headers["tolokad-error-code"]) == (b"v", b"ITEM_VANISHED")
         assert headers["tolokad-origin-offset"] == b"0"
-        assert len(ours.book.ledger) == 0
+        assert len(ours.state.ledger) == 0
 
 
 @in_virtual_time
@@ -332,7 +332,7 @@ def one_batch(ours: Late, ids: Sequence[str]) -> None:
     for offset, item_id in enumerate(ids):
         items.append(Item(FakeRecord(offset), b"", item(0, body(item_id)).content_hash))
     for item_id, packed in zip(ids, packed_items(items, len(ids), START), strict=True):
-        ours.book.ledger.note(FakeRecord(0, packed, LEDGER, key=item_id.encode()))
+        ours.state.ledger.note(FakeRecord(0, packed, LEDGER, key=item_id.encode()))
 
 
 @in_virtual_time
@@ -349,7 +349,7 @@ async def test_a_vanished_item_dies_under_the_record_that_is_certainly_its_own()
         await ours.sweep(121)
         (letter,) = ours.kafka.written(DEAD)
         assert dict(letter.headers)["tolokad-origin-offset"] == b"1"
-        await ours.book.publish([finished("b", body("a")), finished("c", body("c"))], "tail")
+        await ours.state.publish([finished("b", body("a")), finished("c", body("c"))], "tail")
         origins = [
             msgspec.json.decode(r.value or b"")["origin"]["offset"] for r in ours.kafka.written(OUTPUT)
         ]
@@ -375,15 +375,15 @@ async def test_the_overlap_reads_again_what_finished_shortly_before_the_cursor()
     """A page at a time, and again after a while."""
     async with late("a", "b", "c", cursor_seconds=100) as ours:
         ours.api.spans.append([[finished("a", body("a"))], [finished("b", body("b"))]])
-        assert await ours.overlapping.step(ours.book, 10)
+        assert await ours.overlapping.step(ours.state, 10)
         assert ours.results() == ["a"]
-        assert await ours.overlapping.step(ours.book, 10)
-        assert not await ours.overlapping.step(ours.book, 10)
+        assert await ours.overlapping.step(ours.state, 10)
+        assert not await ours.overlapping.step(ours.state, 10)
         until = START + timedelta(seconds=100)
         assert ours.api.looks == [(until - OVERLAP, until)]
-        assert not await ours.overlapping.step(ours.book, 39)
+        assert not await ours.overlapping.step(ours.state, 39)
         assert len(ours.api.looks) == 1
-        await ours.overlapping.step(ours.book, 40)
+        await ours.overlapping.step(ours.state, 40)
         assert len(ours.api.looks) == 2
         assert sorted(ours.results()) == ["a", "b"]
         assert ours.metrics.late_results.labels("overlap")._value.get() == 2
@@ -396,7 +396,7 @@ async def test_the_overlap_is_spared_where_nothing_can_be_in_it(
 ) -> None:
     """Nothing is open, or nothing was submitted before the cursor's time."""
     async with late(*ids, cursor_seconds=cursor_seconds) as ours:
-        assert not await ours.overlapping.step(ours.book, 10)
+        assert not await ours.overlapping.step(ours.state, 10)
         assert ours.api.looks == []
 
 
@@ -407,10 +407,10 @@ async def test_an_overlap_that_fails_is_looked_at_again_when_it_is_due() -> None
         ours.api.failing.append(LISTING_FAILED)
         ours.api.spans.append([[finished("a", body("a"))]])
         with pytest.raises(Held):
-            await ours.overlapping.step(ours.book, 10)
+            await ours.overlapping.step(ours.state, 10)
         steps = 0
         while not ours.results():
-            await ours.overlapping.step(ours.book, 10 + steps)
+            await ours.overlapping.step(ours.state, 10 + steps)
             steps += 1
             assert steps < 100
 
@@ -419,13 +419,13 @@ async def test_an_overlap_that_fails_is_looked_at_again_when_it_is_due() -> None
 async def test_the_cursor_does_not_move_with_second_looks() -> None:
     """It is the tail's."""
     async with late("a", "b", cursor_seconds=100) as ours:
-        before = ours.book.cursor
+        before = ours.state.cursor
         ours.finish("b")
         ours.api.spans.append([[finished("a", body("a"), 1000)]])
-        await ours.overlapping.step(ours.book, 10)
+        await ours.overlapping.step(ours.state, 10)
         await ours.sweep(61)
         assert sorted(ours.results()) == ["a", "b"]
-        assert ours.book.cursor == before
+        assert ours.state.cursor == before
 
 
 def test_groups_follow_each_other_in_time() -> None:

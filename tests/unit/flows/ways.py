@@ -12,12 +12,12 @@ import msgspec
 from daemon.flows import codec, ledger_records
 from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
-from daemon.flows.company import Company, Manner
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Patience, Search
+from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.spec import InputSpec
 from daemon.flows.spending import Limits
 from daemon.flows.submitting import Submitting
@@ -66,7 +66,7 @@ class Beside:
 
 
 class Way:
-    """The way of a partition, and the world around it; another way's `company` is shared."""
+    """The way of a partition, and the world around it; another way's `shared` is shared."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Way:
         *,
         max_items: int = 4,
         partition: int = 0,
-        company: "Way | None" = None,
+        shared: "Way | None" = None,
         total: int | None = None,
         connections: int = 1,
         guard: RejectionGuard | None = None,
@@ -84,9 +84,9 @@ class Way:
         self.time = FakeTime()
         self.place = place(partition)
         own_holds, own_metrics = fresh_holds()
-        self.holds: Holds = company.holds if company else own_holds
-        self.metrics: Metrics = company.metrics if company else own_metrics
-        self.gate: Gate = company.gate if company else Gate("submit", self.holds, seeded(), self.metrics)
+        self.holds: Holds = shared.holds if shared else own_holds
+        self.metrics: Metrics = shared.metrics if shared else own_metrics
+        self.gate: Gate = shared.gate if shared else Gate("submit", self.holds, seeded(), self.metrics)
         self.handed_over = asyncio.Event()
         self.handed_over.set()
         self.guard = guard or RejectionGuard(1.0, 1000)
@@ -99,7 +99,7 @@ class Way:
 
     def _assembled(self, max_items: int, connections: int) -> Submitting:
         spec = InputSpec({"text": {"type": "string"}})
-        company = Company(
+        shared = SharedParts(
             kafka=self.kafka,
             clock=self.time,
             toloka_clock=self.time,
@@ -119,9 +119,9 @@ class Way:
             self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
         )
         resolver = Resolver(self.kafka, self.time, self.place, patience, search, self.metrics, seeded())
-        manner = Manner("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
+        options = SubmitOptions("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
         own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]
-        return Submitting(self.place, company, own, resolver, manner, self._handed_over, self._still_ours)
+        return Submitting(self.place, shared, own, resolver, options, self._handed_over, self._still_ours)
 
     async def _look_again(self) -> None:
         """The spec is as it was."""

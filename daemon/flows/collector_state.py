@@ -1,4 +1,4 @@
-"""The collector's book: what is open, where the cursor stands, and the one pen that changes both."""
+"""The collector's state: what is open, where the cursor stands, and the one pen that changes both."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -29,24 +29,24 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
-    """How a book is opened: where it writes, how far back is looked, and where a new cursor starts."""
+class CollectOptions:
+    """Where the collector writes, how far back it looks, and where a new cursor starts."""
 
     outlets: Outlets
     overlap: timedelta
     start_at: datetime | None
 
 
-class Book:
+class CollectorState:
     """What the collector knows. Memory changes when, and only when, a transaction has committed.
 
     `overdue` holds ids of items whose record came when the cursor had long passed them; `taken_in` tells
-    up to which offset of each ledger partition the book has followed.
+    up to which offset of each ledger partition the state has followed.
     """
 
     def __init__(
         self,
-        opening: Opening,
+        options: CollectOptions,
         ledger: Ledger,
         cursor: Cursor,
         kafka: Kafka,
@@ -55,15 +55,15 @@ class Book:
         watch: CollectWatch,
     ) -> None:
         self._kafka = kafka
-        self._overlap = opening.overlap
-        self.ledger_topic = opening.outlets.ledger_topic
+        self._overlap = options.overlap
+        self.ledger_topic = options.outlets.ledger_topic
         self._writer = writer
-        self._written = opening.outlets.written
+        self._written = options.outlets.written
         # By the loop's clock, unless something is written before; None once it was done.
         self._seal_at: float | None = None
         self._clock = clock
         self._watch = watch
-        self._publisher = Publisher(opening.outlets, ledger, clock)
+        self._publisher = Publisher(options.outlets, ledger, clock)
         self._pen = asyncio.Lock()
         self.ledger = ledger
         self.cursor = cursor
@@ -76,7 +76,7 @@ class Book:
         """Publish what is open among these and move the cursor; returns how many results that made.
 
         Raises:
-            Fenced, Held, Transient: nothing is known to have been written; the book must be opened anew.
+            Fenced, Held, Transient: nothing is known to have been written; the state must be read anew.
         """
         async with self._pen:
             publication = self._publisher.publication(items)
@@ -157,7 +157,7 @@ class Book:
         """Read on in the ledger for ever; publish what has waited for its record.
 
         Raises:
-            Fenced, Held, Transient: the book must be opened anew.
+            Fenced, Held, Transient: the state must be read anew.
         """
         loop = asyncio.get_running_loop()
         look_at = loop.time() + PARTITIONS_SECONDS
@@ -191,7 +191,7 @@ class Book:
     async def _insist_on_all(self, partitions: Collection[int]) -> None:
         """The ledger may be given more partitions: whoever starts later writes to them."""
         if added := sorted((await self._kafka.end_offsets(self.ledger_topic)).keys() - set(partitions)):
-            raise Transient(f"{self.ledger_topic} has new partitions, {added}: the book is opened anew")
+            raise Transient(f"{self.ledger_topic} has new partitions, {added}: the state is read anew")
 
     def note_overdue(self, opened: Iterable[str]) -> None:
         """Of these, remember what the cursor had passed long before its record came."""

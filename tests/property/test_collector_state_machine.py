@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.errors import Transient
-from daemon.flows import codec, following
-from daemon.flows.following import Book, Opening
-from daemon.flows.opening import open_book
+from daemon.flows import codec, collector_state
+from daemon.flows.collector_state import CollectOptions, CollectorState
+from daemon.flows.opening import open_state
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Finished, Item, Transaction
@@ -39,7 +39,7 @@ from tests.doubles import (
 )
 from tests.simulation.loop import VirtualLoop
 
-OPENING = Opening(outlets(), timedelta(seconds=60), None)
+OPENING = CollectOptions(outlets(), timedelta(seconds=60), None)
 WATCH = CollectWatch(Metrics())
 CONTENTS = {name: b'{"text":"%s"}' % name.encode() for name in "abc"}
 HASHES = {name: item(0, body).content_hash for name, body in CONTENTS.items()}
@@ -58,8 +58,8 @@ class Collectors(RuleBasedStateMachine):
         self.running: dict[str, str] = {}
         self.ended: list[Finished] = []
         self.incarnations = 0
-        self.batch_reads = following.READ_RECORDS
-        following.READ_RECORDS = 3  # so that batches are taken in in parts
+        self.batch_reads = collector_state.READ_RECORDS
+        collector_state.READ_RECORDS = 3  # so that batches are taken in in parts
         self.do(self._open())
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -71,10 +71,10 @@ class Collectors(RuleBasedStateMachine):
         self.incarnations += 1
         self.stack = AsyncExitStack()
         writer = await self.stack.enter_async_context(self.kafka.writer("collect"))
-        opening = open_book(self.kafka, OPENING, writer, FakeTime(), WATCH, str(self.incarnations))
-        self.book: Book
-        self.book, reader, partitions = await self.stack.enter_async_context(opening)
-        self.following = asyncio.ensure_future(self.book.follow(reader, partitions))
+        opening = open_state(self.kafka, OPENING, writer, FakeTime(), WATCH, str(self.incarnations))
+        self.state: CollectorState
+        self.state, reader, partitions = await self.stack.enter_async_context(opening)
+        self.following = asyncio.ensure_future(self.state.follow(reader, partitions))
 
     async def _close(self) -> None:
         """It is gone."""
@@ -120,7 +120,7 @@ class Collectors(RuleBasedStateMachine):
         self.kafka.spoil = {"usual": lambda _: None, "lost": self._lose, "written": self._write}[fate]
         last = max((one.finished_at for one in page if one.finished_at), default=START)
         try:
-            await self.book.publish(page, "tail", Cursor(page[-1].item_id if page else None, last))
+            await self.state.publish(page, "tail", Cursor(page[-1].item_id if page else None, last))
             await turns(2)
             if self.following.done():
                 self.following.result()
@@ -163,11 +163,11 @@ class Collectors(RuleBasedStateMachine):
             self.do(self._look(self.ended, "usual"))
             self.no_record_has_two_results_or_somebody_elses()
             assert len(self.kafka.written(OUTPUT)) == len(self.origins)
-            assert (len(self.book.ledger), self.book.waiting, self.book.ledger.altered) == (0, {}, False)
+            assert (len(self.state.ledger), self.state.waiting, self.state.ledger.altered) == (0, {}, False)
         finally:
             self.do(self._close())
             self.loop.close()
-            following.READ_RECORDS = self.batch_reads
+            collector_state.READ_RECORDS = self.batch_reads
 
 
 TestCollectors = Collectors.TestCase

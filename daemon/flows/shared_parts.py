@@ -15,7 +15,7 @@ from daemon.ports import Clock, Kafka, TolokaClock
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class SubmitOptions:
     """How a way begins, how it cuts batches, and how long an attempt may take.
 
     `attempts_once` where Toloka carries an attempt out once at most, however often it is sent.
@@ -29,7 +29,7 @@ class Manner:
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class SharedParts:
     """What all ways of one replica share.
 
     `look_again` asks Toloka anew what an item must look like; for `turn` see `daemon.flows.filling.Source`.

@@ -1,4 +1,4 @@
-"""The collector's book: memory follows what is committed, and nothing else."""
+"""The collector's state: memory follows what is committed, and nothing else."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from daemon.errors import ConfigurationError, Transient
-from daemon.flows import codec, following
+from daemon.flows import codec, collector_state
+from daemon.flows.collector_state import PARTITIONS_SECONDS, CollectOptions, CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.following import PARTITIONS_SECONDS, Book, Opening
-from daemon.flows.opening import open_book
+from daemon.flows.opening import open_state
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item
@@ -39,7 +39,7 @@ from tests.doubles import (
 )
 
 OVERLAP = timedelta(seconds=60)
-OPENING = Opening(outlets(), OVERLAP, None)
+OPENING = CollectOptions(outlets(), OVERLAP, None)
 
 
 def body(name: str) -> bytes:
@@ -69,17 +69,17 @@ def put_cursor(kafka: MemoryKafka, cursor: Cursor, project: str = PROJECT) -> No
 
 @asynccontextmanager
 async def opened(
-    kafka: MemoryKafka, opening: Opening = OPENING, incarnation: str = "me", *, follow: bool = False
-) -> AsyncIterator[tuple[Book, Reader]]:
-    """An open book."""
+    kafka: MemoryKafka, opening: CollectOptions = OPENING, incarnation: str = "me", *, follow: bool = False
+) -> AsyncIterator[tuple[CollectorState, Reader]]:
+    """An open state."""
     watch = CollectWatch(Metrics())
     async with (
         kafka.writer("collect") as writer,
-        open_book(kafka, opening, writer, FakeTime(), watch, incarnation) as (book, reader, partitions),
+        open_state(kafka, opening, writer, FakeTime(), watch, incarnation) as (state, reader, partitions),
     ):
-        task = asyncio.ensure_future(book.follow(reader, partitions) if follow else asyncio.sleep(0))
+        task = asyncio.ensure_future(state.follow(reader, partitions) if follow else asyncio.sleep(0))
         await turns()
-        yield book, reader
+        yield state, reader
         task.cancel()
         await asyncio.wait({task})
 
@@ -108,8 +108,8 @@ def cursors(kafka: MemoryKafka) -> list[Cursor]:
 async def test_the_first_cursor_is_now_and_is_written_before_anything_else() -> None:
     """So that what finishes from now on is behind it, whoever collects."""
     kafka = MemoryKafka.usual()
-    async with opened(kafka) as (book, _):
-        assert book.cursor == Cursor(None, START)
+    async with opened(kafka) as (state, _):
+        assert state.cursor == Cursor(None, START)
         assert cursors(kafka) == [Cursor(None, START)]
 
 
@@ -119,8 +119,8 @@ async def test_the_first_cursor_is_not_behind_what_is_open() -> None:
     kafka = MemoryKafka.usual()
     settle(kafka, ["a"], seconds=-500)
     settle(kafka, ["b"], seconds=-900, ledger=1)
-    async with opened(kafka) as (book, _):
-        assert book.cursor == Cursor(None, START - timedelta(seconds=900) - SKEW)
+    async with opened(kafka) as (state, _):
+        assert state.cursor == Cursor(None, START - timedelta(seconds=900) - SKEW)
 
 
 @in_virtual_time
@@ -128,8 +128,8 @@ async def test_a_first_cursor_can_be_told_where_to_start() -> None:
     """By a setting, as far as nothing that is open needs an earlier one."""
     kafka = MemoryKafka.usual()
     begin = START - timedelta(days=3)
-    async with opened(kafka, replace(OPENING, start_at=begin)) as (book, _):
-        assert book.cursor == Cursor(None, begin)
+    async with opened(kafka, replace(OPENING, start_at=begin)) as (state, _):
+        assert state.cursor == Cursor(None, begin)
 
 
 @in_virtual_time
@@ -138,8 +138,8 @@ async def test_a_cursor_that_is_there_is_gone_on_from() -> None:
     kafka = MemoryKafka.usual()
     put_cursor(kafka, Cursor("x", START - OVERLAP, 3))
     put_cursor(kafka, Cursor("y", START, 5))
-    async with opened(kafka, replace(OPENING, start_at=START - OVERLAP)) as (book, _):
-        assert book.cursor == Cursor("y", START, 5)
+    async with opened(kafka, replace(OPENING, start_at=START - OVERLAP)) as (state, _):
+        assert state.cursor == Cursor("y", START, 5)
         assert kafka.transactions == []
 
 
@@ -149,8 +149,8 @@ async def test_a_cursor_that_was_taken_away_is_made_anew() -> None:
     kafka = MemoryKafka.usual()
     put_cursor(kafka, Cursor("x", START - OVERLAP, 3))
     kafka.put(CURSORS, None, key=PROJECT.encode())
-    async with opened(kafka) as (book, _):
-        assert book.cursor == Cursor(None, START)
+    async with opened(kafka) as (state, _):
+        assert state.cursor == Cursor(None, START)
 
 
 @pytest.mark.fault(31)
@@ -194,8 +194,8 @@ async def test_opening_waits_for_what_an_open_transaction_hides() -> None:
     assert not opening.done()
     kafka.stable.clear()
     kafka.wake()
-    book, _ = await opening
-    assert (book.ledger.find("a"), book.ledger.was_closed("a"), len(book.ledger)) == (None, True, 1)
+    state, _ = await opening
+    assert (state.ledger.find("a"), state.ledger.was_closed("a"), len(state.ledger)) == (None, True, 1)
 
 
 # --- publishing ----------------------------------------------------------------------------------------
@@ -206,13 +206,13 @@ async def test_results_tombstones_and_cursor_are_one_transaction() -> None:
     """And then memory says the same."""
     kafka = MemoryKafka.usual()
     settle(kafka, ["a", "b"])
-    async with opened(kafka) as (book, _):
+    async with opened(kafka) as (state, _):
         cursor = Cursor("b", START + OVERLAP)
-        count = await book.publish([finished("a", body("a")), finished("b", body("b"))], "tail", cursor)
+        count = await state.publish([finished("a", body("a")), finished("b", body("b"))], "tail", cursor)
         _, transaction = kafka.transactions[-1]
         assert {append.topic for append in transaction.appends} == {OUTPUT, LEDGER, CURSORS}
-        assert (count, published(kafka), len(book.ledger)) == (2, [0, 1], 0)
-        assert book.cursor == replace(cursor, published=2) == cursors(kafka)[-1]
+        assert (count, published(kafka), len(state.ledger)) == (2, [0, 1], 0)
+        assert state.cursor == replace(cursor, published=2) == cursors(kafka)[-1]
 
 
 @in_virtual_time
@@ -220,15 +220,15 @@ async def test_memory_stays_as_it_is_when_a_transaction_fails() -> None:
     """What was not committed did not happen."""
     kafka = MemoryKafka.usual()
     settle(kafka, ["a"])
-    async with opened(kafka) as (book, _):
+    async with opened(kafka) as (state, _):
         kafka.spoil = lambda _: Transient("no answer")
-        before = book.cursor
+        before = state.cursor
         with pytest.raises(Transient):
-            await book.publish(
+            await state.publish(
                 [finished("a", body("a")), finished("new", body("n"))], "tail", Cursor("a", START)
             )
-        assert (len(book.ledger), book.cursor, book.waiting) == (1, before, {})
-        assert book.ledger.was_closed("a") is False
+        assert (len(state.ledger), state.cursor, state.waiting) == (1, before, {})
+        assert state.ledger.was_closed("a") is False
 
 
 @in_virtual_time
@@ -236,9 +236,9 @@ async def test_where_nothing_changes_nothing_is_written() -> None:
     """A poll that brings nothing costs no transaction."""
     kafka = MemoryKafka.usual()
     put_cursor(kafka, Cursor("x", START, 5))
-    async with opened(kafka) as (book, _):
-        await book.publish([finished("foreign", body("f"))], "overlap")
-        await book.publish([], "tail", Cursor("x", START))
+    async with opened(kafka) as (state, _):
+        await state.publish([finished("foreign", body("f"))], "overlap")
+        await state.publish([], "tail", Cursor("x", START))
         assert kafka.transactions == []
 
 
@@ -247,15 +247,15 @@ async def test_a_second_look_publishes_nothing_again() -> None:
     """Also long afterwards, as far as second looks reach back."""
     kafka = MemoryKafka.usual()
     settle(kafka, ["a"])
-    async with opened(kafka) as (book, _):
-        await book.publish([finished("a", body("a"))], "tail", Cursor("a", START))
-        await book.publish([finished("a", body("a"))], "overlap")
-        assert (published(kafka), book.waiting) == ([0], {})
-        await book.publish([], "tail", Cursor("z", START + OVERLAP + SKEW + SKEW))
-        book.looked_until(START + OVERLAP + SKEW)
-        assert book.ledger.was_closed("a")
-        book.looked_until(START + OVERLAP + SKEW + SKEW)
-        assert not book.ledger.was_closed("a")
+    async with opened(kafka) as (state, _):
+        await state.publish([finished("a", body("a"))], "tail", Cursor("a", START))
+        await state.publish([finished("a", body("a"))], "overlap")
+        assert (published(kafka), state.waiting) == ([0], {})
+        await state.publish([], "tail", Cursor("z", START + OVERLAP + SKEW + SKEW))
+        state.looked_until(START + OVERLAP + SKEW)
+        assert state.ledger.was_closed("a")
+        state.looked_until(START + OVERLAP + SKEW + SKEW)
+        assert not state.ledger.was_closed("a")
 
 
 @in_virtual_time
@@ -264,13 +264,13 @@ async def test_a_result_that_its_topic_would_refuse_becomes_a_dead_letter() -> N
     kafka = MemoryKafka.usual()
     kafka.put(INPUT, b"original", key=b"k-0")
     settle(kafka, ["a"])
-    async with opened(kafka) as (book, _):
+    async with opened(kafka) as (state, _):
         large = msgspec.structs.replace(finished("a", body("a")), raw=b'"' + b"x" * 200_000 + b'"')
-        await book.publish([large], "tail", Cursor("a", START))
+        await state.publish([large], "tail", Cursor("a", START))
         (letter,) = kafka.written(DEAD)
         assert (letter.key, letter.value) == (b"k-0", b"original")
         assert dict(letter.headers)["tolokad-error-code"] == b"RESULT_TOO_LARGE"
-        assert (published(kafka), len(book.ledger)) == ([], 0)
+        assert (published(kafka), len(state.ledger)) == ([], 0)
 
 
 # --- following -----------------------------------------------------------------------------------------
@@ -280,12 +280,12 @@ async def test_a_result_that_its_topic_would_refuse_becomes_a_dead_letter() -> N
 async def test_an_item_that_finished_before_its_record_came_is_published_with_it() -> None:
     """A fast crowd and a slow settlement."""
     kafka = MemoryKafka.usual()
-    async with opened(kafka, follow=True) as (book, _):
-        await book.publish([finished("a", body("a"))], "tail", Cursor("a", START))
-        assert (published(kafka), list(book.waiting)) == ([], ["a"])
+    async with opened(kafka, follow=True) as (state, _):
+        await state.publish([finished("a", body("a"))], "tail", Cursor("a", START))
+        assert (published(kafka), list(state.waiting)) == ([], ["a"])
         settle(kafka, ["a"])
         await turns()
-        assert (published(kafka), book.waiting, len(book.ledger)) == ([0], {}, 0)
+        assert (published(kafka), state.waiting, len(state.ledger)) == ([0], {}, 0)
 
 
 @in_virtual_time
@@ -293,34 +293,34 @@ async def test_a_record_that_comes_while_its_item_is_being_looked_at_is_not_miss
     """Whichever of the two is first to the pen."""
     kafka = MemoryKafka.usual()
     settle(kafka, ["z"], first=50)
-    async with opened(kafka, follow=True) as (book, _):
+    async with opened(kafka, follow=True) as (state, _):
         await kafka.gate.acquire()
         page = [finished("z", body("z")), finished("a", body("a"))]
-        publishing = asyncio.ensure_future(book.publish(page, "tail", Cursor("a", START)))
+        publishing = asyncio.ensure_future(state.publish(page, "tail", Cursor("a", START)))
         await turns()
         settle(kafka, ["a"])
         await turns()
         kafka.gate.release()
         await publishing
         await turns()
-        assert (published(kafka), book.waiting) == ([50, 0], {})
+        assert (published(kafka), state.waiting) == ([50, 0], {})
 
 
 @in_virtual_time
 async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The latest are kept; the rest is found by a sweep once its record comes."""
-    monkeypatch.setattr(following, "WAITING_ITEMS", 3)
-    async with opened(MemoryKafka.usual()) as (book, _):
-        await book.publish([finished(name, body(name)) for name in "abcde"], "tail")
-        assert list(book.waiting) == ["c", "d", "e"]
+    monkeypatch.setattr(collector_state, "WAITING_ITEMS", 3)
+    async with opened(MemoryKafka.usual()) as (state, _):
+        await state.publish([finished(name, body(name)) for name in "abcde"], "tail")
+        assert list(state.waiting) == ["c", "d", "e"]
 
 
 @in_virtual_time
 async def test_only_what_is_at_its_end_waits() -> None:
     """The others will be seen again."""
-    async with opened(MemoryKafka.usual()) as (book, _):
-        await book.publish([finished("a", body("a"), status="PROCESSING")], "tail")
-        assert book.waiting == {}
+    async with opened(MemoryKafka.usual()) as (state, _):
+        await state.publish([finished("a", body("a"), status="PROCESSING")], "tail")
+        assert state.waiting == {}
 
 
 @in_virtual_time
@@ -328,11 +328,11 @@ async def test_a_record_for_a_time_long_passed_is_overdue() -> None:
     """Its item may have finished where nobody looks again: it is asked for at once."""
     kafka = MemoryKafka.usual()
     put_cursor(kafka, Cursor("x", START))
-    async with opened(kafka, follow=True) as (book, _):
+    async with opened(kafka, follow=True) as (state, _):
         settle(kafka, ["late"], seconds=-61)
         settle(kafka, ["fresh"], seconds=-59, first=5)
         await turns()
-        assert book.overdue == {"late"}
+        assert state.overdue == {"late"}
 
 
 @in_virtual_time
@@ -340,12 +340,12 @@ async def test_what_the_collector_wrote_itself_changes_nothing_when_it_comes_bac
     """A swap that is read late must not open an item that is closed."""
     kafka = MemoryKafka.usual()
     settle(kafka, ["a", "b"])
-    async with opened(kafka, follow=True) as (book, _):
+    async with opened(kafka, follow=True) as (state, _):
         swapped = [finished("a", body("b")), finished("b", body("a"))]
         for each in swapped:
-            await book.publish([each], "tail")
+            await state.publish([each], "tail")
         await turns()
-        assert (sorted(map(str, published(kafka))), len(book.ledger)) == (["0", "1"], 0)
+        assert (sorted(map(str, published(kafka))), len(state.ledger)) == (["0", "1"], 0)
 
 
 @in_virtual_time
@@ -353,11 +353,11 @@ async def test_a_successor_reads_what_was_written_as_it_was_meant() -> None:
     """Swapped records, tombstones and the cursor, from the log alone."""
     kafka = MemoryKafka.usual()
     settle(kafka, ["a", "b", "c"])
-    async with opened(kafka) as (book, _):
-        await book.publish([finished("a", body("b"))], "tail", Cursor("a", START))
-    async with opened(kafka, incarnation="next") as (book, _):
-        assert (len(book.ledger), book.cursor) == (2, Cursor("a", START, 1))
-        await book.publish([finished("b", body("a")), finished("c", body("c"))], "tail")
+    async with opened(kafka) as (state, _):
+        await state.publish([finished("a", body("b"))], "tail", Cursor("a", START))
+    async with opened(kafka, incarnation="next") as (state, _):
+        assert (len(state.ledger), state.cursor) == (2, Cursor("a", START, 1))
+        await state.publish([finished("b", body("a")), finished("c", body("c"))], "tail")
         assert published(kafka) == [1, 0, 2]
 
 
@@ -367,23 +367,23 @@ async def test_content_that_differs_waits_until_its_whole_batch_has_been_read() 
     kafka = MemoryKafka.usual()
     settle(kafka, ["a", "b"])
     rest = [kafka.logs[LEDGER][0].pop() for _ in range(2)]
-    async with opened(kafka, follow=True) as (book, _):
-        await book.publish([finished("a", body("b"))], "tail", Cursor("a", START))
-        assert (published(kafka), book.ledger.altered) == ([], False)
+    async with opened(kafka, follow=True) as (state, _):
+        await state.publish([finished("a", body("b"))], "tail", Cursor("a", START))
+        assert (published(kafka), state.ledger.altered) == ([], False)
         kafka.logs[LEDGER][0] += reversed(rest)
         kafka.wake()
         await turns()
-        assert (published(kafka), book.ledger.altered) == ([1], False)
+        assert (published(kafka), state.ledger.altered) == ([1], False)
 
 
 @in_virtual_time
 async def test_a_record_that_cannot_be_read_ends_the_program_as_at_the_start() -> None:
     """A newer release writes while this one still collects: 78 and a sentence, not a defect."""
     kafka = MemoryKafka.usual()
-    async with opened(kafka) as (book, reader):
+    async with opened(kafka) as (state, reader):
         kafka.put(LEDGER, b"\x09" + b"\x00" * 60, key=b"a")
         with pytest.raises(ConfigurationError):
-            await book.follow(reader, (0, 1))
+            await state.follow(reader, (0, 1))
 
 
 @in_virtual_time
@@ -395,16 +395,16 @@ async def test_what_came_while_nobody_collected_is_overdue_as_well() -> None:
     settle(kafka, ["late"], seconds=-600, first=5, ledger=1)
     log = kafka.logs[LEDGER][1]
     log[:] = [replace(record, timestamp=START_MS + 5_000) for record in log if record is not None]
-    async with opened(kafka) as (book, _):
-        assert book.overdue == {"late"}
+    async with opened(kafka) as (state, _):
+        assert state.overdue == {"late"}
 
 
 @in_virtual_time
 async def test_a_ledger_that_has_been_given_partitions_is_read_anew() -> None:
     """Within half a minute: who starts later writes to them, and their results would never come."""
     kafka = MemoryKafka.usual()
-    async with opened(kafka) as (book, reader):
-        following = asyncio.ensure_future(book.follow(reader, (0, 1)))
+    async with opened(kafka) as (state, reader):
+        following = asyncio.ensure_future(state.follow(reader, (0, 1)))
         await asyncio.sleep(2 * PARTITIONS_SECONDS)
         assert not following.done()
         kafka.logs[LEDGER].append([])

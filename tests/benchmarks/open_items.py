@@ -1,6 +1,6 @@
-"""What an open item costs the collector's book: memory, and time to take it in, in a process of its own.
+"""What an open item costs the collector's state: memory, and time to take it in, in a process of its own.
 
-`python -m tests.benchmarks.books COUNT` prints one line of JSON.
+`python -m tests.benchmarks.open_items COUNT` prints one line of JSON.
 """
 
 import asyncio
@@ -41,10 +41,10 @@ async def measure(stage: Stage) -> AsyncIterator[Row]:
     for whole in OPEN:
         count = stage.count(whole)
         asking = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.benchmarks.books", str(count), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", "tests.benchmarks.open_items", str(count), stdout=asyncio.subprocess.PIPE
         )
         said, _ = await asking.communicate()
-        yield Row("book", f"{count} open", "tolokad", json.loads(said))
+        yield Row("open-items", f"{count} open", "tolokad", json.loads(said))
 
 
 def main(count: int) -> None:

@@ -1,4 +1,4 @@
-"""What tolokad demands of its topics, each with the way out (design: records)."""
+"""What tolokad demands of its topics, each with the way out (deploy/topics-and-records.md)."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

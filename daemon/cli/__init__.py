@@ -17,7 +17,7 @@ ORNAMENTS = ("rich", "pygments", "click")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the exit code says how it went (design, section 7)."""
+    """Run a command; the exit code says how it went (README.md, the table of exit codes)."""
     options = parser().parse_args(arguments)
     if not __debug__:
         sys.stderr.write("tolokad: not with python -O: the Kafka client's own checks are assertions\n")

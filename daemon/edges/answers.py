@@ -1,4 +1,4 @@
-"""What Toloka's refusals say (contract, sections A9, B7 and C); every part of them may be anything."""
+"""What Toloka's refusals say (`code`, `message`, `payload`); every part of them may be anything."""
 
 import re
 from collections.abc import Callable, Mapping

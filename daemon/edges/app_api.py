@@ -1,4 +1,4 @@
-"""The App API v0, as the flows see it (contract, section A)."""
+"""The App API v0 (`/api/app/v0`), as the flows see it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence

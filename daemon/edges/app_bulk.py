@@ -1,4 +1,4 @@
-"""Pure: the body of `POST …/items/bulk`, and what its answer comes to (contract, A5 and C)."""
+"""Pure: the body of `POST …/items/bulk`, and what its answer comes to."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from daemon.model import Accepted, Flaw, InDoubt, Item, Outcome
 
 ASKED = "submitting items"
 
-# The documented key says `input_data`, though the body says `items` (contract, A5).
+# Toloka's reference spells the key `input_data`, though the body says `items`.
 _CULPRIT = re.compile(r"(?:input_data|items)\.([0-9]{1,6})(?:\.(.*))?", re.DOTALL)
 
 _ids = msgspec.json.Decoder(tuple[str, ...])

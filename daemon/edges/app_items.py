@@ -1,4 +1,4 @@
-"""Pure: items of the App API as they come in answers (contract, A6-A8)."""
+"""Pure: items of the App API as they come in answers (`GET …/items`)."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""The results of tasks: workers' assignments, by status and by the time of it (contract, B6)."""
+"""The results of tasks: workers' assignments, by status and by the time of it (`GET /assignments`)."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime

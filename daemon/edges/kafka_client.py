@@ -1,7 +1,7 @@
 """What every Kafka client here shares: how to connect, how errors translate, how to stop in bounded time.
 
-libraries.md's findings are held in this one module: `stop()` may hang or raise a stray cancellation
-while brokers are away, so it is bounded, and then the client is closed by force.
+The client's `stop()` may hang, or raise a stray cancellation, while brokers are away: it is bounded, and
+then the client is closed by force.
 """
 
 import asyncio

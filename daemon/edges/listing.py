@@ -1,6 +1,7 @@
 """Listings: one page, or everything in a time span whatever the server makes of ties and pages.
 
-Only documented filters are used; the ways to walk are those of the contract's client rule (A6).
+Only documented filters are used: by the last time of a page, floored to a millisecond; a page full of
+ties by id.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Pure: an operation that creates tasks, and what its log says of each (contract, B3)."""
+"""Pure: an operation that creates tasks, and what its log says of each (`GET /operations/{id}`)."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""A pool: what is asked of it before, and while, tasks go into it (contract, B5)."""
+"""A pool: what is asked of it before, and while, tasks go into it (`GET /pools/{id}`)."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""A project and its app: what is asked once, before anything else (contract, A2 and A3)."""
+"""A project and its app, asked for before anything else (`GET /app-projects/{id}`, `GET /apps/{id}`)."""
 
 import asyncio
 from collections.abc import Mapping

@@ -39,7 +39,7 @@ FAILURES = (
     anyio.ClosedResourceError,
     anyio.EndOfStream,
 )
-# Errors from before the first byte of a request (libraries.md, section 5).
+# What httpx raises before the first byte of a request.
 _BEFORE_SENDING = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 
 

@@ -1,4 +1,4 @@
-"""The Toloka API v1, as the flows see it: tasks go in, assignments come out (contract, section B)."""
+"""The Toloka API v1 (`/api/v1`), as the flows see it: tasks go in, assignments come out."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Pure: the request `POST /tasks`, and what a synchronous answer comes to (contract, B1, B2 and C)."""
+"""Pure: the request `POST /tasks`, and what a synchronous answer comes to."""
 
 import re
 from collections.abc import Mapping, Sequence

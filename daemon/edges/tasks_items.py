@@ -1,4 +1,4 @@
-"""Pure: tasks and assignments as they come in answers (contract, B2 and B6)."""
+"""Pure: tasks and assignments as they come in answers (`GET /tasks`, `GET /assignments`)."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta

@@ -22,7 +22,7 @@ from daemon.metrics import Metrics
 from daemon.model import Append, Transaction
 from daemon.settings import KafkaSettings
 
-# A frozen writer must not hold up the collector's reading for longer (design: topics and times).
+# A frozen writer must not hold up the collector's reading for longer.
 TRANSACTION_TIMEOUT_SECONDS = 30.0
 # Below the broker's timeout, so that a writer gives up before the broker does it for it.
 START_SECONDS = 25.0

@@ -12,7 +12,7 @@ _EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # 
 
 
 class MalformedError(ValueError):
-    """An answer is not what the contract says it is."""
+    """An answer is not what Toloka documents."""
 
 
 def text_of(value: Any) -> str:
@@ -27,7 +27,7 @@ def text_of(value: Any) -> str:
 
 
 def time_of(text: Any) -> datetime:
-    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits (contract, A8).
+    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits.
 
     Raises:
         MalformedError: it is none.

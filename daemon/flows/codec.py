@@ -1,4 +1,4 @@
-"""Pure: bytes to and from the records of the topics (design: records).
+"""Pure: bytes to and from the records of the topics (deploy/topics-and-records.md).
 
 All of them are JSON but the ledger's of open items (`daemon.flows.ledger_records`).
 """

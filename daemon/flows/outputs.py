@@ -1,4 +1,4 @@
-"""Pure: the records that people read: results and dead letters (design: records).
+"""Pure: the records that people read: results and dead letters (deploy/topics-and-records.md).
 
 A record goes to the partition of the input record it answers, as far as the topic has so many: what
 shared a partition at the input still does, whichever partitioner its producer used.

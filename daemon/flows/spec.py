@@ -1,4 +1,4 @@
-"""Pure: an app's `input_spec`, as checks of an item (toloka-contract.md, A2).
+"""Pure: an app's `input_spec` (`GET /apps/{id}`), as checks of an item.
 
 Only what is certainly wrong is refused here; anything that Toloka alone can judge (the syntax of a URL,
 say) is left to Toloka, whose refusal names the item just as well.

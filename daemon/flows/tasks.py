@@ -1,4 +1,4 @@
-"""Pure: an input record's value as a task of the tasks API (contract, B1): its checks, and what is sent."""
+"""Pure: an input record's value as a task of `POST /tasks`: its checks, and what is sent."""
 
 import re
 from collections.abc import Mapping, Sequence

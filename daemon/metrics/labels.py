@@ -78,7 +78,7 @@ RESULT_STATUSES: Final = (
     OTHER,
 )
 OPEN_STATUSES: Final = ("NEW", "PROCESSING", "NO_MONEY", "STOPPED", OTHER)
-# The codes in the header `tolokad-error-code`: our own, then Toloka's for fields (contract, C).
+# The codes in the header `tolokad-error-code`: our own, then Toloka's for fields.
 DEAD_LETTER_REASONS: Final = (
     *("NOT_JSON", "NOT_AN_OBJECT", "REPEATED_KEY", "TOO_DEEP", "TOO_LARGE", "HEADERS_TOO_LARGE"),
     *("POINTER_MISSES", "ITEM_VANISHED", "NO_RESULT", "RESULT_TOO_LARGE", "RESOLVED_BY_OPERATOR"),

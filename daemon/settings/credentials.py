@@ -82,9 +82,9 @@ def password(variable: str, value: SecretStr | None, file: Path | None) -> Secre
 
 
 def token_scheme(credential: str) -> Scheme:
-    """How Toloka's own clients tell an API key from an OAuth token (contract, A1).
+    """How Toloka's own clients tell an API key from an OAuth token.
 
     A key has exactly two dots, the first at 0-based offset 22, 23 or 24.
     """
-    is_key = credential.count(".") == 2 and credential.index(".") in (22, 23, 24)  # noqa: PLR2004 - A1
+    is_key = credential.count(".") == 2 and credential.index(".") in (22, 23, 24)  # noqa: PLR2004 - see above
     return "ApiKey" if is_key else "OAuth"

@@ -1,4 +1,7 @@
-"""Counts which rows of the conformance checklist (contract, section E) were really proven in this run."""
+"""Counts which rows of the conformance checklist were really proven in this run.
+
+A row's number stands for one thing that Toloka's APIs do; the tests that are marked with it say which.
+"""
 
 from __future__ import annotations
 

@@ -144,7 +144,8 @@ class SimWorld:
         if not self.injected.fates:
             return "usual"
         fate, topics = self.injected.fates[-1], {append.topic for append in transaction.appends}
-        # The promise survives only this much: the ledger remembers, other topics do not (faults.md, row 23).
+        # The promise survives only this much: the ledger remembers, other topics do not (tests/README.md,
+        # row 23).
         # An offset that is forgotten is gone if the transaction behind it is aborted, and its intent with it.
         offset = transaction.offset
         survivable = {

@@ -1,4 +1,4 @@
-"""The App API v0: its routes, and what each answers (contract, section A)."""
+"""The App API v0: its routes, and what each answers."""
 
 from __future__ import annotations
 

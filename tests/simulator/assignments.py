@@ -1,4 +1,4 @@
-"""Workers: they take tasks of open pools, and submit, skip or let expire what they took (contract, B6)."""
+"""Workers: they take tasks of open pools, and submit, skip or let expire what they took."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: items that wait for a start (contract, A10)."""
+"""Batches: items that wait for a start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Creating items, one or in bulk (contract, A4 and A5)."""
+"""Creating items, one or in bulk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors of the App API: status, code, message and payload (contract, A9 and C)."""
+"""The errors of the App API: status, code, message and payload."""
 
 from __future__ import annotations
 

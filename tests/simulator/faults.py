@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong, and which requests it befalls (contract, row 88)."""
+"""Faults on demand: what goes wrong, and which requests it befalls."""
 
 from __future__ import annotations
 

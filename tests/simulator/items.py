@@ -1,4 +1,4 @@
-"""One item: what Toloka knows of it, and how it is written in answers (contract, A7)."""
+"""One item: what Toloka knows of it, and how it is written in answers."""
 
 from __future__ import annotations
 

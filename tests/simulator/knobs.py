@@ -1,4 +1,4 @@
-"""Every way in which Toloka may behave and the documentation does not settle (contract, marked [I])."""
+"""Every way in which Toloka may behave and the documentation does not settle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OAUTH_TOKEN = "y0_simulator"
 
 @dataclass(frozen=True)
 class Knobs:
-    """How this Toloka behaves; the defaults are the contract's, and each has its line of --help."""
+    """How this Toloka behaves; each knob has its default, and its line of --help."""
 
     credentials: Annotated[tuple[str, ...], "accepted Authorization headers, separated by commas"] = (
         f"ApiKey {API_KEY}",

@@ -1,4 +1,4 @@
-"""How items move through their statuses as time passes (contract, A7)."""
+"""How items move through their statuses as time passes."""
 
 from __future__ import annotations
 

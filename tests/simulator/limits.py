@@ -1,4 +1,4 @@
-"""Limits on requests and on items, over windows that slide (contract, B7)."""
+"""Limits on requests and on items, over windows that slide."""
 
 from __future__ import annotations
 

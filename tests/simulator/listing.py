@@ -1,4 +1,4 @@
-"""One page of a project's items: filtered, sorted, after a cursor (contract, A6)."""
+"""One page of a project's items: filtered, sorted, after a cursor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations: what is carried out in the background, its state and its log (contract, B3 and B4)."""
+"""Operations: what is carried out in the background, its state and its log."""
 
 from __future__ import annotations
 

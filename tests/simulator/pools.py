@@ -1,4 +1,4 @@
-"""Pools: their tasks, their assignments, and what workers still have to take (contract, B5)."""
+"""Pools: their tasks, their assignments, and what workers still have to take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The query of an items listing, read and checked (contract, A6)."""
+"""The query of an items listing, read and checked."""
 
 from __future__ import annotations
 

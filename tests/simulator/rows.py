@@ -1,4 +1,4 @@
-"""Listings of the Toloka API v1: filtered by ids, times and words, sorted, cut (contract, B6)."""
+"""Listings of the Toloka API v1: filtered by ids, times and words, sorted, cut."""
 
 from __future__ import annotations
 

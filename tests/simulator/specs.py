@@ -1,4 +1,4 @@
-"""Checking items by an app's input_spec, and inventing labels by its output_spec (contract, A2 and A5)."""
+"""Checking items by an app's input_spec, and inventing labels by its output_spec."""
 
 from __future__ import annotations
 

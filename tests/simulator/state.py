@@ -85,7 +85,7 @@ class State:
         return "".join(self.rng.choices(ALPHANUMERICS, k=ID_LENGTH))
 
     def pool_object_id(self, pool_id: str, at_us: int) -> str:
-        """Return the id of a new task, suite or assignment of a pool (contract, A8)."""
+        """Return the id of a new task, suite or assignment of a pool."""
         return f"{int(pool_id):010x}--{at_us // 1_000_000:08x}{self.rng.getrandbits(64):016x}"
 
     def new_request_id(self) -> str:

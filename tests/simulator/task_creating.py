@@ -1,4 +1,4 @@
-"""`POST /api/v1/tasks`: one task or many, at once or as an operation (contract, B1 to B4)."""
+"""`POST /api/v1/tasks`: one task or many, at once or as an operation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One task: what Toloka knows of it, how it is checked, and how it is written (contract, B1 and B2)."""
+"""One task: what Toloka knows of it, how it is checked, and how it is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Toloka API v1: its routes, and what each answers (contract, section B)."""
+"""The Toloka API v1: its routes, and what each answers."""
 
 from __future__ import annotations
 

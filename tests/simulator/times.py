@@ -1,4 +1,4 @@
-"""Times of the API: integers of microseconds since 1970 inside, zoneless ISO 8601 outside (contract, A8)."""
+"""Times of the API: integers of microseconds since 1970 inside, zoneless ISO 8601 outside."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ CONFIDENCE = _spec("float", required=False, min_value=0, max_value=1)
 
 @dataclass(frozen=True)
 class App:
-    """A ready-to-go solution; both specs map a field to {type, required, hidden, …} (contract, A2)."""
+    """A ready-to-go solution; both specs map a field to {type, required, hidden, …}."""
 
     id: str
     name: str
@@ -44,7 +44,7 @@ class App:
 
 @dataclass
 class Project:
-    """A project of an app; its status is CREATING, READY, ERROR, ARCHIVE or ARCHIVED (contract, A3)."""
+    """A project of an app; its status is CREATING, READY, ERROR, ARCHIVE or ARCHIVED."""
 
     id: str
     app: App

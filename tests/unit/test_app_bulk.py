@@ -24,7 +24,7 @@ def came_to(
 
 
 def error(code: str, message: str = "Because", payload: Any = None) -> dict[str, Any]:
-    """An error's body (contract, A9)."""
+    """An error's body."""
     members = {"request_id": REQUEST_ID, "code": code, "message": message}
     return members if payload is None else {**members, "payload": payload}
 

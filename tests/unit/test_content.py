@@ -165,7 +165,7 @@ def test_other_content_has_another_hash(one: bytes, other: bytes) -> None:
 
 
 def test_the_canonical_form_is_sorted_json_without_spaces_and_with_doubles() -> None:
-    """The form is what the design says, so that another release computes the same."""
+    """The form is the documented one, so that another release computes the same."""
     value = b'{ "b": [1, 2.5, null, true], "a": {"d": "x", "c": -3} }'
     assert canonical(parse(value)) == b'{"a":{"c":-3.0,"d":"x"},"b":[1.0,2.5,null,true]}'
 

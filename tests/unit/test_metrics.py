@@ -1,4 +1,4 @@
-"""Every metric of the design is there, under its name, with its labels, and passes Prometheus's lint."""
+"""Every metric of the declared catalogue is there: name, labels, and what Prometheus's lint says of it."""
 
 import shutil
 import subprocess
@@ -25,8 +25,8 @@ from daemon.metrics import (
     catalogue,
 )
 
-# Section 8 of the design, and what alerts need beside it: name, type, labels.
-DESIGNED = {
+# The declared catalogue, and what alerts need beside it: name, type, labels.
+DECLARED = {
     ("tolokad_build_info", "gauge", ("version", "python", "aiokafka", "httpx")),
     ("tolokad_items_consumed_total", "counter", ()),
     ("tolokad_items_submitted_total", "counter", ()),
@@ -79,9 +79,9 @@ def samples(metrics: Metrics) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_the_metrics_are_those_of_the_design() -> None:
-    """None is missing, none is there that the design does not name."""
-    assert {(metric.name, metric.kind, metric.labels) for metric in catalogue()} == DESIGNED
+def test_the_metrics_are_those_of_the_declared_catalogue() -> None:
+    """None is missing, none is there that the declared catalogue does not name."""
+    assert {(metric.name, metric.kind, metric.labels) for metric in catalogue()} == DECLARED
 
 
 def test_a_field_is_named_as_its_metric() -> None:
@@ -230,7 +230,7 @@ def test_the_openmetrics_form_is_valid() -> None:
     """Prometheus asks for it where it can."""
     text = exposition.generate_latest(Metrics().registry).decode()  # type: ignore[no-untyped-call]  # theirs
     families = list(parse_openmetrics(text))  # type: ignore[no-untyped-call]  # theirs
-    assert len(families) >= len(DESIGNED)
+    assert len(families) >= len(DECLARED)
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")

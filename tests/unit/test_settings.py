@@ -16,7 +16,7 @@ REQUIRED = {
     "TOLOKAD_TOLOKA__PROJECT_ID": "project-1",
     "TOLOKAD_TOLOKA__TOKEN": "canary-credential",
 }
-# The table of the design, less its prefix, with the value that a deployment of the least variables gets.
+# The table of the reference, less its prefix, with the value that a deployment of the least variables gets.
 DEFAULTS: dict[str, Any] = {
     "KAFKA__BOOTSTRAP_SERVERS": ("broker:9092",),
     "KAFKA__SECURITY_PROTOCOL": "PLAINTEXT",
@@ -78,7 +78,7 @@ DEFAULTS: dict[str, Any] = {
     "COLLECT__SWEEP_EVERY_SECONDS": 300,
     "COLLECT__UNKNOWN_ITEMS": "ignore",
     "COLLECT__START_AT": "now",
-    "HTTP__HOST": "0.0.0.0",  # noqa: S104 - the design's default
+    "HTTP__HOST": "0.0.0.0",  # noqa: S104 - the reference's default
     "HTTP__PORT": 8080,
     "SHUTDOWN_SECONDS": 25,
     "LOG__LEVEL": "INFO",
@@ -138,8 +138,8 @@ def at(settings: Settings, name: str) -> object:
     return value
 
 
-def test_the_variables_are_those_of_the_design() -> None:
-    """No variable is missing, none is there that the design does not name."""
+def test_the_variables_are_those_of_the_reference() -> None:
+    """No variable is missing, none is there that the reference does not name."""
     names = {variable.name.removeprefix("TOLOKAD_") for variable in variables()}
     assert names == set(DEFAULTS) | {"TOLOKA__TOKEN"}
 
@@ -258,7 +258,7 @@ def test_what_kubernetes_injects_is_left_alone(name: str) -> None:
     ],
 )
 def test_an_api_key_is_told_by_its_dots(credential: str, scheme: str) -> None:
-    """The rule of Toloka's own clients (contract, A1)."""
+    """The rule of Toloka's own clients."""
     assert token_scheme(credential) == scheme
     environ = REQUIRED | {"TOLOKAD_TOLOKA__TOKEN": credential}
     assert load(environ).toloka.authorization() == f"{scheme} {credential}"

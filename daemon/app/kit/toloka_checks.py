@@ -19,7 +19,7 @@ from daemon.settings import Settings, TolokaSettings
 
 # Toloka's times are compared with its own clock alone; a machine that is off so far is off in its logs, too.
 CLOCK_SECONDS = 60
-# Toloka refuses more (contract, row 86).
+# What Toloka allows one client.
 MOST_REQUESTS_PER_SECOND = 300
 # Time enough to have a certificate renewed.
 CERTIFICATE_DAYS = 14

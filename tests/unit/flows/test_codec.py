@@ -175,7 +175,7 @@ def test_an_intent_is_read_as_it_was_written() -> None:
     assert codec.read_intent(codec.intent_metadata(INTENT)) == INTENT
 
 
-def test_the_metadata_has_the_fields_of_the_design_and_stays_small() -> None:
+def test_the_metadata_has_the_documented_fields_and_stays_small() -> None:
     """Operators and other releases read it; Kafka takes 4,096 bytes."""
     fields = msgspec.json.decode(codec.intent_metadata(INTENT))
     assert list(fields) == ["v", "attempt", "end", "since", "at"]
@@ -325,5 +325,5 @@ def test_microseconds_are_exact_both_ways(moment: datetime) -> None:
     ],
 )
 def test_times_are_written_in_utc_with_a_z(moment: Callable[[], datetime], text: str) -> None:
-    """As the design says of every time that tolokad adds."""
+    """The documented form of every time that tolokad adds."""
     assert codec.iso(moment()) == text

@@ -93,7 +93,7 @@ class Writer(Protocol):
         """
         ...
 
-    async def seal(self, places: Collection[tuple[str, int]], group: str | None = None) -> None:
+    async def seal(self, partitions: Collection[tuple[str, int]], group: str | None = None) -> None:
         """Commit an empty transaction over these partitions, and over a group's offsets.
 
         A broker that restarts may forget to carry out the end of a transaction that it has answered for
@@ -102,7 +102,7 @@ class Writer(Protocol):
         it: at the start, for predecessors, and when there has been nothing to write for a while.
 
         Args:
-            places: topics and partitions that may have been written to.
+            partitions: those that may have been written to.
             group: whose offsets they may have committed.
 
         Raises:

@@ -357,11 +357,11 @@ class MemoryWriter:
                 where = (commit.group, commit.topic, commit.partition)
                 kafka.offsets[where] = Committed(commit.offset, commit.metadata)
 
-    async def seal(self, places: Collection[tuple[str, int]], group: str | None = None) -> None:
+    async def seal(self, partitions: Collection[tuple[str, int]], group: str | None = None) -> None:
         """See `daemon.ports.Writer.seal`; nothing is ever lost here."""
         if self._epoch != self._kafka.epochs[self._name]:
             raise Fenced(self._name)
-        self._kafka.sealed.append((self._name, frozenset(places), group))
+        self._kafka.sealed.append((self._name, frozenset(partitions), group))
 
 
 # --- Toloka ------------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ def _submit_options(settings: Settings, world: World) -> SubmitOptions:
 
 def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -> Sharing:
     kafka, collect = settings.kafka, settings.collect
-    project = settings.toloka.place
+    project = settings.toloka.target_id
     watch = CollectWatch(world.metrics)
     parts = CollectorParts(
         kafka=world.kafka,

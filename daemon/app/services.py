@@ -60,7 +60,7 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counter:
+class _Limits:
     """How much of Toloka this replica uses, and for how long a request may go out."""
 
     requests: RequestLimiter
@@ -68,7 +68,7 @@ class _Counter:
     fresh_seconds: float
 
     @classmethod
-    def of(cls, settings: Settings, endpoint: Endpoint, metrics: Metrics) -> "_Counter":
+    def of(cls, settings: Settings, endpoint: Endpoint, metrics: Metrics) -> "_Limits":
         toloka = settings.toloka
         per_minute, per_day = toloka.items_per_minute, toloka.items_per_day
         return cls(
@@ -96,8 +96,8 @@ async def open_service(
 
 
 async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: AsyncExitStack) -> Service:
-    counter, clock = _Counter.of(settings, endpoint, metrics), endpoint.toloka_clock
-    submit, project_id = settings.submit, settings.toloka.place
+    limits, clock = _Limits.of(settings, endpoint, metrics), endpoint.toloka_clock
+    submit, project_id = settings.submit, settings.toloka.target_id
     line = await stack.enter_async_context(Line(endpoint, probe_of(project_id)))
     about = await _project(settings, line, endpoint)
     log.info("project_found", project=about.id, status=about.status, app=about.app_id)
@@ -115,28 +115,28 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
 
     @asynccontextmanager
     async def submissions(count: int) -> AsyncIterator[Sequence[AppSubmissions]]:
-        with counter.quota.part() as part:
+        with limits.quota.part() as part:
             async with lines(endpoint, probe_of(project_id), count) as own:
                 yield [
                     AppSubmissions(
                         each,
                         project_id,
-                        counter.requests,
+                        limits.requests,
                         part,
                         clock,
                         force_new_original=submit.force_new_original,
-                        fresh_seconds=counter.fresh_seconds,
+                        fresh_seconds=limits.fresh_seconds,
                     )
                     for each in own
                 ]
 
     return Service(
         submissions,
-        AppResults(line, project_id, counter.requests, clock),
+        AppResults(line, project_id, limits.requests, clock),
         reader.read,
         reader.read_all,
         look_again,
-        counter.share,
+        limits.share,
         attempts_once=False,
         about=f"project {about.id} is {about.status}; {about.shape}",
         closed=_CLOSED.get(about.status),
@@ -145,7 +145,7 @@ async def _app(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: 
 
 
 async def _project(settings: Settings, line: Line, endpoint: Endpoint) -> Project:
-    project_id = settings.toloka.place
+    project_id = settings.toloka.target_id
 
     async def ask() -> Project:
         found = await project(line, project_id, endpoint.toloka_clock)
@@ -157,8 +157,8 @@ async def _project(settings: Settings, line: Line, endpoint: Endpoint) -> Projec
 
 
 async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: AsyncExitStack) -> Service:
-    counter, clock = _Counter.of(settings, endpoint, metrics), endpoint.toloka_clock
-    submit, tasks, pool_id = settings.submit, settings.tasks, settings.toloka.place
+    limits, clock = _Limits.of(settings, endpoint, metrics), endpoint.toloka_clock
+    submit, tasks, pool_id = settings.submit, settings.tasks, settings.toloka.target_id
     pool_ids = tuple(dict.fromkeys((pool_id, *tasks.pool_ids)))
     line = await stack.enter_async_context(Line(endpoint, pool_probe(pool_id)))
     pools = [await _pool(settings, line, each, endpoint) for each in pool_ids]
@@ -181,29 +181,29 @@ async def _tasks(settings: Settings, endpoint: Endpoint, metrics: Metrics, stack
     @asynccontextmanager
     async def submissions(count: int) -> AsyncIterator[Sequence[TasksSubmissions]]:
         parameters = Parameters(tasks.allow_defaults, tasks.skip_invalid_items, tasks.open_pool)
-        with counter.quota.part() as part:
+        with limits.quota.part() as part:
             async with lines(endpoint, pool_probe(pool_id), count) as own:
                 yield [
                     TasksSubmissions(
                         each,
                         {pool.id: pool.dynamic for pool in pools},
                         parameters,
-                        counter.requests,
+                        limits.requests,
                         part,
                         endpoint.clock,
                         clock,
-                        counter.fresh_seconds,
+                        limits.fresh_seconds,
                     )
                     for each in own
                 ]
 
     return Service(
         submissions,
-        assignments_api.Results(line, pool_ids, tasks.assignment_statuses, counter.requests, clock),
+        assignments_api.Results(line, pool_ids, tasks.assignment_statuses, limits.requests, clock),
         reader.read,
         reader.read_all,
         look_again,
-        counter.share,
+        limits.share,
         attempts_once=tasks.async_mode,
         about=", ".join(f"pool {each.id} is {each.status}" for each in pools),
         closed=next((_CLOSED[each.status] for each in pools if each.status in _CLOSED), None),
@@ -215,7 +215,7 @@ def _terms(pools: list[Pool]) -> Mapping[str, PoolTerms]:
 
 
 async def _pool(settings: Settings, line: Line, pool_id: str, endpoint: Endpoint) -> Pool:
-    further = pool_id != settings.toloka.place
+    further = pool_id != settings.toloka.target_id
     variable = "TOLOKAD_TASKS__POOL_IDS" if further else "TOLOKAD_TOLOKA__POOL_ID"
 
     async def ask() -> Pool:

@@ -8,7 +8,7 @@ import argparse
 from typing import Any, Final
 
 from daemon import __doc__ as promise
-from daemon.cli.grammar import Parser, actions, command, count, place, time
+from daemon.cli.grammar import Parser, actions, command, count, partition_offset, time
 
 FLOWS: Final = ("submit", "collect")
 WAYS: Final = ("adopt", "resubmit", "dead-letter")
@@ -118,7 +118,9 @@ def _ledger(commands: Any) -> None:
     )
     one = show.add_mutually_exclusive_group()
     one.add_argument("--item", metavar="ID", help="show this item of Toloka's")
-    one.add_argument("--offset", type=place, metavar="P:OFFSET", help="show the item of this input record")
+    one.add_argument(
+        "--offset", type=partition_offset, metavar="P:OFFSET", help="show the item of this input record"
+    )
     one.add_argument("--key", help="show the items whose record has this key")
     show.add_argument("--toloka", action="store_true", help="ask Toloka for the status of each that is shown")
 

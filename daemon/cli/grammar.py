@@ -21,11 +21,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(
-    place: Any, name: str, work: str, *, line: str, about: str, examples: Sequence[str] = ()
+    commands: Any, name: str, work: str, *, line: str, about: str, examples: Sequence[str] = ()
 ) -> Parser:
     """A command that can answer in JSON; it says what it is in a line, and about it in a paragraph."""
     shown = "\n".join(f"  {example}" for example in examples)
-    added: Parser = place.add_parser(
+    added: Parser = commands.add_parser(
         name,
         help=line,
         description=textwrap.fill(about, WIDTH),
@@ -37,9 +37,11 @@ def command(
     return added
 
 
-def actions(place: Any, name: str, line: str) -> Any:
+def actions(commands: Any, name: str, line: str) -> Any:
     """A word that further words follow, such as `ledger`."""
-    return place.add_parser(name, help=line).add_subparsers(title="actions", metavar="action", required=True)
+    return commands.add_parser(name, help=line).add_subparsers(
+        title="actions", metavar="action", required=True
+    )
 
 
 def count(text: str) -> int:
@@ -49,7 +51,7 @@ def count(text: str) -> int:
     return int(text)
 
 
-def place(text: str) -> tuple[int, int]:
+def partition_offset(text: str) -> tuple[int, int]:
     """Partition and offset of an input record."""
     partition, colon, offset = text.partition(":")
     if not colon:

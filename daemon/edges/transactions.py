@@ -86,19 +86,19 @@ class TransactionalWriter:
         seconds = time.perf_counter() - started
         self._metrics.transaction_seconds.labels(transaction.kind).observe(seconds)
 
-    async def seal(self, places: Collection[tuple[str, int]], group: str | None = None) -> None:
+    async def seal(self, partitions: Collection[tuple[str, int]], group: str | None = None) -> None:
         """See `daemon.ports.Writer.seal`."""
         with self._unspent(), kafka_client.translated(f"sealing what {self._id} has written"):
             try:
                 async with asyncio.timeout(COMMIT_SECONDS):
-                    await self._seal(places, group)
+                    await self._seal(partitions, group)
             finally:
                 self._forget(())
 
-    async def _seal(self, places: Collection[tuple[str, int]], group: str | None) -> None:
+    async def _seal(self, partitions: Collection[tuple[str, int]], group: str | None) -> None:
         await self._producer.begin_transaction()
         manager, sender = self._producer._txn_manager, self._producer._sender  # noqa: SLF001 - as in `transact`
-        for topic, partition in places:
+        for topic, partition in partitions:
             manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
         # The client adds a group only along with offsets for it, and there are none.
         while group is not None and not await sender._do_add_offsets_to_txn(group):  # noqa: SLF001 - see above

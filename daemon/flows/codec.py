@@ -62,7 +62,7 @@ def iso(moment: datetime) -> str:
 # --- marks -------------------------------------------------------------------------------------------------
 
 
-def is_note(key: bytes) -> bool:
+def is_about_ledger(key: bytes) -> bool:
     """Whether a ledger record speaks of no item, but of the ledger."""
     return key.startswith(MARK_PREFIX) or key in {ALTERED_KEY, REOPEN_KEY}
 
@@ -134,7 +134,7 @@ def read_intent(metadata: str) -> Intent | None:
     try:
         fields = msgspec.json.decode(metadata)
         insist_readable(fields["v"])
-        since, at = time(fields["since"]), time(fields["at"])
+        since, at = read_time(fields["since"]), read_time(fields["at"])
         flags = {name: fields.get(name, False) is True for name in INTENT_FLAGS}
         return Intent(
             str(fields["attempt"]),
@@ -142,7 +142,7 @@ def read_intent(metadata: str) -> Intent | None:
             since,
             at,
             doubt_end=int(fields.get("doubt_end", 0)),
-            doubt_at=time(fields["doubt_at"]) if "doubt_at" in fields else None,
+            doubt_at=read_time(fields["doubt_at"]) if "doubt_at" in fields else None,
             **flags,
         )
     except UNREADABLE as error:
@@ -151,7 +151,7 @@ def read_intent(metadata: str) -> Intent | None:
         ) from error
 
 
-def time(value: Any) -> datetime:
+def read_time(value: Any) -> datetime:
     """A moment as records hold it: ISO 8601, or seconds since 1970; UTC where it names no zone.
 
     Raises:
@@ -199,8 +199,10 @@ def read_cursor(value: bytes) -> Cursor:
         insist_readable(fields["v"])
         if not isinstance(fields["item_id"], str | None):
             raise TypeError("its item_id is no text")
-        finished_at, published = time(fields["finished_at"]), int(fields.get("published", 0))
+        finished_at, published = read_time(fields["finished_at"]), int(fields.get("published", 0))
         looked = fields.get("looked_until")
-        return Cursor(fields["item_id"], finished_at, published, None if looked is None else time(looked))
+        return Cursor(
+            fields["item_id"], finished_at, published, None if looked is None else read_time(looked)
+        )
     except UNREADABLE as error:
         raise UnreadableError(f"the cursor is unreadable: {value[:200]!r}") from error

@@ -18,8 +18,8 @@ Read = Callable[[BareRecord, str], Item | Flaw]
 ReadAll = Callable[[Sequence[BareRecord], str], Sequence[Found]]
 # So many records are looked at together.
 WINDOW = 256
-# Where one of so many does not fit, it pays no more.
-RARE = 8
+# Together pays only while fewer than one record in so many does not fit.
+RECORDS_PER_MISFIT = 8
 # With a topic's name of 249 letters.
 MAX_IDENTITY_BYTES = 300
 
@@ -88,7 +88,7 @@ class ItemReader:
         if shape is None or not all(values) or self._are_heavy(records, values, bare):
             return self._one_by_one(records, where)
         found: list[Found] = []
-        end, patience = len(records), len(records) // RARE
+        end, patience = len(records), len(records) // RECORDS_PER_MISFIT
         while (start := len(found)) < len(records) and patience:
             read = self._read_plain(shape, where, records[start:end], values[start:end], bare[start:end])
             if isinstance(read, Misfit):

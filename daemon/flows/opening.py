@@ -83,7 +83,7 @@ def _late(found: Cursor | None, written_ms: int, overlap: timedelta) -> Callable
     since_ms = written_ms - codec.micros_of(SKEW) // 1000
 
     def late(record: Record) -> bool:
-        if record.timestamp < since_ms or record.value is None or codec.is_note(record.key or b""):
+        if record.timestamp < since_ms or record.value is None or codec.is_about_ledger(record.key or b""):
             return False
         return ledger_records.peek_submitted_micros(record.value) < passed
 

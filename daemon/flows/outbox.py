@@ -32,7 +32,7 @@ class Place:
         return self.partition % self.ledger_partitions
 
     @property
-    def name(self) -> bytes:
+    def budget_key(self) -> bytes:
         """The partition's key in the budget topic."""
         return f"{self.topic}/{self.partition}".encode()
 

@@ -99,7 +99,7 @@ class Submitting:
         tally = await last_tally(shared.kafka, place)
         outbox.resume(tally)
         if shared.budget is not None:
-            outbox.spend_from(await shared.budget.purse(place.name))
+            outbox.spend_from(await shared.budget.purse(place.budget_key))
         self._connections[0].resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")

@@ -77,7 +77,7 @@ class TolokaSettings(Section):
     """A proxy on the way to Toloka; HTTPS_PROXY and the like are not read. Its password is never shown."""
 
     @property
-    def place(self) -> str:
+    def target_id(self) -> str:
         """The project or pool that items go to."""
         return (self.project_id if self.api == "app" else self.pool_id) or ""
 

@@ -59,7 +59,7 @@ async def kafka_checks(settings: Settings) -> AsyncIterator[Check]:
         if kafka.cursor_topic in found:
             try:
                 await cursor_is_ours(cluster, settings)
-                yield Check("cursor", f"is that of {settings.toloka.place}, or still to be written")
+                yield Check("cursor", f"is that of {settings.toloka.target_id}, or still to be written")
             except StartError as error:
                 yield Check.failed("cursor", error)
 

@@ -168,7 +168,7 @@ class DoubtfulBatch:
         # Nothing is announced here that would have to fit.
         unlimited = Limits(None, None)
         budget = Budget(self._cluster, self._settings.kafka.budget_topic, unlimited, SystemRandom())
-        return await budget.purse(self._place.name)
+        return await budget.purse(self._place.budget_key)
 
     async def _bury(self, outbox: Outbox, doubt: Doubt) -> int:
         flaw = Flaw(CODE, "an operator decided that what was in doubt is not sent again")

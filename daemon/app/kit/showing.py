@@ -168,7 +168,9 @@ async def cursor(settings: Settings) -> Cursor | None:
         StartError: Kafka is away or refuses; the topic is missing, unreadable or another project's.
     """
     async with reached(settings) as (cluster, _):
-        found, _written_ms = await read_cursor(cluster, settings.kafka.cursor_topic, settings.toloka.place)
+        found, _written_ms = await read_cursor(
+            cluster, settings.kafka.cursor_topic, settings.toloka.target_id
+        )
     return found
 
 

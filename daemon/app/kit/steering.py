@@ -41,7 +41,7 @@ async def set_cursor(settings: Settings, to: datetime | str) -> Cursor:
         StartError: Kafka or Toloka is away or refuses; the item is unknown or unfinished; the time is out of
             reach.
     """
-    kafka, project = settings.kafka, settings.toloka.place
+    kafka, project = settings.kafka, settings.toloka.target_id
     async with AsyncExitStack() as stack:
         wanted = Cursor(None, to) if isinstance(to, datetime) else await _behind(settings, to, stack)
         cluster, topics = await stack.enter_async_context(reached(settings))

@@ -88,7 +88,7 @@ class Audit:
             UnreadableError: it is damaged, or of a newer release.
         """
         key = record.key or b""
-        if codec.is_note(key):
+        if codec.is_about_ledger(key):
             return
         name = xxhash.xxh3_64_intdigest(key)
         self._know(name)

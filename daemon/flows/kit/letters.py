@@ -62,7 +62,7 @@ def letter_of(record: Record) -> Letter:
     except ValueError:
         origin = None
     try:
-        failed_at: datetime | None = codec.time(told["tolokad-failed-at"])
+        failed_at: datetime | None = codec.read_time(told["tolokad-failed-at"])
     except (KeyError, ValueError):
         failed_at = None
     attempts = told.get(ATTEMPTS_HEADER, "")

@@ -238,13 +238,15 @@ class SimWriter:
             await self._carry_out(transaction, self._cluster.loop.now + COMMIT_SECONDS)
         self._spent = False
 
-    async def seal(self, places: Collection[Place], group: str | None = None) -> None:
+    async def seal(self, partitions: Collection[Place], group: str | None = None) -> None:
         """See `daemon.ports.Writer.seal`."""
         self._spent = True
         until = self._cluster.loop.now + COMMIT_SECONDS
         server, name, epoch = self._cluster.transactions, self._name, self._epoch
         with translated(f"sealing what {name} has written"):
-            await self._cluster.call("seal", partial(server.seal, name, epoch, places, group), until=until)
+            await self._cluster.call(
+                "seal", partial(server.seal, name, epoch, partitions, group), until=until
+            )
             await self._cluster.call("end seal", partial(server.end, name, epoch), until=until)
         self._spent = False
 

@@ -171,7 +171,7 @@ class Membership(Protocol):
 
 
 class Submissions(Protocol):
-    """The side of Toloka that takes items in. One for each partition's way: it has its own connection."""
+    """The side of Toloka that takes items in, over a connection of its own; a way has one or two of them."""
 
     def resume(self, tally: Tally) -> None:
         """Count what the partition's way had submitted before, as far as it was today."""

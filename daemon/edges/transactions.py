@@ -97,7 +97,7 @@ class TransactionalWriter:
 
     async def _seal(self, partitions: Collection[tuple[str, int]], group: str | None) -> None:
         await self._producer.begin_transaction()
-        manager, sender = self._producer._txn_manager, self._producer._sender  # noqa: SLF001 - as in `transact`
+        manager, sender = self._producer._txn_manager, self._producer._sender  # noqa: SLF001 - the client shows it nowhere else
         for topic, partition in partitions:
             manager.maybe_add_partition_to_txn(TopicPartition(topic, partition))
         # The client adds a group only along with offsets for it, and there are none.
@@ -116,7 +116,7 @@ class TransactionalWriter:
 
     def _forget(self, deliveries: Iterable["asyncio.Future[Any]"]) -> None:
         # The producer keeps the end of the transaction as a future of its own.
-        waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as in `transact`
+        waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
         _forget([*deliveries, waiter] if waiter is not None else deliveries)
 
     async def _carry_out(self, transaction: Transaction, deliveries: list["asyncio.Future[Any]"]) -> None:
@@ -132,7 +132,7 @@ class TransactionalWriter:
         except (kafka_errors.KafkaError, kafka_errors.IllegalOperation):
             # A denied write leaves the producer in a state where every call is "illegal", or a broker that
             # was never told of the partition calls it so; the producer knows the cause.
-            ended = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - as in `transact`
+            ended = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
             for future in (ended, *deliveries):
                 if future.done() and not future.cancelled() and (cause := future.exception()) is not None:
                     raise cause from None

@@ -31,7 +31,7 @@ class Attempt(NamedTuple):
 class Sent(NamedTuple):
     """An attempt whose request is under way, and what that comes to.
 
-    None where nothing was sent, and where that is known already of what was sent ahead.
+    `outcome` gives None where nothing was sent, and where the ledger already has what was created.
     """
 
     attempt: Attempt

@@ -107,8 +107,8 @@ class Outbox:
     async def record(self, batch: Batch, intent: Intent) -> None:
         """Write down what is known of a batch that cannot be settled yet; `intent` is the one that stands.
 
-        Adopted of a batch in doubt, before there is an attempt at the rest, or behind one. Until the ledger
-        has it, the other partitions' ways have to wait.
+        What was adopted of a batch in doubt, or created behind a batch that failed: until the ledger has it,
+        other partitions' ways have to wait.
         """
         await self._announce(batch, intent, 0)
 

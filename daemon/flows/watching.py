@@ -38,7 +38,7 @@ class SubmitWatch:
         self._metrics.last_success_timestamp_seconds.labels("submit").set_to_current_time()
 
     def recorded(self, batch: Batch) -> None:
-        """What was adopted of a batch went to the ledger along with the next attempt's intent."""
+        """What is known to have been created of a batch went to the ledger before the batch is settled."""
         self._submitted([item for item, _ in batch.adopted])
 
     def _submitted(self, accepted: Sequence[Item]) -> None:

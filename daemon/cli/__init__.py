@@ -8,9 +8,9 @@ from importlib import import_module
 from types import ModuleType
 
 from daemon.cli.commands import parser
-from daemon.errors import StartError
+from daemon.errors import ConfigurationError, StartError
 
-OPTIMISED = 78
+INTERRUPTED = 130  # What a shell shows for SIGINT.
 # Libraries here draw tracebacks and command lines of their own with these, where somebody has installed them;
 # nothing of that is used, and importing them takes a quarter of a start.
 ORNAMENTS = ("rich", "pygments", "click")
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if not __debug__:
         sys.stderr.write("tolokad: not with python -O: the Kafka client's own checks are assertions\n")
-        return OPTIMISED
+        return ConfigurationError.exit_code
     room, _, name = options.work.partition(".")
     try:
         return int(getattr(_entered(room), name)(options))
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stderr.write(f"tolokad: {line}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
 
 
 def _entered(room: str) -> ModuleType:

@@ -17,6 +17,9 @@ from daemon.errors import ConfigurationError, Fenced, Held, Transient
 from daemon.settings import KafkaSettings
 
 STOP_SECONDS = 3.0
+# As long as STOP_SECONDS each would be too long: a process has a deadline to end by.
+CANCEL_SECONDS = 0.1
+CLOSE_SECONDS = 0.5
 PREFIX = "TOLOKAD_KAFKA__"
 
 DENIED = (
@@ -150,9 +153,9 @@ async def _close_by_force(client: Any) -> None:
     if sender is not None:
         # Twice: the first cancellation is spent on the request in flight.
         sender.cancel()
-        await asyncio.wait({sender}, timeout=0.1)
+        await asyncio.wait({sender}, timeout=CANCEL_SECONDS)
         sender.cancel()
-        await asyncio.wait({sender}, timeout=0.5)
+        await asyncio.wait({sender}, timeout=CLOSE_SECONDS)
     inner = getattr(client, "client", None) or getattr(client, "_client", None)
     if inner is not None:
-        await asyncio.wait({asyncio.ensure_future(inner.close())}, timeout=0.5)
+        await asyncio.wait({asyncio.ensure_future(inner.close())}, timeout=CLOSE_SECONDS)

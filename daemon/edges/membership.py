@@ -20,6 +20,10 @@ from daemon.settings import KafkaSettings
 
 JOIN_SECONDS = 30.0
 CONFIRM_SECONDS = 10.0
+# How often what the coordinator's task meets is brought to light.
+SURFACE_SECONDS = 0.5
+# Kafka asks for three at least; two more may be lost.
+HEARTBEATS_PER_SESSION = 5
 # Nothing is ever polled from this consumer, so its own idea of idleness must never put it out.
 NEVER_MS = 2**31 - 1
 
@@ -43,7 +47,7 @@ async def membership(
         enable_auto_commit=False,
         auto_offset_reset="none",
         session_timeout_ms=session_ms,
-        heartbeat_interval_ms=max(session_ms // 5, 200),
+        heartbeat_interval_ms=max(session_ms // HEARTBEATS_PER_SESSION, 200),
         rebalance_timeout_ms=int(JOIN_SECONDS * 1000),
         max_poll_interval_ms=NEVER_MS,
         partition_assignment_strategy=(RoundRobinPartitionAssignor,),
@@ -104,10 +108,10 @@ class GroupMembership:
         while True:
             with kafka_client.translated(f"the membership in {self._group}"):
                 try:
-                    await self._consumer.getmany(timeout_ms=500)
+                    await self._consumer.getmany(timeout_ms=int(SURFACE_SECONDS * 1000))
                 except kafka_errors.NoOffsetForPartitionError:
                     # Nothing is read here; whoever owns the partition knows its offset.
-                    await asyncio.sleep(0.5)
+                    await asyncio.sleep(SURFACE_SECONDS)
             task = self._consumer._coordinator._coordination_task  # noqa: SLF001 - its only sign of death
             if task is not None and task.done():
                 raise Transient(f"the membership in {self._group} has died")

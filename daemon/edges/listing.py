@@ -23,7 +23,6 @@ from daemon.ports import Known, TolokaClock
 
 PAGE_ITEMS = 1000
 LIST_SECONDS = 30.0
-TRIES = 2
 FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
 PATIENCE_PAGES = 3
@@ -255,13 +254,12 @@ async def insisted(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found:
 async def insist(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow:
     """Ask, and wait out once what may pass: silence, or a short throttling. Its callers look again, too."""
     found = await ask()
-    for attempt in range(TRIES - 1):
-        if not isinstance(found, NotNow) or found.reason not in ("unreachable", "throttled"):
-            break
-        wait_seconds = FIRST_WAIT_SECONDS * 2**attempt
-        if (found.wait_seconds or 0.0) > wait_seconds:
-            break
-        await asyncio.sleep(wait_seconds)
+    if (
+        isinstance(found, NotNow)
+        and found.reason in ("unreachable", "throttled")
+        and (found.wait_seconds or 0.0) <= FIRST_WAIT_SECONDS
+    ):
+        await asyncio.sleep(FIRST_WAIT_SECONDS)
         found = await ask()
     return found
 

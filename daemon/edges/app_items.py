@@ -8,7 +8,7 @@ import msgspec
 
 from daemon import content
 from daemon.edges.odd_items import INCOMPARABLE, looked_at
-from daemon.edges.wire import UNHASHABLE, MalformedError, hash_of, text_of, time_of
+from daemon.edges.wire import UNHASHABLE, MalformedError, has_more_of, hash_of, text_of, time_of
 from daemon.model import Finished, Page
 from daemon.odd_json import mended, repeats_a_member
 
@@ -67,13 +67,12 @@ def page_of(body: bytes, limit: int) -> Page:
         MalformedError: the page, or any item in it, is malformed; what it holds cannot be told for certain.
     """
     try:
-        parsed, raw, has_more = _parts(body)
+        parsed, raw, told = _parts(body)
     except KeyError as error:
         raise MalformedError(f"a page without {error}") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedError(f"not a page: {error}") from None
-    if not isinstance(has_more, bool | None):
-        raise MalformedError("a page with a has_more that is neither true nor false")
+    has_more = has_more_of(told)
     items = tuple(map(item_of, raw) if parsed is None else map(_item, parsed, raw))
     return Page(items, len(items) >= limit if has_more is None else has_more)
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from daemon import content
 from daemon.edges.answers import CODE_LETTERS, no_answer, refusal, text
+from daemon.edges.asking import ASK_SECONDS, ask
 from daemon.edges.endpoint import path
 from daemon.edges.sending import LineError
 from daemon.edges.transport import Line, Probe
@@ -12,7 +12,6 @@ from daemon.model import NotNow
 from daemon.ports import TolokaClock
 
 API = ("api", "v1")
-ASK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +46,8 @@ async def pool(line: Line, pool_id: str, clock: TolokaClock) -> Pool | NotNow:
         pool_id: of the pool.
         clock: Toloka's.
     """
-    probe, asked = probe_of(pool_id), f"the pool {pool_id}"
-    try:
-        answer = await line.request(probe.operation, "GET", probe.path, None, ASK_SECONDS)
-    except LineError as error:
-        return no_answer(asked, error)
-    if not answer.succeeded:
-        return refusal(asked, answer, clock.now())
-    try:
-        return _pool(pool_id, content.parse(answer.body))
-    except content.ContentError as error:
-        line.unreadable(probe.operation)
-        return NotNow("unreachable", f"{asked}: {error}")
+    about = await ask(line, probe_of(pool_id), f"the pool {pool_id}", clock)
+    return about if isinstance(about, NotNow) else _pool(pool_id, about)
 
 
 async def open_pool(line: Line, pool_id: str, clock: TolokaClock) -> NotNow | None:

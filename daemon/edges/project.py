@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from daemon import content
-from daemon.edges.answers import CODE_LETTERS, no_answer, refusal, text
+from daemon.edges.answers import CODE_LETTERS, text
+from daemon.edges.asking import ask
 from daemon.edges.endpoint import path
-from daemon.edges.sending import LineError
 from daemon.edges.transport import Line, Probe
 from daemon.model import NotNow
 from daemon.ports import TolokaClock
 
 API = ("api", "app", "v0")
-ASK_SECONDS = 10.0
 # A project that was created a moment ago may not name its app yet.
 TRIES = 5
 WAIT_SECONDS = 1.0
@@ -79,13 +77,13 @@ async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | 
 
 async def _project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow | None:
     """None where the project does not name its app, or names one that is not there."""
-    about = await _ask(line, probe_of(project_id), f"the project {project_id}", clock)
+    about = await ask(line, probe_of(project_id), f"the project {project_id}", clock)
     if isinstance(about, NotNow):
         return about
     app_id = about.get("app_id") or _members(about.get("app")).get("id")
     if not isinstance(app_id, str) or not app_id:
         return None
-    app = await _ask(line, Probe("app", path(*API, "apps", app_id)), f"the app {app_id}", clock)
+    app = await ask(line, Probe("app", path(*API, "apps", app_id)), f"the app {app_id}", clock)
     if isinstance(app, NotNow):
         return None if app.reason == "not_found" else app
     status = text(about.get("status"), CODE_LETTERS)
@@ -96,20 +94,6 @@ async def _project(line: Line, project_id: str, clock: TolokaClock) -> Project |
         item_price=_price(about.get("item_price")),
         input_spec=_specification(app.get("input_spec")),
     )
-
-
-async def _ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> Mapping[str, Any] | NotNow:
-    try:
-        answer = await line.request(probe.operation, "GET", probe.path, None, ASK_SECONDS)
-    except LineError as error:
-        return no_answer(asked, error)
-    if not answer.succeeded:
-        return refusal(asked, answer, clock.now())
-    try:
-        return content.parse(answer.body)
-    except content.ContentError as error:
-        line.unreadable(probe.operation)
-        return NotNow("unreachable", f"{asked}: {error}")
 
 
 def _members(value: Any) -> Mapping[str, Any]:

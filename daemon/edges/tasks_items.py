@@ -1,6 +1,6 @@
 """Pure: tasks and assignments as they come in answers (`GET /tasks`, `GET /assignments`)."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from daemon import content
-from daemon.edges.wire import MalformedError, hash_of, text_of, time_of
+from daemon.edges.wire import MalformedError, has_more_of, hash_of, text_of, time_of
 from daemon.model import Finished, Page
 from daemon.odd_json import mended
 
@@ -83,32 +83,39 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
         ended = _time(assignment, event or status.lower())
         before = [moment for name in earlier if (moment := _time(assignment, name)) is not None]
         echo = ended is not None and any(moment < ended - ECHO for moment in before)
-        members = _members.decode(raw)
         tasks, solutions = assignment["tasks"], assignment.get("solutions") or []
-        raw_tasks = _raws.decode(members["tasks"])
-        raw_solutions = _raws.decode(members["solutions"]) if solutions else []
         if solutions and len(solutions) != len(tasks):
             raise MalformedError("an assignment whose solutions are not those of its tasks")
-        rest = {name: value for name, value in members.items() if name not in ("tasks", "solutions")}
-        about = _encoder.encode(rest)
-        for index, task in enumerate(tasks):
-            task_id = text_of(task["id"])
-            parts = (
-                b'"task_id":',
-                _encoder.encode(task_id),
-                b',"assignment":',
-                about,
-                b',"task":',
-                bytes(raw_tasks[index]),
-                b',"solution":',
-                bytes(raw_solutions[index]) if solutions else b"null",
-            )
+        raws = _raw_results(_members.decode(raw), tasks, solutions)
+        for task, joined in zip(tasks, raws, strict=True):
             content_hash = hash_of(task["input_values"], "input_values")
-            yield Finished(task_id, status, created, ended, content_hash, b"".join(parts), share, echo)
+            yield Finished(text_of(task["id"]), status, created, ended, content_hash, joined, share, echo)
     except KeyError as error:
         raise MalformedError(f"an assignment without {error}") from None
     except (ValueError, TypeError, msgspec.DecodeError) as error:
         raise MalformedError(f"not an assignment: {error}") from None
+
+
+def _raw_results(
+    members: Mapping[str, msgspec.Raw], tasks: Sequence[Any], solutions: Sequence[Any]
+) -> Iterator[bytes]:
+    """For each task of an assignment the JSON of its result, without the braces around it."""
+    raw_tasks = _raws.decode(members["tasks"])
+    raw_solutions = _raws.decode(members["solutions"]) if solutions else []
+    rest = {name: value for name, value in members.items() if name not in ("tasks", "solutions")}
+    about = _encoder.encode(rest)
+    for index, task in enumerate(tasks):
+        parts = (
+            b'"task_id":',
+            _encoder.encode(task["id"]),
+            b',"assignment":',
+            about,
+            b',"task":',
+            bytes(raw_tasks[index]),
+            b',"solution":',
+            bytes(raw_solutions[index]) if solutions else b"null",
+        )
+        yield b"".join(parts)
 
 
 def _page(body: bytes) -> tuple[list[msgspec.Raw], bool | None]:
@@ -123,9 +130,7 @@ def _page(body: bytes) -> tuple[list[msgspec.Raw], bool | None]:
         raise MalformedError(f"a page without {error}") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedError(f"not a page: {error}") from None
-    if not isinstance(has_more, bool | None):
-        raise MalformedError("a page with a has_more that is neither true nor false")
-    return rows, has_more
+    return rows, has_more_of(has_more)
 
 
 def _readable(body: bytes) -> bytes:

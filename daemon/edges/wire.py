@@ -54,6 +54,17 @@ def hash_of(sent: Any, name: str) -> int:
         return UNHASHABLE
 
 
+def has_more_of(value: Any) -> bool | None:
+    """A page's `has_more`; None where it is missing.
+
+    Raises:
+        MalformedError: it is neither true nor false.
+    """
+    if not isinstance(value, bool | None):
+        raise MalformedError("a page with a has_more that is neither true nor false")
+    return value
+
+
 def filter_time(moment: datetime) -> str:
     """A time as filters take it: UTC, ISO 8601 without zone."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat()

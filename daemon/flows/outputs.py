@@ -13,6 +13,18 @@ from daemon.flows.codec import iso
 from daemon.flows.ledger_records import Entry
 from daemon.model import Append, DeadLetter, Finished, Headers
 
+# What begins so in a record's headers is ours: it is left out of a record that is sent back.
+PREFIX = "tolokad-"
+ERROR_CODE_HEADER = "tolokad-error-code"
+ERROR_MESSAGE_HEADER = "tolokad-error-message"
+REQUEST_ID_HEADER = "tolokad-request-id"
+ORIGIN_HEADERS = ("tolokad-origin-topic", "tolokad-origin-partition", "tolokad-origin-offset")
+FAILED_AT_HEADER = "tolokad-failed-at"
+# How often a record was sent back; on the input record itself.
+ATTEMPTS_HEADER = "tolokad-attempts"
+ITEM_ID_HEADER = "toloka-item-id"
+STATUS_HEADER = "toloka-status"
+
 # The head of a record batch, and the lengths in front of a record's parts.
 BATCH_OVERHEAD_BYTES = 150
 
@@ -48,8 +60,8 @@ def foreign_append(topic: str, partitions: int, item: Finished) -> Append:
 def _result_headers(headers: Headers, item: Finished) -> Headers:
     return (
         *headers,
-        ("toloka-item-id", item.item_id.encode()),
-        ("toloka-status", item.status.encode()),
+        (ITEM_ID_HEADER, item.item_id.encode()),
+        (STATUS_HEADER, item.status.encode()),
     )
 
 
@@ -64,17 +76,14 @@ def append_bytes(append: Append) -> int:
 def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_at: datetime) -> Append:
     """A dead letter: the record unchanged, then why."""
     record, flaw = letter
-    request_id = (
-        (("tolokad-request-id", flaw.request_id.encode("utf-8", "replace")),) if flaw.request_id else ()
-    )
+    request_id = ((REQUEST_ID_HEADER, flaw.request_id.encode("utf-8", "replace")),) if flaw.request_id else ()
+    coordinates = (record.topic, str(record.partition), str(record.offset))
     headers = [
         *record.headers,
-        ("tolokad-error-code", flaw.code.encode()),
-        ("tolokad-error-message", flaw.message.encode("utf-8", "replace")),
+        (ERROR_CODE_HEADER, flaw.code.encode()),
+        (ERROR_MESSAGE_HEADER, flaw.message.encode("utf-8", "replace")),
         *request_id,
-        ("tolokad-origin-topic", record.topic.encode()),
-        ("tolokad-origin-partition", str(record.partition).encode()),
-        ("tolokad-origin-offset", str(record.offset).encode()),
-        ("tolokad-failed-at", iso(failed_at).encode()),
+        *((name, told.encode()) for name, told in zip(ORIGIN_HEADERS, coordinates, strict=True)),
+        (FAILED_AT_HEADER, iso(failed_at).encode()),
     ]
     return Append(topic, record.partition % partitions, record.key, record.value, headers)

@@ -14,10 +14,10 @@ import xxhash
 from daemon.flows import codec, ledger_records
 from daemon.flows.kit.offsets import Offsets
 from daemon.flows.kit.outcomes import Coordinates, dead_letter_origin, place_of, result_origin
+from daemon.flows.outputs import ITEM_ID_HEADER
 from daemon.model import Record
 
 RESULT, DEAD_LETTER = "results", "dead_letters"
-ITEM_ID_HEADER = "toloka-item-id"
 
 
 @dataclass(slots=True)

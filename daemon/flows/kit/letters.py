@@ -7,8 +7,15 @@ from datetime import datetime
 from typing import NamedTuple
 
 from daemon.flows import codec
-from daemon.flows.kit.outcomes import ATTEMPTS_HEADER, PREFIX, Coordinates, dead_letter_origin
+from daemon.flows.kit.outcomes import Coordinates, dead_letter_origin
 from daemon.flows.origins import MISSING_HEADER
+from daemon.flows.outputs import (
+    ATTEMPTS_HEADER,
+    ERROR_CODE_HEADER,
+    ERROR_MESSAGE_HEADER,
+    FAILED_AT_HEADER,
+    PREFIX,
+)
 from daemon.model import Append, Record
 
 # So many dead letters share one record that says which of them were sent back: a bit each.
@@ -62,12 +69,12 @@ def letter_of(record: Record) -> Letter:
     except ValueError:
         origin = None
     try:
-        failed_at: datetime | None = codec.read_time(told["tolokad-failed-at"])
+        failed_at: datetime | None = codec.read_time(told[FAILED_AT_HEADER])
     except (KeyError, ValueError):
         failed_at = None
     attempts = told.get(ATTEMPTS_HEADER, "")
     count = int(attempts) if attempts.isascii() and attempts.isdigit() else 0
-    code, message = told.get("tolokad-error-code", ""), told.get("tolokad-error-message", "")
+    code, message = told.get(ERROR_CODE_HEADER, ""), told.get(ERROR_MESSAGE_HEADER, "")
     return Letter(record, origin, code, message, failed_at, count)
 
 

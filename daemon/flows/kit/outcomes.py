@@ -5,12 +5,9 @@ from typing import NamedTuple
 import msgspec
 
 from daemon.flows.codec import UNREADABLE
+from daemon.flows.outputs import ORIGIN_HEADERS
 from daemon.model import Headers, Record
 from daemon.odd_json import mended
-
-PREFIX = "tolokad-"
-ATTEMPTS_HEADER = "tolokad-attempts"
-_ORIGIN = ("tolokad-origin-topic", "tolokad-origin-partition", "tolokad-origin-offset")
 
 
 class Coordinates(NamedTuple):
@@ -80,9 +77,9 @@ def dead_letter_origin(headers: Headers) -> Coordinates:
         ValueError: its headers do not tell.
     """
     # The last of a name counts: the record's own headers come first.
-    told = {name: value for name, value in headers if name in _ORIGIN}
+    told = {name: value for name, value in headers if name in ORIGIN_HEADERS}
     try:
-        topic, partition, offset = ((told[name] or b"").decode() for name in _ORIGIN)
+        topic, partition, offset = ((told[name] or b"").decode() for name in ORIGIN_HEADERS)
         return Coordinates(topic, int(partition), int(offset))
     except (KeyError, ValueError) as error:
         raise ValueError(f"no dead letter: {error}") from error

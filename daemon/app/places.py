@@ -1,13 +1,12 @@
 """Where the flows read and write, from the settings and how many partitions each topic has."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
+from daemon.model import EPOCH
 from daemon.settings import KafkaSettings, Settings
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
@@ -46,4 +45,4 @@ def start_at(settings: Settings) -> datetime | None:
     chosen = settings.collect.start_at
     if isinstance(chosen, datetime):
         return chosen
-    return None if chosen == "now" else EARLIEST
+    return None if chosen == "now" else EPOCH

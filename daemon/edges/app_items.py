@@ -1,7 +1,7 @@
 """Pure: items of the App API as they come in answers (`GET …/items`)."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -9,10 +9,8 @@ import msgspec
 from daemon import content
 from daemon.edges.odd_items import INCOMPARABLE, looked_at
 from daemon.edges.wire import UNHASHABLE, MalformedError, has_more_of, hash_of, text_of, time_of
-from daemon.model import Finished, Page
+from daemon.model import EPOCH, Finished, Page
 from daemon.odd_json import mended, repeats_a_member
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -129,7 +127,7 @@ def skimmed(body: bytes, known: Callable[[str], bool]) -> Page | None:
 
 
 def _known(item_id: str, finished_at: datetime | None) -> Finished:
-    return Finished(item_id, "", _EPOCH, finished_at, UNHASHABLE, b"")
+    return Finished(item_id, "", EPOCH, finished_at, UNHASHABLE, b"")
 
 
 def _shortest(contents: bytes) -> Sequence[dict[str, Any]] | None:

@@ -1,7 +1,7 @@
 """The results of tasks: workers' assignments, by status and by the time of it (`GET /assignments`)."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 
@@ -15,11 +15,10 @@ from daemon.edges.tasks_items import assignments_page, task_of
 from daemon.edges.transport import Line
 from daemon.edges.wire import MalformedError, filter_time
 from daemon.errors import Held
-from daemon.model import Cursor, Finished, NotNow, Page, Sight, UnknownCursor
+from daemon.model import EPOCH, Cursor, Finished, NotNow, Page, Sight, UnknownCursor
 from daemon.ports import Known, TolokaClock
 
 TASK_SECONDS = 10.0
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Results:
@@ -105,7 +104,7 @@ class Results:
         results: list[Finished] = []
         for status in self._statuses:
             listing = self._listing(status, {"task_id": task_id})
-            async for items in listing.finished(_EARLIEST, self._clock.now()):
+            async for items in listing.finished(EPOCH, self._clock.now()):
                 results += [item for item in items if item.item_id == task_id]
         about = pools.get(str(members.get("pool_id")))
         by_toloka = about is not None and (about.dynamic or members.get("infinite_overlap") is True)
@@ -173,7 +172,7 @@ def _behind(items: Sequence[Finished], cursor: Cursor) -> tuple[Finished, ...]:
 
 
 def _order(item: Finished) -> tuple[datetime, str]:
-    return item.finished_at or _EARLIEST, item.bookmark
+    return item.finished_at or EPOCH, item.bookmark
 
 
 def _merged(pages: Sequence[Page], limit: int) -> Page:

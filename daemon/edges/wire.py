@@ -4,11 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daemon import content
+from daemon.model import EPOCH
 
 # No item of ours holds what cannot be hashed, and none has this hash but by a chance of 2^-64.
 UNHASHABLE = 0
 
-_EPOCH, _BARE_EPOCH = datetime(1970, 1, 1, tzinfo=UTC), datetime(1970, 1, 1)  # noqa: DTZ001 - as it says
+_BARE_EPOCH = EPOCH.replace(tzinfo=None)
 
 
 class MalformedError(ValueError):
@@ -35,7 +36,7 @@ def time_of(text: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(text_of(text))
         # What `replace(tzinfo=UTC)` comes to, in a sixth of its time.
-        return _EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
+        return EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise MalformedError("a time is wanted") from None
 

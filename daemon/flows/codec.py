@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from daemon.model import Cursor, Intent, Tally
+from daemon.model import EPOCH, Cursor, Intent, Tally
 
 VERSION = 1
 # One more than is written, so that a release can be rolled back.
@@ -26,7 +26,6 @@ INTENT_FLAGS = ("once", "decided", "doubted", "claiming")
 # What strangers' bytes, read as JSON and taken for what they should be, may raise.
 UNREADABLE = (msgspec.DecodeError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _json = msgspec.json.Encoder()
 # What was submitted together has one time, and the results of a page are of few batches.
@@ -39,7 +38,7 @@ class UnreadableError(ValueError):
 
 def micros(moment: datetime) -> int:
     """Microseconds since 1970, exactly."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EPOCH) // _MICROSECOND
 
 
 def micros_of(span: timedelta) -> int:
@@ -50,7 +49,7 @@ def micros_of(span: timedelta) -> int:
 @_once_a_batch
 def from_micros(value: int) -> datetime:
     """The moment so many microseconds after 1970."""
-    return _EPOCH + timedelta(microseconds=value)
+    return EPOCH + timedelta(microseconds=value)
 
 
 @_once_a_batch

@@ -10,7 +10,7 @@ from daemon.ports import Kafka, TolokaClock
 
 READ_RECORDS = 1000
 READ_SECONDS = 1.0
-# Toloka's times come from different machines.
+# Toloka's times, its `Date` header and its `created_at` among them, come from different machines.
 SKEW = timedelta(seconds=60)
 
 

@@ -14,7 +14,6 @@ from daemon.flows.watching import CollectWatch
 from daemon.model import Finished
 from daemon.ports import Kafka
 
-NO_OFFSET = -1
 EVERY_SECONDS = 5.0
 INTENTS_SECONDS = 2.0
 
@@ -109,7 +108,7 @@ class Foreign:
         partitions = await self._kafka.end_offsets(self._topic)
         committed = await self._kafka.committed(self._group, self._topic, list(partitions))
         for partition, found in committed.items():
-            if found.offset == NO_OFFSET and state.ledger.has_mark(self._topic, partition):
+            if found.is_none and state.ledger.has_mark(self._topic, partition):
                 raise LookupError(f"the offset of {self._topic}-{partition} is lost, and its intent with it")
         intents = (codec.read_intent(found.metadata) for found in committed.values())
         return min((intent.since for intent in intents if intent is not None), default=None)

@@ -7,7 +7,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 
 import structlog
@@ -15,20 +15,18 @@ import structlog
 from daemon.errors import Fenced, Held
 from daemon.flows import codec
 from daemon.flows.claiming import Claim, Note, Turns
+from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.items import identity_of, standing
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause, unless
 from daemon.metrics import Metrics
-from daemon.model import Batch, Created, Intent, Item
+from daemon.model import EPOCH, Batch, Created, Intent, Item
 from daemon.ports import Kafka, Submissions, TolokaClock
 
-# Toloka's `Date` header and its `created_at` come from different machines.
-SKEW = timedelta(seconds=60)
 # Toloka may show times in whole seconds; its `Date` header does.
 COARSE = timedelta(seconds=1)
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
 # A look at the end of a quarantine comes so long after it, for clocks to agree that it has ended.
@@ -222,7 +220,7 @@ def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch
     rest = batch.accounted(known)
     used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
     # What was there before this range was first attempted is more likely another's, who looks for it, too.
-    first = EARLIEST if batch.since is None else batch.since - COARSE
+    first = EPOCH if batch.since is None else batch.since - COARSE
     free = sorted(
         (c for c in candidates if c.item_id not in used),
         key=lambda c: (c.created_at < first, c.created_at, c.item_id),

@@ -11,7 +11,6 @@ from daemon.flows.scanning import scan
 from daemon.model import Batch, Committed, Intent
 from daemon.ports import Kafka
 
-NO_OFFSET = -1
 READ_RECORDS = 1000
 READ_SECONDS = 1.0
 # An intent's range is read again as it was, whatever the limits are now.
@@ -36,7 +35,7 @@ async def take_over(
         Transient: Kafka cannot say now.
     """
     committed = (await kafka.committed(place.group, place.topic, [place.partition]))[place.partition]
-    if committed.offset == NO_OFFSET:
+    if committed.is_none:
         return Beginning(await _first_start(kafka, place, outbox, start_from))
     intent = _intent(committed)
     await _insist_in_log(kafka, place, committed.offset, intent)

@@ -18,9 +18,11 @@ from daemon.model.attempts import (
 )
 from daemon.model.items import BareRecord, Batch, DeadLetter, Flaw, Headers, Item, PlacedRecord, Record
 from daemon.model.results import Created, Cursor, Finished, Page, Sight, UnknownCursor
+from daemon.model.times import EPOCH
 from daemon.model.writing import Append, Appends, Column, OffsetCommit, Transaction
 
 __all__ = [
+    "EPOCH",
     "Accepted",
     "Append",
     "Appends",

@@ -68,10 +68,15 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A group's committed offset for a partition, with its metadata; `offset` -1 means none."""
+    """A group's committed offset for a partition, with its metadata."""
 
     offset: int
     metadata: str
+
+    @property
+    def is_none(self) -> bool:
+        """Whether the group has committed none: then the offset is -1."""
+        return self.offset < 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from daemon.app.kit.kafka import reached, records
 from daemon.app.kit.progress import Progress
@@ -13,10 +12,8 @@ from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.orphans import Contents, Orphan
-from daemon.model import Record
+from daemon.model import EPOCH, Record
 from daemon.settings import KafkaSettings, Settings
-
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +118,6 @@ class _Walk:
     async def _orphans(self, toloka: Toloka, audit: Audit, contents: Contents) -> Sequence[Orphan]:
         self._progress.begin("Toloka", 0)
         async with toloka.service.submissions(1) as (api,):
-            created = await api.created(EARLIEST, toloka.until)
+            created = await api.created(EPOCH, toloka.until)
         self._progress.add(len(created))
         return tuple(contents.orphans(created, audit.accounts_for))

@@ -120,7 +120,7 @@ async def _begins(
             intent = codec.read_intent(found.metadata)
         except codec.UnreadableError as error:
             raise ConfigurationError(str(error)) from error
-        begins[p] = first[p] if found.offset < 0 else max(found.offset, starts[p])
+        begins[p] = first[p] if found.is_none else max(found.offset, starts[p])
         if intent is not None:
             begins[p] = intent.reach
             rehearsal.in_doubt += begins[p] - found.offset

@@ -125,7 +125,7 @@ COLLECTING = (
         "lost-offset-hides-no-intent",
         "an item is called somebody else's while the offset is lost that says whose it is",
         FOREIGN,
-        "if found.offset == NO_OFFSET and",
+        "if found.is_none and",
         "if False and",
         found_by="tests/unit/flows/test_foreign.py::test_nothing_is_foreign_while_an_offset_is_lost",
     ),

@@ -10,9 +10,10 @@ import pytest
 
 from daemon.errors import Fenced, Held
 from daemon.flows import codec, ledger_records
+from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Hold
 from daemon.flows.resolving import Resolver
-from daemon.flows.searching import SKEW, Patience, Search
+from daemon.flows.searching import Patience, Search
 from daemon.model import Batch, Committed, Created, Intent, Outcome
 from tests.doubles import (
     GROUP,

@@ -10,7 +10,7 @@ from decimal import Decimal
 from functools import partial
 from random import Random
 
-from daemon.app.places import outlets_of, place_of, start_at
+from daemon.app.places import collector_transactional_id, outlets_of, patience_of, place_of, start_at
 from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
 from daemon.flows.collecting import Collecting, CollectIntervals, CollectorParts
@@ -23,7 +23,7 @@ from daemon.flows.holding import Gate, Holds
 from daemon.flows.items import ReadAll
 from daemon.flows.pausing import Pausing
 from daemon.flows.resolving import Resolver
-from daemon.flows.searching import Patience, Search
+from daemon.flows.searching import Search
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.sharing import Sharing, Way
 from daemon.flows.spending import item_limits
@@ -140,10 +140,7 @@ def _submitting(
 ) -> Sharing:
     kafka, submit = settings.kafka, settings.submit
     shared, options = _shared_parts(settings, world, gate, budget), _submit_options(settings, world)
-    patience = Patience(
-        request=timedelta(seconds=submit.request_timeout_seconds),
-        quarantine=timedelta(seconds=submit.quarantine_seconds),
-    )
+    patience = patience_of(submit)
     # What is left of a budget is known once the batch before is settled; what can be sent again under its
     # intent needs one of its own.
     connections = 1 if budget is not None or world.attempts_once else CONNECTIONS
@@ -233,10 +230,10 @@ def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -
         )
         still_ours = _still_ours(sharing, partition)
         return Collecting(
-            f"{kafka.group_id}.collect.{project}", options, parts, intervals, foreign, still_ours
+            collector_transactional_id(settings), options, parts, intervals, foreign, still_ours
         ).run
 
-    join = _joining(world, f"{kafka.group_id}.collect", kafka.cursor_topic)
+    join = _joining(world, kafka.collect_group_id, kafka.cursor_topic)
     sharing = Sharing("collect", join, way, ours.collecting, world.holds, world.rng)
     return sharing
 

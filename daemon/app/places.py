@@ -1,12 +1,13 @@
-"""Where the flows read and write, from the settings and how many partitions each topic has."""
+"""Where the flows read and write, as whom, and how patiently: from the settings and partition counts."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
+from daemon.flows.searching import Patience
 from daemon.model import EPOCH
-from daemon.settings import KafkaSettings, Settings
+from daemon.settings import KafkaSettings, Settings, SubmitSettings
 
 
 def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
@@ -37,6 +38,19 @@ def outlets_of(
         dead_letter_topic=kafka.dead_letter_topic,
         dead_letter_partitions=partitions[kafka.dead_letter_topic],
         max_result_bytes=max_result_bytes,
+    )
+
+
+def collector_transactional_id(settings: Settings) -> str:
+    """What keeps two collectors of a project apart."""
+    return f"{settings.kafka.collect_group_id}.{settings.toloka.target_id}"
+
+
+def patience_of(submit: SubmitSettings) -> Patience:
+    """How long a request may take, and how long what is in doubt is not believed to be absent."""
+    return Patience(
+        request=timedelta(seconds=submit.request_timeout_seconds),
+        quarantine=timedelta(seconds=submit.quarantine_seconds),
     )
 
 

@@ -127,7 +127,7 @@ async def permissions(cluster: KafkaCluster, kafka: KafkaSettings, *, budget: bo
             raise Held("not_permitted", f"Kafka denies {', '.join(denied)}")
         await cluster.insist_on_offsets(kafka.group_id, kafka.input_topic)
         # Describe is enough for that, and joining takes more.
-        for group in (kafka.group_id, f"{kafka.group_id}.collect"):
+        for group in (kafka.group_id, kafka.collect_group_id):
             if "Read" not in await cluster.rights.on_group(group):
                 raise Held("not_permitted", f"Kafka denies Read on the group {group}")
         # Any id with our prefix tells whether the prefix is ours to use; it writes nothing.

@@ -97,6 +97,11 @@ class KafkaSettings(Section):
     """Where to start where the group has no offset yet; `latest` leaves what is there unsent."""
 
     @property
+    def collect_group_id(self) -> str:
+        """The consumer group whose replicas agree on one collector."""
+        return f"{self.group_id}.collect"
+
+    @property
     def budget_topic(self) -> str:
         """The compacted topic of what was spent, where there is a limit."""
         return f"{self.group_id}.budget"

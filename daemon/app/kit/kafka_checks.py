@@ -168,7 +168,7 @@ async def _permissions(
             if topic.name in found:
                 granted = rights.get(topic.name, frozenset())
                 yield _right(f"Topic {topic.name}", demands.NEEDED[topic.use], granted)
-        for name in (group, f"{group}.collect"):
+        for name in (group, kafka.collect_group_id):
             on_group = await patiently(partial(cluster.rights.on_group, name), WAY_OUT)
             yield _right(f"Group {name}", ("Read",), on_group)
     except StartError as error:

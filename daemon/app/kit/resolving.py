@@ -9,14 +9,14 @@ import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from random import SystemRandom
 
 from daemon.app.kit.kafka import reached
 from daemon.app.kit.toloka import Toloka, toloka_of
-from daemon.app.places import place_of
+from daemon.app.places import patience_of, place_of
 from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.kafka import KafkaCluster
 from daemon.errors import ConfigurationError, Fenced, StartError, UnavailableAtStart
@@ -26,7 +26,7 @@ from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.scanning import scan
-from daemon.flows.searching import Patience, Search
+from daemon.flows.searching import Search
 from daemon.flows.spec import InputSpec
 from daemon.flows.spending import Limits
 from daemon.flows.taking_over import read_range
@@ -202,11 +202,7 @@ class DoubtfulBatch:
         return len(found.adopted)
 
     def _resolver(self, api: Submissions) -> Search:
-        submit, metrics = self._settings.submit, Metrics()
-        patience = Patience(
-            timedelta(seconds=submit.request_timeout_seconds), timedelta(seconds=submit.quarantine_seconds)
-        )
-        rng = SystemRandom()
+        patience, metrics, rng = patience_of(self._settings.submit), Metrics(), SystemRandom()
         return Search(self._cluster, api, self._clock, self._place, patience, Holds(metrics), metrics, rng)
 
 

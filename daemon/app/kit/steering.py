@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from daemon.app.kit.kafka import ending, reached
 from daemon.app.kit.toloka import toloka_of
+from daemon.app.places import collector_transactional_id
 from daemon.edges.topics import Topic
 from daemon.errors import ConfigurationError
 from daemon.flows import codec, orders
@@ -46,7 +47,7 @@ async def set_cursor(settings: Settings, to: datetime | str) -> Cursor:
         wanted = Cursor(None, to) if isinstance(to, datetime) else await _behind(settings, to, stack)
         cluster, topics = await stack.enter_async_context(reached(settings))
         _insist_in_reach(settings, wanted, topics[kafka.ledger_topic])
-        writer = await stack.enter_async_context(cluster.writer(f"{kafka.group_id}.collect.{project}"))
+        writer = await stack.enter_async_context(cluster.writer(collector_transactional_id(settings)))
         # Read once the collector can no longer write.
         before, _ = await read_cursor(cluster, kafka.cursor_topic, project)
         cursor = Cursor(wanted.item_id, wanted.finished_at, 0 if before is None else before.published)

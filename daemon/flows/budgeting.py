@@ -14,12 +14,11 @@ from random import Random
 
 import structlog
 
-from daemon.flows.keeping_up import PARTITION, READ_RECORDS, Reading, keep_up
+from daemon.flows.keeping_up import PARTITION, Reading, keep_up
+from daemon.flows.reading_through import until_ends
 from daemon.flows.spending import Limits, Spent, day_of, read_spent, spent_value
 from daemon.model import Append, Record
 from daemon.ports import Kafka
-
-READ_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -102,8 +101,8 @@ async def read_table(kafka: Kafka, topic: str) -> Mapping[bytes, Spent]:
     table: dict[bytes, Spent] = {}
     end, start = (await kafka.end_offsets(topic))[PARTITION], (await kafka.start_offsets(topic))[PARTITION]
     async with kafka.reader(topic, {PARTITION: start}) as reader:
-        while reader.position(PARTITION) < end:
-            for record in await reader.read(READ_RECORDS, READ_SECONDS):
+        async for records in until_ends(reader, {PARTITION: end}):
+            for record in records:
                 table[record.key or b""] = read_spent(record.value)
     return table
 

@@ -5,11 +5,10 @@ from datetime import datetime, timedelta
 from daemon.errors import ConfigurationError
 from daemon.flows import codec, orders
 from daemon.flows.ledger import Ledger
+from daemon.flows.reading_through import until_ends
 from daemon.model import Cursor
 from daemon.ports import Kafka, TolokaClock
 
-READ_RECORDS = 1000
-READ_SECONDS = 1.0
 # Toloka's times, its `Date` header and its `created_at` among them, come from different machines.
 SKEW = timedelta(seconds=60)
 
@@ -33,8 +32,8 @@ async def read_cursor(
     found, written_ms = None, 0
     end = (await (kafka.end_offsets if whole else kafka.stable_offsets)(topic))[0]
     async with kafka.reader(topic, {0: (await kafka.start_offsets(topic))[0]}) as reader:
-        while reader.position(0) < end:
-            for record in await reader.read(READ_RECORDS, READ_SECONDS):
+        async for records in until_ends(reader, {0: end}):
+            for record in records:
                 if orders.is_order(record.key or b""):
                     continue
                 found = _cursor_in(record.key, record.value, topic, project)

@@ -7,17 +7,11 @@ from datetime import timedelta
 import structlog
 
 from daemon.flows import codec, ledger_records
-from daemon.flows.collector_state import (
-    READ_RECORDS,
-    READ_SECONDS,
-    CollectOptions,
-    CollectorState,
-    horizon_ms,
-    noted,
-)
+from daemon.flows.collector_state import CollectOptions, CollectorState, horizon_ms, noted
 from daemon.flows.cursors import SKEW, first_cursor, read_cursor
 from daemon.flows.ledger import Ledger
 from daemon.flows.publishing import Publisher
+from daemon.flows.reading_through import until_ends
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Record, Transaction
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
@@ -67,8 +61,7 @@ async def _read_ledger(
 ) -> Collection[str]:
     """Read the ledger to its ends; returns the ids of the records that are late."""
     recent: set[str] = set()
-    while any(reader.position(p) < end for p, end in ends.items()):
-        records = await reader.read(READ_RECORDS, READ_SECONDS)
+    async for records in until_ends(reader, ends):
         noted(ledger, records)
         recent.update((record.key or b"").decode() for record in records if late(record))
     return recent

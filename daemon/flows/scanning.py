@@ -5,11 +5,9 @@ from dataclasses import dataclass
 
 from daemon.errors import Held
 from daemon.flows import codec, ledger_records
+from daemon.flows.reading_through import until_ends
 from daemon.model import Record
 from daemon.ports import Kafka
-
-READ_RECORDS = 1000
-READ_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,8 @@ async def scan(
     found = _Scan(topic, partition, offsets, frozenset(item_id.encode() for item_id in ids))
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
-        while any(reader.position(p) < end for p, end in ends.items()):
-            for record in await reader.read(READ_RECORDS, READ_SECONDS):
+        async for records in until_ends(reader, ends):
+            for record in records:
                 try:
                     found.note(record)
                 except codec.UnreadableError as error:

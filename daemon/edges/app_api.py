@@ -9,7 +9,7 @@ from http import HTTPStatus
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
 from daemon.edges.app_items import own_id_of, page_of, skimmed, the_item
-from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
+from daemon.edges.limits import QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
 from daemon.edges.project import items_path, probe_of
@@ -48,7 +48,7 @@ class AppSubmissions:
         line: a connection of its own, whose probe is `daemon.edges.project.probe_of`.
         project_id: where items go.
         requests: shared by everything that asks Toloka.
-        quota: shared by everything that submits.
+        quota: its part of what is shared by everything that submits.
         clock: Toloka's.
         force_new_original: have items labelled although Toloka has a labelled duplicate.
         fresh_seconds: an attempt older than this does not finish its request: the shorter of the request's
@@ -60,7 +60,7 @@ class AppSubmissions:
         line: Line,
         project_id: str,
         requests: RequestLimiter,
-        quota: ItemQuota | QuotaPart,
+        quota: QuotaPart,
         clock: TolokaClock,
         *,
         force_new_original: bool,

@@ -147,13 +147,13 @@ class ItemQuota:
             self._in_day.pop(number, None)
             self._queue.wake()
 
-    def resume(self, tally: Tally, part: int = 0) -> None:
+    def resume(self, tally: Tally, part: int) -> None:
         """Count what a part has submitted before, as far as it was today; never twice."""
         self._turn(self._clock.now())
         if tally.day == self._day:
             self._in_day[part] = max(self._in_day.get(part, 0), tally.items)
 
-    async def take(self, count: int, flow: str, part: int = 0) -> Reservation:
+    async def take(self, count: int, flow: str, part: int) -> Reservation:
         """Wait for a place for this many items; when cancelled, none is used up.
 
         More than the whole share fit only where nothing else is counted.

@@ -3,7 +3,7 @@
 import asyncio
 
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter, Reservation
+from daemon.edges.limits import QuotaPart, RequestLimiter, Reservation
 from daemon.edges.sending import Answer, LineError
 from daemon.edges.transport import Line
 from daemon.model import Deadline, NotNow, Outcome, Rejected, Tally, TooLarge
@@ -19,7 +19,7 @@ class Posting:
     Args:
         line: a connection of its own.
         requests: shared by everything that asks Toloka.
-        quota: shared by everything that submits.
+        quota: its part of what is shared by everything that submits.
         clock: Toloka's.
         probing: what the line's probe asks, for the operator.
         fresh_seconds: an attempt older than this does not finish its request: the shorter of the request's
@@ -30,7 +30,7 @@ class Posting:
         self,
         line: Line,
         requests: RequestLimiter,
-        quota: ItemQuota | QuotaPart,
+        quota: QuotaPart,
         clock: TolokaClock,
         probing: str,
         fresh_seconds: float,

@@ -11,7 +11,7 @@ import structlog
 from daemon.edges import operations, tasks_bulk
 from daemon.edges.answers import complaint, no_answer
 from daemon.edges.endpoint import path
-from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
+from daemon.edges.limits import QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows
 from daemon.edges.operations import Log, Operation
 from daemon.edges.pools import API, open_pool
@@ -62,7 +62,7 @@ class TasksSubmissions:
         pools: where tasks go, and whether it is Toloka that decides how many results they need.
         parameters: of every request.
         requests: shared by everything that asks Toloka.
-        quota: shared by everything that submits.
+        quota: its part of what is shared by everything that submits.
         clock: this process's.
         toloka_clock: Toloka's.
         fresh_seconds: see `daemon.edges.posting.Posting`.
@@ -74,7 +74,7 @@ class TasksSubmissions:
         pools: Mapping[str, bool],
         parameters: Parameters,
         requests: RequestLimiter,
-        quota: ItemQuota | QuotaPart,
+        quota: QuotaPart,
         clock: Clock,
         toloka_clock: TolokaClock,
         fresh_seconds: float,

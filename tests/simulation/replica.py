@@ -110,19 +110,20 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
     @asynccontextmanager
     async def submissions(count: int) -> AsyncIterator[Sequence[AppSubmissions]]:
         fresh_seconds = min(settings.submit.request_timeout_seconds, settings.kafka.session_timeout_seconds)
-        async with lines(endpoint, probe_of(project_id), count) as own:
-            yield [
-                AppSubmissions(
-                    each,
-                    project_id,
-                    requests,
-                    quota,
-                    toloka_clock,
-                    force_new_original=settings.submit.force_new_original,
-                    fresh_seconds=fresh_seconds,
-                )
-                for each in own
-            ]
+        with quota.part() as part:
+            async with lines(endpoint, probe_of(project_id), count) as own:
+                yield [
+                    AppSubmissions(
+                        each,
+                        project_id,
+                        requests,
+                        part,
+                        toloka_clock,
+                        force_new_original=settings.submit.force_new_original,
+                        fresh_seconds=fresh_seconds,
+                    )
+                    for each in own
+                ]
 
     def share(of_requests: float, of_items: float) -> None:
         requests.share(of_requests)

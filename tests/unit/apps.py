@@ -67,18 +67,19 @@ async def app(
     where = endpoint(url, clock=clock, authorization=lambda: f"OAuth {OAUTH_TOKEN}")
     requests = RequestLimiter(requests_per_second, where.metrics)
     quota = ItemQuota(per_minute, 10**9, where.toloka_clock, where.metrics)
-    async with Line(where, probe_of(project_id)) as line:
-        submissions = AppSubmissions(
-            line,
-            project_id,
-            requests,
-            quota,
-            where.toloka_clock,
-            force_new_original=force_new_original,
-            fresh_seconds=20.0,
-        )
-        results = AppResults(line, project_id, requests, where.toloka_clock)
-        yield App(submissions, results, line, where, quota, requests, clock)
+    with quota.part() as part:
+        async with Line(where, probe_of(project_id)) as line:
+            submissions = AppSubmissions(
+                line,
+                project_id,
+                requests,
+                part,
+                where.toloka_clock,
+                force_new_original=force_new_original,
+                fresh_seconds=20.0,
+            )
+            results = AppResults(line, project_id, requests, where.toloka_clock)
+            yield App(submissions, results, line, where, quota, requests, clock)
 
 
 def items(*texts: str) -> list[Item]:

@@ -63,19 +63,20 @@ async def tasks_api(
     requests = RequestLimiter(10**4, where.metrics)
     quota = ItemQuota(per_minute, 10**9, where.toloka_clock, where.metrics)
     parameters = Parameters(allow_defaults, skip_invalid_items, open_pool)
-    async with Line(where, probe_of(pools[0])) as line:
-        submissions = TasksSubmissions(
-            line,
-            dict.fromkeys(pools, False),
-            parameters,
-            requests,
-            quota,
-            clock,
-            where.toloka_clock,
-            20.0,
-        )
-        results = Results(line, pools, statuses, requests, where.toloka_clock)
-        yield Here(submissions, results, quota, where.metrics, clock)
+    with quota.part() as part:
+        async with Line(where, probe_of(pools[0])) as line:
+            submissions = TasksSubmissions(
+                line,
+                dict.fromkeys(pools, False),
+                parameters,
+                requests,
+                part,
+                clock,
+                where.toloka_clock,
+                20.0,
+            )
+            results = Results(line, pools, statuses, requests, where.toloka_clock)
+            yield Here(submissions, results, quota, where.metrics, clock)
 
 
 def attempt(*, once: bool = True) -> Intent:

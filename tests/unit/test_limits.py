@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.metrics import Metrics
 from daemon.model import Tally
 
@@ -156,9 +156,14 @@ def quota(loop: QuickLoop, per_minute: int, per_day: int = 10**9, start: datetim
     return ItemQuota(per_minute, per_day, TolokaTime(loop, start), Metrics())
 
 
+def part(loop: QuickLoop, per_minute: int, per_day: int = 10**9, start: datetime = NOON) -> QuotaPart:
+    """The only part of a quota by Toloka's time; it is never left."""
+    return QuotaPart(quota(loop, per_minute, per_day, start), 1)
+
+
 def test_items_never_exceed_the_quota_in_any_minute(loop: QuickLoop) -> None:
     """Whatever the batches, no 60 seconds see more than the quota."""
-    limit = quota(loop, 100)
+    limit = part(loop, 100)
     times: list[tuple[float, int]] = []
 
     async def one(count: int) -> None:
@@ -176,7 +181,7 @@ def test_items_never_exceed_the_quota_in_any_minute(loop: QuickLoop) -> None:
 
 def test_a_batch_above_the_share_goes_alone(loop: QuickLoop) -> None:
     """What could never fit is let through once nothing else is counted, and counts in full."""
-    limit = quota(loop, 10)
+    limit = part(loop, 10)
 
     async def main() -> None:
         await limit.take(1, "submit")
@@ -190,7 +195,7 @@ def test_a_batch_above_the_share_goes_alone(loop: QuickLoop) -> None:
 
 def test_items_given_back_count_no_longer(loop: QuickLoop) -> None:
     """A definite no frees exactly its own place, once, whatever has been taken since."""
-    limit = quota(loop, 10)
+    limit = part(loop, 10)
 
     async def main() -> None:
         first = await limit.take(6, "submit")
@@ -207,7 +212,7 @@ def test_items_given_back_count_no_longer(loop: QuickLoop) -> None:
 
 def test_a_place_given_back_late_frees_nothing(loop: QuickLoop) -> None:
     """Once a minute has passed there is nothing left to give back."""
-    limit = quota(loop, 10)
+    limit = part(loop, 10)
 
     async def main() -> None:
         first = await limit.take(6, "submit")
@@ -221,7 +226,7 @@ def test_a_place_given_back_late_frees_nothing(loop: QuickLoop) -> None:
 
 def test_a_large_batch_is_not_overtaken_for_ever(loop: QuickLoop) -> None:
     """Who came first goes first, however many small batches would fit meanwhile."""
-    limit = quota(loop, 10)
+    limit = part(loop, 10)
     order: list[int] = []
 
     async def one(count: int) -> None:
@@ -238,18 +243,19 @@ def test_a_large_batch_is_not_overtaken_for_ever(loop: QuickLoop) -> None:
 
 def test_the_item_share_changes_at_once(loop: QuickLoop) -> None:
     """Partitions that come and go change what this replica may take, for those who wait, too."""
-    limit = quota(loop, 100)
+    whole = quota(loop, 100)
+    limit = QuotaPart(whole, 1)
 
     async def main() -> None:
-        limit.share(0.1)
+        whole.share(0.1)
         await limit.take(10, "submit")
         waiting = asyncio.ensure_future(limit.take(10, "submit"))
         await asyncio.sleep(5)
         assert not waiting.done()
-        limit.share(0.2)
+        whole.share(0.2)
         await waiting
         assert loop.now == pytest.approx(505.0)
-        limit.share(0.1)
+        whole.share(0.1)
         # Both batches must have left the minute before another fits the smaller share.
         assert limit.wait_seconds(10) == pytest.approx(60.0)
 
@@ -258,7 +264,7 @@ def test_the_item_share_changes_at_once(loop: QuickLoop) -> None:
 
 def test_a_cancelled_batch_uses_nothing_up(loop: QuickLoop) -> None:
     """Who stops waiting for the quota has taken none of it."""
-    limit = quota(loop, 10)
+    limit = part(loop, 10)
 
     async def main() -> None:
         await limit.take(10, "submit")
@@ -273,7 +279,7 @@ def test_a_cancelled_batch_uses_nothing_up(loop: QuickLoop) -> None:
 
 def test_the_day_ends_at_midnight(loop: QuickLoop) -> None:
     """The day's quota is full until Toloka's clock shows another day."""
-    limit = quota(loop, 10**9, 100, start=NOON.replace(hour=23))
+    limit = part(loop, 10**9, 100, start=NOON.replace(hour=23))
 
     async def main() -> None:
         await limit.take(90, "submit")
@@ -293,7 +299,7 @@ def test_the_day_ends_at_midnight(loop: QuickLoop) -> None:
 def test_waiting_is_counted(loop: QuickLoop) -> None:
     """The seconds that a flow waits for the quota are seen."""
     metrics = Metrics()
-    limit = ItemQuota(10, 10**9, TolokaTime(loop), metrics)
+    limit = QuotaPart(ItemQuota(10, 10**9, TolokaTime(loop), metrics), 1)
 
     async def main() -> None:
         await limit.take(10, "submit")

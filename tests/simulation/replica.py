@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 
 from daemon.app.assembling import World, assemble
-from daemon.app.services import Service, open_service
+from daemon.app.service import Service
+from daemon.app.services import open_service
 from daemon.app.starting import patiently
 from daemon.edges.app_api import AppResults, AppSubmissions
 from daemon.edges.clocks import DateClock

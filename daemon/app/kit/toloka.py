@@ -4,7 +4,8 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
-from daemon.app.services import Service, open_service
+from daemon.app.service import Service
+from daemon.app.services import open_service
 from daemon.app.world import connect_toloka
 from daemon.flows.searching import COARSE
 from daemon.metrics import Metrics

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from daemon.app.kit.checks import CONFIGURATION, NOT_PERMITTED, Check
-from daemon.app.services import Service, open_service
+from daemon.app.service import Service
+from daemon.app.services import open_service
 from daemon.app.starting import insist_on_a_price
 from daemon.app.world import connect_toloka
 from daemon.edges.certificate import certificate_ends

@@ -225,8 +225,8 @@ class Results(Protocol):
         """
         ...
 
-    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
-        """The items created in this time, by anyone, whatever their status, by id.
+    def created_items(self, since: datetime, until: datetime) -> AsyncGenerator[Mapping[str, Sight], None]:
+        """The items created in this time, by anyone, whatever their status, by id; a page, and request, each.
 
         Some or all may be missing where a listing does not show what is to be known of them.
 
@@ -235,10 +235,18 @@ class Results(Protocol):
         """
         ...
 
+    @property
+    def requests_by_id(self) -> int:
+        """How many requests a look at one item by its id takes, about."""
+        ...
+
     async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """These items, whatever their status; None for one that Toloka does not know.
 
+        They are asked for in this order, up to the first of which Toloka does not say anything: that one and
+        those behind it are left out.
+
         Raises:
-            Held: `listing_failed`.
+            Held: `listing_failed`: of the first.
         """
         ...

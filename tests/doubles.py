@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import wraps
+from itertools import takewhile
 from random import Random
 from typing import Any, ParamSpec
 
@@ -423,19 +424,25 @@ class ScriptedResults:
         pages: what the next `tail`s answer; afterwards there is nothing new.
         spans: what each `finished` yields; an error raised.
         listed: what `created_items` answers.
+        listed_at_once: items in a page of that.
         items: by id; what is not there is unknown to Toloka.
+        unsaid: ids of which nothing is said, whatever is asked.
         failing: raised by every look at items, once.
     """
 
     pages: deque[Page | UnknownCursor | NotNow] = field(default_factory=deque)
     spans: deque[Sequence[Sequence[Finished]]] = field(default_factory=deque)
     listed: Sequence[Finished] = ()
+    listed_at_once: int = 1000
     items: dict[str, Finished] = field(default_factory=dict)
+    unsaid: set[str] = field(default_factory=set)
     failing: deque[Exception] = field(default_factory=deque)
     tails: list[Cursor] = field(default_factory=list)
     looks: list[tuple[datetime, datetime]] = field(default_factory=list)
     windows: list[tuple[datetime, datetime]] = field(default_factory=list)
+    pages_listed: int = 0
     asked: list[list[str]] = field(default_factory=list)
+    requests_by_id: int = 1
     observe: Callable[[], None] = lambda: None
 
     async def tail(self, cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
@@ -455,17 +462,26 @@ class ScriptedResults:
         for page in self.spans.popleft() if self.spans else ():
             yield page
 
-    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
-        """See `daemon.ports.Results.created_items`."""
+    async def created_items(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Mapping[str, Sight], None]:
+        """See `daemon.ports.Results.created_items`; a page holds `listed_at_once`."""
         self.windows.append((since, until))
         self._fail()
-        return {item.item_id: sight(item) for item in self.listed}
+        for first in range(0, len(self.listed), self.listed_at_once):
+            page = self.listed[first : first + self.listed_at_once]
+            self.pages_listed += 1
+            yield {item.item_id: sight(item) for item in page}
 
     async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """See `daemon.ports.Results.by_id`."""
         self.asked.append(sorted(item_ids))
         self._fail()
-        return {i: sight(self.items[i]) if i in self.items else None for i in item_ids}
+        told = takewhile(lambda item_id: item_id not in self.unsaid, item_ids)
+        found = {i: sight(self.items[i]) if i in self.items else None for i in told}
+        if item_ids and not found:
+            raise Held("listing_failed", "Toloka answered 500")
+        return found
 
     def _fail(self) -> None:
         if self.failing:

@@ -33,6 +33,9 @@ from daemon.metrics import Metrics
 from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
 from daemon.settings import Settings
 
+# Second looks by the sweep take one request in so many: the tail comes first.
+SWEEP_SHARE = 10
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -214,6 +217,7 @@ def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -
         overlap_every_seconds=collect.overlap_every_seconds,
         sweep_after=timedelta(seconds=collect.sweep_after_seconds),
         sweep_every_seconds=collect.sweep_every_seconds,
+        sweep_requests_per_second=settings.toloka.requests_per_second / SWEEP_SHARE,
     )
     options = CollectOptions(
         outlets_of(settings, world.partitions, project, world.max_result_bytes),

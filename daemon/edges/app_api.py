@@ -1,7 +1,7 @@
 """The App API v0 (`/api/app/v0`), as the flows see it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -162,10 +162,17 @@ class AppResults:
         """See `daemon.ports.Results.finished`."""
         return self._listing.finished(since, until, known)
 
-    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
+    async def created_items(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Mapping[str, Sight], None]:
         """See `daemon.ports.Results.created_items`."""
-        listed = self._listing.created(since, until)
-        return {item.item_id: _sight(item) async for items in listed for item in items}
+        async for items in self._listing.created(since, until):
+            yield {item.item_id: _sight(item) for item in items}
+
+    @property
+    def requests_by_id(self) -> int:
+        """See `daemon.ports.Results.requests_by_id`."""
+        return 1
 
     async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """See `daemon.ports.Results.by_id`; one request each, and one more where an item is not known."""
@@ -173,7 +180,9 @@ class AppResults:
         for item_id in item_ids:
             item = await insist(partial(self._item, item_id))
             if isinstance(item, NotNow):
-                raise Held("listing_failed", item.detail)
+                if not found:
+                    raise Held("listing_failed", item.detail)
+                break
             found[item_id] = None if item is None else _sight(item)
         # Where the project is gone, no item can be called unknown.
         if None in found.values() and (no := await insist(self._project_refusal)) is not None:

@@ -1,6 +1,6 @@
 """The results of tasks: workers' assignments, by status and by the time of it (`GET /assignments`)."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -84,17 +84,34 @@ class Results:
             async for items in stream.listing.finished(since, until):
                 yield items
 
-    async def created_items(self, since: datetime, until: datetime) -> Mapping[str, Sight]:
+    async def created_items(
+        self, since: datetime, until: datetime
+    ) -> AsyncGenerator[Mapping[str, Sight], None]:
         """See `daemon.ports.Results.created_items`: a listing of tasks does not show their results."""
         del since, until
-        return {}
+        no_pages: tuple[Mapping[str, Sight], ...] = ()
+        for page in no_pages:
+            yield page
+
+    @property
+    def requests_by_id(self) -> int:
+        """See `daemon.ports.Results.requests_by_id`: the task, and its assignments by their status."""
+        return 1 + len(self._statuses)
 
     async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """See `daemon.ports.Results.by_id`; a few requests each."""
         # Asked for first: where a pool is gone, none of its tasks can be called unknown.
         asking = [partial(pool, self._line, pool_id, self._clock) for pool_id in self._pools]
         pools = {found.id: found for ask in asking for found in [await insisted(ask)]}
-        return {item_id: await self._sight(item_id, pools) for item_id in item_ids}
+        found: dict[str, Sight | None] = {}
+        for item_id in item_ids:
+            try:
+                found[item_id] = await self._sight(item_id, pools)
+            except Held:
+                if not found:
+                    raise
+                break
+        return found
 
     async def _sight(self, task_id: str, pools: Mapping[str, Pool]) -> Sight | None:
         found = await insisted(partial(self._task, task_id))

@@ -13,8 +13,9 @@ from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
 from daemon.flows.opening import open_state
+from daemon.flows.overlapping import Overlapping
 from daemon.flows.paging import Pages
-from daemon.flows.sweeping import Overlapping, Sweeping
+from daemon.flows.sweeping import Sweeping
 from daemon.flows.waiting import pause, unless
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
@@ -37,6 +38,7 @@ class CollectIntervals:
     overlap_every_seconds: float
     sweep_after: timedelta
     sweep_every_seconds: float
+    sweep_requests_per_second: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ class Collecting:
             parts.watch,
             intervals.sweep_after,
             intervals.sweep_every_seconds,
+            intervals.sweep_requests_per_second,
         )
         return _SecondLooks(state, overlapping, sweeping, self._foreign)
 
@@ -241,13 +244,11 @@ class _SecondLooks:
         await self._look(asyncio.get_running_loop().time())
 
     async def _look(self, now: float) -> bool:
-        try:
-            return (
-                await self._overlapping.step(self._state, now)
-                or await self._sweeping.step(self._state, now)
-                or await self._foreign.step(self._state, now)
-            )
-        except Held as held:
-            # A second look that Toloka does not answer holds nothing up: the next one is due soon.
-            log.warning("look_failed", reason=held.reason, detail=held.detail)
-            return False
+        for look in (self._overlapping, self._sweeping, self._foreign):
+            try:
+                if await look.step(self._state, now):
+                    return True
+            except Held as held:
+                # A second look that Toloka does not answer holds nothing up: the next one is due soon.
+                log.warning("look_failed", reason=held.reason, detail=held.detail)
+        return False

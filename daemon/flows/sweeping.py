@@ -1,90 +1,67 @@
-"""Second looks: an overlap for what became visible late, a sweep for what has been open too long."""
+"""The sweep: items that have been open for too long are looked for, in listings and by id."""
 
-from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 
-import structlog
-
-from daemon.flows import ledger_records
+from daemon.errors import Held
 from daemon.flows.collector_state import CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.ledger import Open
-from daemon.flows.origins import record_of
+from daemon.flows.vanishing import BY_ID_ITEMS, Vanishing
 from daemon.flows.watching import CollectWatch
-from daemon.model import DeadLetter, Finished, Flaw, Sight
+from daemon.model import Sight
 from daemon.ports import Kafka, Results, TolokaClock
 
-# So many due items, submitted so close together, are cheaper to list than to ask for one by one.
+# So many items, submitted close together, may be cheaper to list than to ask for one by one.
 WORTH_A_LISTING = 20
 CLOSE = timedelta(seconds=30)
-BY_ID_ITEMS = 20
-LISTING_ITEMS = 1000
-# Unknown to Toloka in this many sweeps, an item is gone.
-SWEEPS_UNTIL_GONE = 2
-
-log = structlog.get_logger(__name__)
 
 
-class Overlapping:
-    """Reads again, every so often, what finished shortly before the cursor.
+@dataclass(slots=True)
+class Run:
+    """Due items that are looked for together, and what lists all that was created around their time."""
 
-    A look begins before the end of the last one, so that a backlog that the tail has run through, with ties
-    at the edges of its pages, is seen twice as well.
+    left: dict[str, None]
+    pages: AsyncGenerator[Mapping[str, Sight], None] | None
+    listed: int = 0
 
-    Args:
-        api: where results come from.
-        overlap: how far back a look goes.
-        every_seconds: how often one is due.
-        looked_until: what finished before was looked at twice, by a predecessor where there was one.
+
+class RequestShare:
+    """A part of the requests that may be made: so many a second, some of them at once.
+
+    What was asked beyond it is waited for afterwards, so that a look is never waited for in its midst.
     """
 
-    def __init__(
-        self, api: Results, overlap: timedelta, every_seconds: float, looked_until: datetime
-    ) -> None:
-        self._api = api
-        self._overlap = overlap
-        self._every_seconds = every_seconds
-        self._due_at = 0.0
-        self._looked_until = self._looking_until = looked_until
-        self._pages: AsyncIterator[Sequence[Finished]] | None = None
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._left = self._most = max(per_second, 1.0)
+        self._counted_at = 0.0
 
-    async def step(self, state: CollectorState, now: float) -> bool:
-        """Look at one more page, if a look is due; False when there is nothing to do now."""
-        if self._pages is None and not self._begin(state, now):
-            return False
-        pages, self._pages = self._pages, None
-        page = None if pages is None else await anext(pages, None)
-        if page is None:
-            self._end(state)
-            return False
-        self._pages = pages
-        await state.publish(page, "overlap")
-        return True
+    def has_room(self, now: float) -> bool:
+        """Whether anything may be asked now, by the loop's clock."""
+        self._left = min(self._left + (now - self._counted_at) * self._per_second, self._most)
+        self._counted_at = now
+        return self._left > 0
 
-    def _begin(self, state: CollectorState, now: float) -> bool:
-        if now < self._due_at:
-            return False
-        self._due_at = now + self._every_seconds
-        until = self._looking_until = state.cursor.finished_at
-        if not self._worth_it(state):
-            self._end(state)
-            return False
-        since = min(self._looked_until, until) - self._overlap
-        self._pages = self._api.finished(since, until, state.ledger.was_closed)
-        return True
-
-    def _end(self, state: CollectorState) -> None:
-        self._looked_until = self._looking_until
-        state.looked_until(self._looked_until)
-
-    def _worth_it(self, state: CollectorState) -> bool:
-        oldest = state.ledger.oldest()
-        return oldest is not None and oldest <= state.cursor.finished_at + SKEW
+    def spend(self, requests: int) -> None:
+        """So many were made."""
+        self._left -= requests
 
 
 class Sweeping:
-    """Looks for items that have been open for long, each again when its age has doubled."""
+    """Looks for items that have been open for long, each again when its age has doubled.
+
+    Args:
+        api: where results come from.
+        kafka: for the records of what is gone.
+        clock: Toloka's.
+        watch: is told of what is stalled.
+        after: how long an item is open before it is looked for.
+        every_seconds: how often it is seen what is due.
+        requests_per_second: what it may ask.
+    """
 
     def __init__(
         self,
@@ -94,33 +71,47 @@ class Sweeping:
         watch: CollectWatch,
         after: timedelta,
         every_seconds: float,
+        requests_per_second: float,
     ) -> None:
         self._api = api
-        self._kafka = kafka
         self._clock = clock
         self._watch = watch
         self._after = after
         self._every_seconds = every_seconds
+        self._share = RequestShare(requests_per_second)
+        self._vanishing = Vanishing(api, kafka, clock, every_seconds)
         self._due_at = 0.0
         self._last: datetime | None = None
-        self._groups: list[list[tuple[datetime, str]]] = []
+        self._runs: deque[Run] = deque()
+        # What Toloka has said nothing of is due again with the next sweep: one item that it cannot show must
+        # not keep the others waiting.
+        self._again: set[str] = set()
         self._stalled: dict[str, str] = {}
-        self._missing: Counter[str] = Counter()
 
     async def step(self, state: CollectorState, now: float) -> bool:
-        """Look for one more group of due items; False when there is nothing to do now."""
+        """Look for some more of what is due; False when there is nothing to do now.
+
+        Raises:
+            Held: Toloka has said nothing; the next step goes on with the others.
+        """
+        if not self._share.has_room(now):
+            return False
         if state.overdue:
-            ids = sorted(state.overdue)[:BY_ID_ITEMS]
-            found = dict(await self._api.by_id(ids))
-            state.overdue.difference_update(ids)
-            await self._look(state, ids, found)
-            return True
-        if not self._groups:
-            if now < self._due_at:
-                return False
+            self._runs.appendleft(Run(dict.fromkeys(sorted(state.overdue)), None))
+            state.overdue.clear()
+        if not self._runs and now >= self._due_at:
             self._due_at = now + self._every_seconds
             self._begin(state)
-        return await self._next(state)
+        if not self._runs:
+            return False
+        run = self._runs[0]
+        try:
+            found = await self._look(state, run)
+        finally:
+            if not run.left:
+                self._runs.popleft()
+        await self._note(state, found, now)
+        return True
 
     def _begin(self, state: CollectorState) -> None:
         """Choose what is due: what has crossed a doubled age since the last sweep."""
@@ -132,92 +123,61 @@ class Sweeping:
                 > (0 if last is None else _steps(last - moment, self._after))
             )
         )
-        self._groups = list(reversed(list(_grouped(due))))
+        for run in _runs(due):
+            ids = dict.fromkeys(item_id for _, item_id in run)
+            listing = self._api.created_items(run[0][0] - SKEW, run[-1][0] + SKEW)
+            self._runs.append(Run(ids, listing if len(ids) >= WORTH_A_LISTING else None))
+        if self._again:
+            self._runs.append(Run(dict.fromkeys(sorted(self._again)), None))
+            self._again.clear()
         self._stalled = {i: status for i, status in self._stalled.items() if state.ledger.find(i) is not None}
         self._watch.stalled(Counter(self._stalled.values()))
+        self._vanishing.forget_closed(state)
 
-    async def _next(self, state: CollectorState) -> bool:
-        if not self._groups:
-            return False
-        group = self._groups[-1]
-        ids = [item_id for _, item_id in group]
-        found: dict[str, Sight | None] = {}
-        if len(group) >= WORTH_A_LISTING:
-            found.update(await self._api.created_items(group[0][0] - SKEW, group[-1][0] + SKEW))
-        rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
-        found.update(await self._api.by_id(rest))
-        self._groups.pop()
-        await self._look(state, ids, found)
-        left = [(moment, item_id) for moment, item_id in group if item_id not in found]
-        if left:
-            self._groups.append(left)
-        return True
+    async def _look(self, state: CollectorState, run: Run) -> Mapping[str, Sight | None]:
+        """What one more page, or some requests by id, show of the items of a run that are left.
 
-    async def _look(
-        self, state: CollectorState, ids: Iterable[str], found: Mapping[str, Sight | None]
-    ) -> None:
-        seen = {item_id: sight for item_id in ids if (sight := found.get(item_id)) is not None}
-        await state.publish([result for sight in seen.values() for result in sight.results], "sweep")
-        still = {i: sight for i, sight in seen.items() if state.ledger.find(i) is not None}
-        self._stalled.update((item_id, sight.status) for item_id, sight in still.items())
-        for item_id in seen:
-            self._missing.pop(item_id, None)
-        if over := [item_id for item_id, sight in still.items() if sight.over]:
-            await self._end(state, over, "NO_RESULT", "Toloka has ended without a result of the item")
-        unknown = [item_id for item_id in ids if item_id in found and found[item_id] is None]
-        self._missing.update(unknown)
-        if gone := [item_id for item_id in unknown if self._missing[item_id] >= SWEEPS_UNTIL_GONE]:
-            await self._bury(state, gone)
-
-    async def _bury(self, state: CollectorState, gone: Sequence[str]) -> None:
-        certain = await self._certain(state, gone)
-        for item_id in certain:
-            self._missing.pop(item_id, None)
-        await self._end(state, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
-
-    async def _end(self, state: CollectorState, ids: Sequence[str], code: str, message: str) -> None:
-        """Close these items; those that had no result become dead letters."""
-        letters = []
-        for item_id in ids:
-            if (entry := state.ledger.find(item_id)) is not None:
-                record = await record_of(self._kafka, ledger_records.unpack(entry.packed))
-                letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"))))
-        if letters:
-            log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
-            now = self._clock.now()
-            await state.bury(lambda publisher: publisher.ended(letters, now))
-
-    async def _certain(self, state: CollectorState, gone: Sequence[str]) -> Sequence[str]:
-        """Those of the vanished items whose record is certainly theirs.
-
-        Ids need not have been answered in item order. What a vanished item held nobody can say any more, but
-        what the others of its batch hold can be asked: theirs are put right, and what is left is its own.
+        A page shows a thousand items, everybody's. A listing is given up where asking for each that is left
+        would have taken no longer.
         """
-        certain: list[str] = []
-        batches = {
-            ledger_records.peek_batch(entry.packed)
-            for i in gone
-            if (entry := state.ledger.find(i)) is not None
-        }
-        for batch in batches:
-            mates = dict(state.ledger.of_batches(frozenset({batch})))
-            others = [item_id for item_id in mates if self._missing[item_id] < SWEEPS_UNTIL_GONE]
-            found = await self._contents(others, mates) if others else {}
-            if len(found) == len(others):
-                await state.rearrange(batch, found)
-                certain.extend(item_id for item_id in mates if item_id not in others)
-        return certain
+        pages, run.pages = run.pages, None
+        if pages is not None and run.listed >= len(run.left):
+            await pages.aclose()
+        elif pages is not None:
+            run.listed += 1
+            self._share.spend(1)
+            if (page := await anext(pages, None)) is not None:
+                run.pages = pages
+                return self._taken(run, page)
+        return await self._by_id(state, run)
 
-    async def _contents(self, ids: Sequence[str], mates: Mapping[str, Open]) -> dict[str, int]:
-        """The content hashes of these items, of those that Toloka knows."""
-        moments = [ledger_records.peek_submitted(mates[item_id].packed) for item_id in ids]
-        listed = await self._api.created_items(min(moments) - SKEW, max(moments) + SKEW)
-        found = {item_id: sight.content_hash for item_id, sight in listed.items()}
-        rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
-        for item_id, sight in (await self._api.by_id(rest)).items():
-            if sight is not None:
-                found[item_id] = sight.content_hash
-        return {item_id: found[item_id] for item_id in ids if item_id in found}
+    async def _by_id(self, state: CollectorState, run: Run) -> Mapping[str, Sight | None]:
+        for item_id in [i for i in run.left if state.ledger.find(i) is None]:
+            del run.left[item_id]
+        if not (ids := list(islice(run.left, BY_ID_ITEMS))):
+            return {}
+        self._share.spend(len(ids) * self._api.requests_by_id)
+        try:
+            return self._taken(run, await self._api.by_id(ids))
+        except Held:
+            self._again.add(ids[0])
+            del run.left[ids[0]]
+            raise
+
+    @staticmethod
+    def _taken(run: Run, shown: Mapping[str, Sight | None]) -> Mapping[str, Sight | None]:
+        found = {item_id: sight for item_id, sight in shown.items() if item_id in run.left}
+        for item_id in found:
+            del run.left[item_id]
+        return found
+
+    async def _note(self, state: CollectorState, found: Mapping[str, Sight | None], now: float) -> None:
+        """Publish what has ended; remember what is still open, and what is not there."""
+        seen = {item_id: sight for item_id, sight in found.items() if sight is not None}
+        await state.publish([result for sight in seen.values() for result in sight.results], "sweep")
+        still = {i: sight.status for i, sight in seen.items() if state.ledger.find(i) is not None}
+        self._stalled.update(still)
+        await self._vanishing.note(state, found, now)
 
 
 def _steps(age: timedelta, after: timedelta) -> int:
@@ -225,13 +185,13 @@ def _steps(age: timedelta, after: timedelta) -> int:
     return (max(age, timedelta()) // after).bit_length()
 
 
-def _grouped(due: Iterable[tuple[datetime, str]]) -> Iterable[list[tuple[datetime, str]]]:
-    """Items that were submitted close together, a listing's worth at most."""
-    group: list[tuple[datetime, str]] = []
+def _runs(due: Iterable[tuple[datetime, str]]) -> Iterator[list[tuple[datetime, str]]]:
+    """Items that were submitted close together, the oldest first: each close to the one before."""
+    run: list[tuple[datetime, str]] = []
     for moment, item_id in due:
-        if group and (moment - group[0][0] > CLOSE or len(group) >= LISTING_ITEMS):
-            yield group
-            group = []
-        group.append((moment, item_id))
-    if group:
-        yield group
+        if run and moment - run[-1][0] > CLOSE:
+            yield run
+            run = []
+        run.append((moment, item_id))
+    if run:
+        yield run

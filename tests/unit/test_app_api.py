@@ -476,7 +476,7 @@ async def test_created_items() -> None:
         assert isinstance(accepted, Accepted)
         toloka.control.finish(limit=1)
         created = await here.submissions.created(EARLIEST, None)
-        full = await here.results.created_items(EARLIEST, LATEST)
+        (full,) = [page async for page in here.results.created_items(EARLIEST, LATEST)]
         assert await here.submissions.created(LATEST, None) == []
     assert {item.item_id: item.content_hash for item in created} == {
         item_id: content_hash({"text": text}) for item_id, text in zip(accepted.ids, "abc", strict=True)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from tests.simulator.knobs import Knobs
 from tests.simulator.pools import CLOSED_POOL, TASKS_POOL
 from tests.simulator.serving import Simulator, serve
 from tests.unit import pools
-from tests.unit.apps import EARLIEST
+from tests.unit.apps import EARLIEST, LATEST
 from tests.unit.pools import Here, attempt, tasks
 
 START = 1_790_000_000.0
@@ -170,7 +170,7 @@ async def test_a_look_at_tasks() -> None:
         ids = await at.create("a", "b")
         shares = {at.work(ids[0]), at.work(ids[0], status="ACCEPTED")}
         found = await at.here.results.by_id([*ids, "unknown"])
-        assert await at.here.results.created_items(EARLIEST, EARLIEST + timedelta(days=1)) == {}
+        assert [page async for page in at.here.results.created_items(EARLIEST, LATEST)] == []
     done, waiting = found[ids[0]], found[ids[1]]
     assert done is not None
     assert waiting is not None

@@ -12,7 +12,7 @@ from daemon.errors import ConfigurationError
 from daemon.flows import codec, ledger_records
 from daemon.flows.cursors import read_cursor
 from daemon.flows.ledger import Ledger
-from daemon.model import Cursor
+from daemon.model import Cursor, Sight
 from daemon.ports import Kafka
 from daemon.settings import Settings
 
@@ -156,7 +156,10 @@ async def with_status(settings: Settings, items: Sequence[OpenItem]) -> Sequence
     async with AsyncExitStack() as stack:
         toloka = await toloka_of(settings, stack)
         with ending():
-            sights = await toloka.service.results.by_id([item.item_id for item in items])
+            sights: dict[str, Sight | None] = {}
+            # One by one: an answer for many may leave some of them out.
+            for item in items:
+                sights |= await toloka.service.results.by_id([item.item_id])
     statuses = {item_id: UNKNOWN if sight is None else sight.status for item_id, sight in sights.items()}
     return [replace(item, status=statuses.get(item.item_id, UNKNOWN)) for item in items]
 

@@ -48,7 +48,7 @@ COLLECTING = (
     Mutant(
         "no-overlap",
         "what became visible late, or ties at a page's edge, is not looked for again",
-        "daemon.flows.sweeping",
+        "daemon.flows.overlapping",
         "    def _begin(self, state: CollectorState, now: float) -> bool:\n        if now",
         "    def _begin(self, state: CollectorState, now: float) -> bool:\n"
         "        return False\n        if now",
@@ -75,6 +75,23 @@ COLLECTING = (
         "daemon.flows.sweeping",
         "        if state.overdue:\n",
         "        return False\n        if state.overdue:\n",
+    ),
+    Mutant(
+        "one-item-stops-the-sweep",
+        "one item that Toloka cannot show keeps all others waiting, for ever",
+        "daemon.flows.sweeping",
+        "            self._again.add(ids[0])\n            del run.left[ids[0]]\n",
+        "",
+        found_by="tests/unit/flows/test_sweeping.py::"
+        "test_one_item_of_which_toloka_says_nothing_keeps_no_other_waiting",
+    ),
+    Mutant(
+        "a-moment-is-two-sweeps",
+        "an item becomes a dead letter for one bad moment at Toloka",
+        "daemon.flows.vanishing",
+        "            if now - at >= self._apart_seconds:\n",
+        "            if now >= at:\n",
+        found_by="tests/unit/flows/test_sweeping.py::test_two_looks_within_a_moment_are_no_two_sweeps",
     ),
     Mutant(
         "waiting-items-dropped",
@@ -214,7 +231,7 @@ COLLECTING = (
     Mutant(
         "vanished-at-first-sight",
         "an item that one answer does not know becomes a dead letter",
-        "daemon.flows.sweeping",
+        "daemon.flows.vanishing",
         "SWEEPS_UNTIL_GONE = 2",
         "SWEEPS_UNTIL_GONE = 0",
         found_by="tests/unit/flows/test_sweeping.py::"

@@ -83,7 +83,7 @@ class Collector:
             rng=seeded(),
             new_incarnation=lambda: f"{id(self)}-{next(names)}",
         )
-        intervals = CollectIntervals(INTERVAL_SECONDS, 1000, 30, timedelta(hours=1), 300)
+        intervals = CollectIntervals(INTERVAL_SECONDS, 1000, 30, timedelta(hours=1), 300, 10.0)
         foreign = Foreign(self.kafka, GROUP, INPUT, watch, publish=False)
         opening = CollectOptions(outlets(), OVERLAP, None)
         self.collecting = Collecting(ID, opening, parts, intervals, foreign, self._still_ours)

@@ -1,7 +1,7 @@
 """Second looks: what became visible late, and what has been open too long."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from itertools import pairwise
 
@@ -14,7 +14,9 @@ from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.cursors import SKEW
 from daemon.flows.opening import open_state
 from daemon.flows.origins import MISSING_HEADER
-from daemon.flows.sweeping import BY_ID_ITEMS, WORTH_A_LISTING, Overlapping, Sweeping, _grouped, _steps
+from daemon.flows.overlapping import Overlapping
+from daemon.flows.sweeping import WORTH_A_LISTING, Sweeping, _runs, _steps
+from daemon.flows.vanishing import BY_ID_ITEMS
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item
@@ -39,6 +41,8 @@ from tests.doubles import (
 
 AFTER = timedelta(hours=1)
 EVERY_SECONDS = 300.0
+# Requests a second: so many are never made.
+MANY = 1_000_000
 OVERLAP = timedelta(seconds=60)
 LISTING_FAILED = Held("listing_failed", "Toloka does not answer")
 
@@ -58,7 +62,7 @@ class Late:
         self.metrics = metrics
         self.api = ScriptedResults()
         watch = CollectWatch(metrics)
-        self.sweeping = Sweeping(self.api, kafka, time, watch, AFTER, EVERY_SECONDS)
+        self.sweeping = Sweeping(self.api, kafka, time, watch, AFTER, EVERY_SECONDS, MANY)
         self.overlapping = Overlapping(self.api, OVERLAP, 30, state.cursor.finished_at)
 
     def finish(self, *ids: str, status: str = "COMPLETED") -> None:
@@ -119,17 +123,11 @@ def test_an_age_reaches_a_new_step_each_time_it_has_doubled(hours: float, steps:
 
 
 def test_items_that_were_submitted_close_together_are_looked_for_together() -> None:
-    """A group spans half a minute."""
-    due = [(START + timedelta(seconds=seconds), str(seconds)) for seconds in (0, 10, 30, 31, 60, 100)]
-    groups = [[item_id for _, item_id in group] for group in _grouped(due)]
-    assert groups == [["0", "10", "30"], ["31", "60"], ["100"]]
-    assert list(_grouped([])) == []
-
-
-def test_a_group_is_a_listings_worth_at_most() -> None:
-    """At 100,000 items a minute, half a minute is 50,000 items, and four times as many are listed at once."""
-    groups = list(_grouped((START, str(number)) for number in range(5_000)))
-    assert max(map(len, groups)) <= 1_000
+    """Half a minute at most lies between two of a run."""
+    due = [(START + timedelta(seconds=seconds), str(seconds)) for seconds in (0, 10, 30, 31, 62, 100)]
+    runs = [[item_id for _, item_id in run] for run in _runs(due)]
+    assert runs == [["0", "10", "30", "31"], ["62"], ["100"]]
+    assert list(_runs([])) == []
 
 
 @in_virtual_time
@@ -262,6 +260,77 @@ async def test_a_group_is_looked_for_again_when_toloka_did_not_answer() -> None:
         assert ours.results() == ["a"]
 
 
+@in_virtual_time
+async def test_many_pages_are_looked_at_one_by_one_and_asked_for_once() -> None:
+    """Half a million items that were submitted together are half a thousand requests, a page in memory."""
+    ids = [f"i{number:03}" for number in range(100)]
+    async with late(*ids) as ours:
+        ours.finish(*ids)
+        ours.api.listed, ours.api.listed_at_once = list(ours.api.items.values()), 10
+        assert await ours.sweep(61) == 10
+        assert (len(ours.api.windows), ours.api.pages_listed, ours.api.asked) == (1, 10, [])
+        assert sorted(ours.results()) == ids
+
+
+@in_virtual_time
+async def test_what_a_listing_does_not_show_is_not_listed_again() -> None:
+    """It is asked for by id, twenty at a time."""
+    ids = [f"i{number:03}" for number in range(BY_ID_ITEMS * 3)]
+    async with late(*ids) as ours:
+        ours.finish(*ids)
+        await ours.sweep(61)
+        assert (len(ours.api.windows), len(ours.api.asked)) == (1, 3)
+        assert sorted(ours.results()) == ids
+
+
+@in_virtual_time
+async def test_a_listing_is_given_up_where_it_takes_longer_than_asking_for_each() -> None:
+    """Of a hundred thousand items of others, say."""
+    ids = [f"i{number:03}" for number in range(WORTH_A_LISTING)]
+    async with late(*ids) as ours:
+        ours.finish(*ids)
+        foreign = [finished(f"foreign{number}", body("f")) for number in range(1000)]
+        ours.api.listed, ours.api.listed_at_once = foreign, 1
+        await ours.sweep(61)
+        assert (ours.api.pages_listed, len(ours.api.asked)) == (WORTH_A_LISTING, 1)
+        assert sorted(ours.results()) == ids
+
+
+@pytest.mark.parametrize("overdue", [set(), {"bad"}, {"bad", "good"}])
+@in_virtual_time
+async def test_one_item_of_which_toloka_says_nothing_keeps_no_other_waiting(overdue: set[str]) -> None:
+    """It is due again with the next sweep, and found once Toloka shows it."""
+    async with late("bad", "good", "other", apart_seconds=60) as ours:
+        ours.api.unsaid.add("bad")
+        ours.finish("bad", "good", "other")
+        ours.state.overdue |= overdue
+        for minutes in range(120, 130):
+            with suppress(Held):
+                await ours.sweep(minutes)
+        assert sorted(ours.results()) == ["good", "other"]
+        ours.api.unsaid.clear()
+        await ours.sweep(136)
+        assert sorted(ours.results()) == ["bad", "good", "other"]
+
+
+@in_virtual_time
+async def test_a_sweep_asks_for_no_more_than_its_share() -> None:
+    """A look goes out whole, and is waited for afterwards."""
+    ids = [f"i{number:03}" for number in range(BY_ID_ITEMS * 4)]
+    async with late(*ids) as ours:
+        ours.sweeping = Sweeping(
+            ours.api, ours.kafka, ours.time, CollectWatch(ours.metrics), AFTER, EVERY_SECONDS, 10.0
+        )
+        ours.finish(*ids)
+        asked = []
+        ours.time.moved = 61 * 60
+        for second in range(12):
+            await ours.sweeping.step(ours.state, ours.time.moved + second)
+            asked.append(sum(map(len, ours.api.asked)))
+        # The listing that shows nothing is one request; the first second's ten may be spent at once.
+        assert asked == [20, 20, 40, 40, 60, 60, 80, 80, 80, 80, 80, 80]
+
+
 # --- what is gone ----------------------------------------------------------------------------------------
 
 
@@ -324,6 +393,20 @@ async def test_the_dead_letters_of_vanished_items_are_counted() -> None:
         await ours.sweep(61)
         await ours.sweep(121)
         assert ours.metrics.items_dead_lettered.labels("ITEM_VANISHED")._value.get() == 1
+
+
+@in_virtual_time
+async def test_two_looks_within_a_moment_are_no_two_sweeps() -> None:
+    """A record that comes late is looked for at once, and by the sweep: Toloka may have one bad moment."""
+    async with late("a") as ours:
+        ours.state.overdue.add("a")
+        await ours.sweep(120)
+        ours.state.overdue.add("a")
+        await ours.sweep(121)
+        assert ours.kafka.written(DEAD) == []
+        ours.state.overdue.add("a")
+        await ours.sweep(126)
+        assert len(ours.kafka.written(DEAD)) == 1
 
 
 def one_batch(ours: Late, ids: Sequence[str]) -> None:
@@ -428,8 +511,8 @@ async def test_the_cursor_does_not_move_with_second_looks() -> None:
         assert ours.state.cursor == before
 
 
-def test_groups_follow_each_other_in_time() -> None:
+def test_runs_follow_each_other_in_time() -> None:
     """The oldest first."""
-    due = [(START + timedelta(seconds=seconds), str(seconds)) for seconds in range(0, 400, 7)]
-    firsts = [group[0][0] for group in _grouped(due)]
+    due = [(START + timedelta(seconds=seconds), str(seconds)) for seconds in range(0, 4000, 40)]
+    firsts = [run[0][0] for run in _runs(due)]
     assert all(before < after for before, after in pairwise(firsts))

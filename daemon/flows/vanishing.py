@@ -1,0 +1,118 @@
+"""Items that end without a result: each becomes a dead letter, under the record that is certainly its own."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
+
+import structlog
+
+from daemon.flows import ledger_records
+from daemon.flows.collector_state import CollectorState
+from daemon.flows.cursors import SKEW
+from daemon.flows.ledger import Open
+from daemon.flows.origins import record_of
+from daemon.model import DeadLetter, Flaw, Sight
+from daemon.ports import Kafka, Results, TolokaClock
+
+# Unknown to Toloka in this many sweeps, an item is gone.
+SWEEPS_UNTIL_GONE = 2
+BY_ID_ITEMS = 20
+
+log = structlog.get_logger(__name__)
+
+
+class Miss(NamedTuple):
+    """In how many sweeps an item was unknown to Toloka, and when last, by the loop's clock."""
+
+    sweeps: int
+    at: float
+
+
+class Vanishing:
+    """Ends what Toloka no longer knows, or has ended without a result.
+
+    Args:
+        api: where results come from.
+        kafka: for the records of what ends.
+        clock: Toloka's.
+        apart_seconds: between two looks that count as two: Toloka may have one bad moment.
+    """
+
+    def __init__(self, api: Results, kafka: Kafka, clock: TolokaClock, apart_seconds: float) -> None:
+        self._api = api
+        self._kafka = kafka
+        self._clock = clock
+        self._apart_seconds = apart_seconds
+        self._missed: dict[str, Miss] = {}
+
+    async def note(self, state: CollectorState, found: Mapping[str, Sight | None], now: float) -> None:
+        """Take in what a look has shown of these; None is what Toloka does not know."""
+        for item_id, sight in found.items():
+            if sight is not None:
+                self._missed.pop(item_id, None)
+                continue
+            sweeps, at = self._missed.get(item_id, Miss(0, now - self._apart_seconds))
+            if now - at >= self._apart_seconds:
+                self._missed[item_id] = Miss(sweeps + 1, now)
+        if over := [i for i, sight in found.items() if sight is not None and sight.over]:
+            await self._end(state, over, "NO_RESULT", "Toloka has ended without a result of the item")
+        if gone := [i for i, sight in found.items() if sight is None and self._is_gone(i)]:
+            certain = await self._certain(state, gone)
+            await self._end(state, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
+            for item_id in certain:
+                self._missed.pop(item_id, None)
+
+    def forget_closed(self, state: CollectorState) -> None:
+        """What was unknown, and has its result by now, is not remembered."""
+        self._missed = {i: miss for i, miss in self._missed.items() if state.ledger.find(i) is not None}
+
+    def _is_gone(self, item_id: str) -> bool:
+        return item_id in self._missed and self._missed[item_id].sweeps >= SWEEPS_UNTIL_GONE
+
+    async def _end(self, state: CollectorState, ids: Sequence[str], code: str, message: str) -> None:
+        """Close these items, those of them that are open; what had no result becomes a dead letter."""
+        letters = []
+        for item_id in ids:
+            if (entry := state.ledger.find(item_id)) is not None:
+                record = await record_of(self._kafka, ledger_records.unpack(entry.packed))
+                letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"))))
+        if letters:
+            log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
+            now = self._clock.now()
+            await state.bury(lambda publisher: publisher.ended(letters, now))
+
+    async def _certain(self, state: CollectorState, gone: Sequence[str]) -> Sequence[str]:
+        """Those of the vanished items whose record is certainly theirs.
+
+        Ids need not have been answered in item order. What a vanished item held nobody can say any more, but
+        what the others of its batch hold can be asked: theirs are put right, and what is left is its own.
+        """
+        certain: list[str] = []
+        batches = {
+            ledger_records.peek_batch(entry.packed)
+            for i in gone
+            if (entry := state.ledger.find(i)) is not None
+        }
+        for batch in batches:
+            mates = dict(state.ledger.of_batches(frozenset({batch})))
+            others = [item_id for item_id in mates if not self._is_gone(item_id)]
+            found = await self._contents(others, mates) if others else {}
+            if len(found) == len(others):
+                await state.rearrange(batch, found)
+                certain.extend(item_id for item_id in mates if item_id not in others)
+        return certain
+
+    async def _contents(self, ids: Sequence[str], mates: Mapping[str, Open]) -> dict[str, int]:
+        """The content hashes of these items, of those that Toloka knows."""
+        moments = [ledger_records.peek_submitted(mates[item_id].packed) for item_id in ids]
+        found: dict[str, int] = {}
+        async with aclosing(self._api.created_items(min(moments) - SKEW, max(moments) + SKEW)) as pages:
+            async for page in pages:
+                found.update((i, page[i].content_hash) for i in ids if i in page)
+                if len(found) == len(ids):
+                    break
+        rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
+        for item_id, sight in (await self._api.by_id(rest)).items():
+            if sight is not None:
+                found[item_id] = sight.content_hash
+        return found

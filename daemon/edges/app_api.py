@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import own_id_of, page_of, skimmed, the_item
+from daemon.edges.app_items import own_id_of, page_of, shows_content, skimmed, the_item
 from daemon.edges.limits import QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
@@ -101,11 +101,7 @@ class AppSubmissions:
 
     async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
-        return [
-            Created(item.item_id, item.created_at, item.content_hash, item.status, own_id=own_id_of(item))
-            async for items in self._listing.created(since, until)
-            for item in items
-        ]
+        return [_created(item) async for items in self._listing.created(since, until) for item in items]
 
 
 class AppResults:
@@ -214,6 +210,15 @@ class AppResults:
         except LineError as error:
             return no_answer(PROBING, error)
         return None if answer.succeeded else refusal(PROBING, answer, self._clock.now())
+
+
+def _created(item: Finished) -> Created:
+    if not shows_content(item):
+        raise Held(
+            "listing_failed",
+            f"Toloka shows the item {item.item_id} without its content: it may be one that is looked for",
+        )
+    return Created(item.item_id, item.created_at, item.content_hash, item.status, own_id=own_id_of(item))
 
 
 def _sight(item: Finished) -> Sight:

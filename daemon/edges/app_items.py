@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from daemon import content
-from daemon.edges.odd_items import INCOMPARABLE, looked_at
+from daemon.edges.odd_items import looked_at, members_once
 from daemon.edges.wire import UNHASHABLE, MalformedError, has_more_of, hash_of, text_of, time_of
 from daemon.model import EPOCH, Finished, Page
-from daemon.odd_json import mended, repeats_a_member
+from daemon.odd_json import decoded
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -47,7 +47,20 @@ class _Own(msgspec.Struct):
     item: _Sent
 
 
+class _Shown(msgspec.Struct):
+    """An item, by its content as it came."""
+
+    input_data: msgspec.Raw
+
+
+class _Told(msgspec.Struct):
+    """A `Finished`, as its raw JSON has it."""
+
+    item: _Shown
+
+
 _own = msgspec.json.Decoder(_Own)
+_told = msgspec.json.Decoder(_Told)
 _rows = msgspec.json.Decoder(_Rows)
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
 _objects = msgspec.json.Decoder(list[dict[str, Any]])
@@ -77,21 +90,19 @@ def page_of(body: bytes, limit: int) -> Page:
 
 def _parts(body: bytes) -> tuple[Sequence[dict[str, Any]] | None, Sequence[bytes], Any]:
     """A page's items, parsed where all are written the shortest way; their JSON; its `has_more`."""
-    readable = body
-    try:
-        members = _members.decode(body)
-    except msgspec.DecodeError:
-        readable = mended(body)
-        members = _members.decode(readable)
-    # One that is written the shortest way has no key twice; anything else is read with an eye on it.
-    if _encoder.encode(members) != readable and repeats_a_member(readable):
-        raise ValueError("a key is there twice")
+    readable, members = decoded(body, _page)
     contents = bytes(members["content"])
     raw = list(map(bytes, _contents.decode(contents)))
     has_more = msgspec.json.decode(members["has_more"]) if "has_more" in members else None
     if readable == body:
         return _shortest(contents), raw, has_more
     return None, _as_they_came(raw, readable, body), has_more
+
+
+def _page(text: bytes) -> dict[str, msgspec.Raw]:
+    members = _members.decode(text)
+    # One that is written the shortest way has no key twice; anything else is read with an eye on it.
+    return members if _encoder.encode(members) == text else members_once(text)
 
 
 def _as_they_came(rows: Sequence[bytes], readable: bytes, body: bytes) -> Sequence[bytes]:
@@ -137,9 +148,9 @@ def _shortest(contents: bytes) -> Sequence[dict[str, Any]] | None:
     """
     try:
         parsed = _objects.decode(contents)
+        return parsed if _encoder.encode(parsed) == contents else None
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    return parsed if _encoder.encode(parsed) == contents else None
 
 
 def item_of(raw: bytes) -> Finished:
@@ -164,11 +175,22 @@ def _item(item: dict[str, Any], raw: bytes) -> Finished:
             text_of(item["status"]),
             time_of(item["created_at"]),
             None if finished is None else time_of(finished),
-            _hash(item["input_data"]),
+            hash_of(item["input_data"]),
             b'"item":' + raw,
         )
     except KeyError as error:
         raise MalformedError(f"an item without {error}") from None
+
+
+def shows_content(item: Finished) -> bool:
+    """Whether an item is shown with content at all, be it such as cannot be compared."""
+    if item.content_hash != UNHASHABLE:
+        return True
+    try:
+        _, told = decoded(b"{" + item.raw + b"}", _told.decode)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return bytes(told.item.input_data).startswith(b"{")
 
 
 def own_id_of(item: Finished) -> str:
@@ -189,7 +211,3 @@ def the_item(raw: bytes, item_id: str) -> Finished:
     if item.item_id != item_id:
         raise MalformedError("another item than was asked for")
     return item
-
-
-def _hash(input_data: Any) -> int:
-    return UNHASHABLE if input_data is INCOMPARABLE else hash_of(input_data, "input_data")

@@ -9,10 +9,7 @@ import msgspec
 
 from daemon import content
 from daemon.edges.wire import MalformedError
-from daemon.odd_json import mended, repeats_a_member
-
-# Content that equals none of ours.
-INCOMPARABLE = object()
+from daemon.odd_json import decoded, repeats_a_member
 
 _LOOKED_AT = ("id", "status", "created_at", "finished_at")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -24,26 +21,35 @@ def looked_at(raw: bytes) -> dict[str, Any]:
     Raises:
         MalformedError: it has a key twice, or is no JSON even where it is looked at.
     """
-    readable = mended(raw)
     try:
-        members = _members.decode(readable)
-        is_repeated = repeats_a_member(readable)
+        readable, members = decoded(raw, members_once)
         found = {name: msgspec.json.decode(members[name]) for name in _LOOKED_AT if name in members}
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise MalformedError(f"not an item: {error}") from None
-    if is_repeated:
-        raise MalformedError("an item with a key twice")
     if "input_data" in members:
         found["input_data"] = _compared(bytes(members["input_data"]), readable, raw)
     return found
 
 
+def members_once(text: bytes) -> dict[str, msgspec.Raw]:
+    """The members of an object.
+
+    Raises:
+        ValueError: one is there twice, or it is no JSON.
+        RecursionError: it is nested too deep.
+    """
+    members = _members.decode(text)
+    if repeats_a_member(text):
+        raise ValueError("a key is there twice")
+    return members
+
+
 def _compared(input_data: bytes, readable: bytes, raw: bytes) -> Any:
-    """An item's content, where it can be compared with ours."""
+    """An item's content; None where it cannot be compared with ours."""
     at = readable.find(input_data, readable.find(b'"input_data"'))
     if raw[at : at + len(input_data)] != input_data:
-        return INCOMPARABLE
+        return None
     try:
         return content.parse(input_data)
-    except content.ContentError as error:
-        return None if error.code == "NOT_AN_OBJECT" else INCOMPARABLE
+    except content.ContentError:
+        return None

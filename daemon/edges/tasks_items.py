@@ -30,7 +30,9 @@ def task_of(raw: bytes) -> tuple[Finished, Mapping[str, Any]]:
         raw, task = _parsed(raw)
         created = time_of(task["created"])
         overlap = 0 if task.get("infinite_overlap") is True else task.get("overlap")
-        content_hash = hash_of(task["input_values"], "input_values")
+        if not isinstance(task["input_values"], dict):
+            raise MalformedError("input_values is no object")
+        content_hash = hash_of(task["input_values"])
         found = Finished(text_of(task["id"]), "NEW", created, None, content_hash, str(overlap).encode())
     except KeyError as error:
         raise MalformedError(f"a task without {error}") from None
@@ -88,7 +90,7 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
             raise MalformedError("an assignment whose solutions are not those of its tasks")
         raws = _raw_results(_members.decode(raw), tasks, solutions)
         for task, joined in zip(tasks, raws, strict=True):
-            content_hash = hash_of(task["input_values"], "input_values")
+            content_hash = hash_of(task["input_values"])
             yield Finished(text_of(task["id"]), status, created, ended, content_hash, joined, share, echo)
     except KeyError as error:
         raise MalformedError(f"an assignment without {error}") from None

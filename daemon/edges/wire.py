@@ -41,14 +41,13 @@ def time_of(text: Any) -> datetime:
         raise MalformedError("a time is wanted") from None
 
 
-def hash_of(sent: Any, name: str) -> int:
-    """The content hash of what an item or task was made of; UNHASHABLE where it has none.
+def hash_of(sent: Any) -> int:
+    """The content hash of what an item or task was made of.
 
-    Raises:
-        MalformedError: it is no object; the member's name is told.
+    UNHASHABLE where it has none, or is no object, such as null where content was deleted.
     """
     if not isinstance(sent, dict):
-        raise MalformedError(f"{name} is no object")
+        return UNHASHABLE
     try:
         return content.content_hash(sent)
     except content.ContentError:

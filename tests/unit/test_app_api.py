@@ -466,7 +466,27 @@ async def test_another_item_than_was_asked_for() -> None:
             await here.results.by_id(["x"])
 
 
+async def test_items_are_told_as_far_as_toloka_tells_them() -> None:
+    """In the order in which they are asked for: one that it cannot show hides those behind it, for now."""
+    shown = b'{"id":"a","status":"NEW","created_at":"2026-11-22T11:24:46","finished_at":null,"input_data":{}}'
+    async with serving(answering((200, shown), (403, b"{}"), (200, shown))) as wire, app(wire.url) as here:
+        assert list(await here.results.by_id(["a", "b", "c"])) == ["a"]
+        assert len(wire.requests) == 2
+
+
 # --- by creation -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"null", b"[]"])
+async def test_a_doubt_is_not_decided_by_items_that_are_shown_without_their_content(content: bytes) -> None:
+    """One of them may be one that is looked for; the collector goes on, for it knows items by their ids."""
+    item = b'{"id":"x","status":"NEW","created_at":"2026-11-22T11:24:46","finished_at":null,"input_data":%b}'
+    page = b'{"content":[' + item % content + b'],"has_more":false}'
+    async with serving(answering((200, page))) as wire, app(wire.url) as here:
+        with pytest.raises(Held, match="the item x without its content"):
+            await here.submissions.created(EARLIEST, None)
+        (found,) = [page async for page in here.results.created_items(EARLIEST, LATEST)]
+    assert list(found) == ["x"]
 
 
 async def test_created_items() -> None:

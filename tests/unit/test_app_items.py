@@ -72,7 +72,6 @@ def test_content_too_deep_to_compare() -> None:
         encoded(finished_at="0"),
         encoded(finished_at=5),
         encoded(input_data=None),
-        encoded(input_data=[1]),
         encoded()[:-1] + b',"id":"another"}',
         encoded().replace(b"0.98", b"NaN"),
         encoded().replace(b'"OK"', b'"\xff"'),
@@ -92,6 +91,17 @@ ODD = {
     "twice-in-a-result": (b'{"result"', b'{"result":1,"result"', False),
     "cut-content": (b'"text":"a"', b'"text":"a\\ud83d"', True),
     "huge-content": (b'"text":"a"', b'"text":1e400', True),
+    "deep-result": (b"0.98", b"[" * 5000 + b"]" * 5000, False),
+    "deep-result-at-the-edge": (b"0.98", b'{"a":' * 993 + b"0" + b"}" * 993, False),
+    "deep-and-cut-result": (
+        b'"OK"',
+        b'"cut \\ud83d",' + b"[" * 5000 + b'"]\\"[[' + b'"' + b"]" * 5000,
+        False,
+    ),
+    "deep-content": (b'"text":"a"', b'"text":' + b"[" * 5000 + b"]" * 5000, True),
+    "deep-and-cut-content": (b'"text":"a"', b'"text":["\\ud83d",' + b"[" * 5000 + b"]" * 5001, True),
+    "no-content": (b'{"id":"1","text":"a"}', b"null", True),
+    "no-object-for-content": (b'{"id":"1","text":"a"}', b"[1]", True),
     "twice-in-content": (b'"text":"a"', b'"text":"a","text":"a"', True),
 }
 
@@ -107,6 +117,15 @@ def test_what_people_write_does_not_hide_a_page(old: bytes, new: bytes, *, is_co
     assert found.items[1] == item_of(odd)
     assert found.items[1].content_hash == (UNHASHABLE if is_content else found.items[0].content_hash)
     assert (found.items[0], found.items[2]) == (item_of(encoded()), item_of(encoded(id="c")))
+
+
+def test_content_beside_something_deep_is_compared_all_the_same() -> None:
+    """What is replaced to read the rest lies elsewhere."""
+    deep = encoded(id="deep").replace(b"0.98", b"[" * 3000 + b"]" * 3000)
+    spaced = deep.replace(b'":', b'": ')
+    found = page_of(page(deep, spaced), 1000)
+    assert {item.content_hash for item in found.items} == {item_of(encoded()).content_hash}
+    assert [item.raw.removeprefix(b'"item":') for item in found.items] == [deep, spaced]
 
 
 def page(*items: bytes, has_more: bytes = b"false") -> bytes:
@@ -193,6 +212,9 @@ def test_a_page_that_does_not_say_whether_there_is_more(limit: int, *, has_more:
         page(encoded()) + page(encoded()),
         b'{"content":[],' + page(encoded())[1:],
         b'{"content":null,' + page(encoded())[1:],
+        page(encoded()).replace(b"0.98", b"[" * 5000),
+        page(encoded(), encoded(id=None).replace(b"0.98", b"[" * 3000 + b"]" * 3000)),
+        page(encoded())[:-1] + b',"has_more":true,"deep":' + b"[" * 3000 + b"]" * 3000 + b"}",
     ],
 )
 def test_no_page(body: bytes) -> None:

@@ -13,7 +13,7 @@ import pytest
 from daemon.content import content_hash
 from daemon.edges import listing
 from daemon.edges.tasks_items import assignments_page, results_of
-from daemon.edges.wire import MalformedError
+from daemon.edges.wire import UNHASHABLE, MalformedError
 from daemon.errors import Held
 from daemon.model import Cursor, Finished, NotNow, Page
 from tests.simulator.faults import Fault
@@ -260,7 +260,6 @@ WHOLE: dict[str, Any] = {
         {"submitted": 5},
         {"tasks": None},
         {"tasks": [{}]},
-        {"tasks": [{"id": "t-1", "input_values": []}]},
         {"solutions": [{}, {}]},
     ],
 )
@@ -270,6 +269,12 @@ def test_assignments_that_cannot_be_read(change: dict[str, Any]) -> None:
     assert (whole.item_id, whole.share) == ("t-1", "s-1")
     with pytest.raises(MalformedError):
         list(results_of(msgspec.json.encode({**WHOLE, **change})))
+
+
+def test_a_task_without_its_content_hides_no_assignment() -> None:
+    """It is nobody's that can be told by content, and known by its id all the same."""
+    (found,) = results_of(msgspec.json.encode({**WHOLE, "tasks": [{"id": "t-1", "input_values": None}]}))
+    assert (found.item_id, found.content_hash) == ("t-1", UNHASHABLE)
 
 
 def test_an_assignment_without_solutions() -> None:

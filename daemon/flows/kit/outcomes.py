@@ -7,7 +7,7 @@ import msgspec
 from daemon.flows.codec import UNREADABLE
 from daemon.flows.outputs import ORIGIN_HEADERS
 from daemon.model import Headers, Record
-from daemon.odd_json import mended
+from daemon.odd_json import decoded
 
 
 class Coordinates(NamedTuple):
@@ -54,20 +54,13 @@ def result_origin(value: bytes | None) -> tuple[Coordinates | None, str]:
         ValueError: it is no result.
     """
     try:
-        result = _decoded(value or b"")
+        # An item is published as it comes, whatever people have written into it.
+        _, result = decoded(value or b"", _results.decode)
     except UNREADABLE as error:
         raise ValueError(f"no result: {error}") from error
     origin, assignment = result.origin, result.assignment
     place = None if origin is None else Coordinates(origin.topic, origin.partition, origin.offset)
     return place, "" if assignment is None else assignment.id
-
-
-def _decoded(value: bytes) -> _Result:
-    try:
-        return _results.decode(value)
-    except msgspec.DecodeError:
-        # An item is published as it comes, whatever people have written into it.
-        return _results.decode(mended(value))
 
 
 def dead_letter_origin(headers: Headers) -> Coordinates:

@@ -99,9 +99,7 @@ class Resolver:
             return batch
         place, offsets = self._place, range(batch.first, batch.end)
         taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ())
-        return batch.accounted(
-            {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
-        )
+        return batch.besides(taken.accounted)
 
     async def _repeat(
         self, batch: Batch, intent: Intent, again: Again, note: Note, until: asyncio.Event

@@ -135,11 +135,14 @@ class Search:
         """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
 
         Raises:
-            Fenced: another intent stands, or none.
+            Fenced: another intent stands, or none, or one that we cannot read.
         """
         place = self._place
         committed = await self._kafka.committed(place.group, place.topic, [place.partition])
-        standing = codec.read_intent(committed[place.partition].metadata)
+        try:
+            standing = codec.read_intent(committed[place.partition].metadata)
+        except codec.UnreadableError as error:
+            raise Fenced(f"the batch in doubt, up to {intent.end}, is a newer release's: {error}") from error
         if standing is None or standing.attempt != intent.attempt:
             raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
 
@@ -168,9 +171,9 @@ class Search:
         """What Toloka shows, and whether another way has taken some of it since it was listed.
 
         That may have been ours, and what is listed next its own: absence can be told only by another look.
-        It comes to an end, for after the quarantine nothing new appears in what is listed.
+        It comes to an end, for after the quarantine nothing new of ours appears.
         """
-        listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))
+        listed = await unless(until, self._api.created(*self._span(batch, intent, believable=believable)))
         if listed is None:
             return None
         wanted = {item.content_hash for item in batch.items}
@@ -187,16 +190,34 @@ class Search:
             if not (await turns.come(until) and await turns.take(claim, believable=believable)):
                 return None
         taken = await self._taken(batch, candidates)
-        contested = before is not None and not set(taken.elsewhere) <= set(before.elsewhere)
+        contested = before is not None and self._is_contested(intent, candidates, before, taken)
         found = _matched(batch, candidates, taken)
         if taken.altered and found.items and believable:
             raise _altered()
         return found, contested
 
-    def _until(self, intent: Intent) -> datetime | None:
-        """Where the listing may stop: nothing of this range is created after the last quarantine."""
-        end = intent.at + self._patience.quarantine + SKEW
-        return end if end < self._clock.now() else None
+    def _span(self, batch: Batch, intent: Intent, *, believable: bool) -> tuple[datetime, datetime | None]:
+        """Where the listing begins, and where it may stop; None for not at all.
+
+        Where items are alike, another way may have adopted one of ours for its own, which lies where ours
+        does not: before absence is believed, that one must be seen. It has the nearest to its own time, so
+        that what it leaves behind is as near to ours, or younger.
+        """
+        if believable and not all(item.identified for item in batch.items):
+            return intent.since - 3 * SKEW, None
+        end = self._end(intent)
+        return intent.since - SKEW, end if end < self._clock.now() else None
+
+    def _end(self, intent: Intent) -> datetime:
+        """Nothing of this range is created later."""
+        return intent.at + self._patience.quarantine + SKEW
+
+    def _is_contested(
+        self, intent: Intent, candidates: Sequence[Created], before: Taken, taken: Taken
+    ) -> bool:
+        """Whether another way has taken what may have been ours, between these two readings of the ledger."""
+        end, lately = self._end(intent), set(taken.elsewhere) - set(before.elsewhere)
+        return any(each.item_id in lately and each.created_at <= end for each in candidates)
 
     async def _taken(self, batch: Batch, candidates: Sequence[Created]) -> Taken:
         offsets = range(batch.first, batch.end)
@@ -216,14 +237,13 @@ def _altered() -> Held:
 
 def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     """The batch with everything adopted that is there; by the ledger's word first, then by content."""
-    known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
-    rest = batch.accounted(known)
+    rest = batch.besides(taken.accounted)
     used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
-    # What was there before this range was first attempted is more likely another's, who looks for it, too.
-    first = EPOCH if batch.since is None else batch.since - COARSE
+    # What is further from the time of the first attempt is more likely another's, who looks for it, too.
+    since = batch.since or EPOCH
     free = sorted(
         (c for c in candidates if c.item_id not in used),
-        key=lambda c: (c.created_at < first, c.created_at, c.item_id),
+        key=lambda c: (abs(c.created_at - since), c.created_at, c.item_id),
     )
     pairs = _paired(rest.items, free, _own_ids(rest))
     ids = {index: created.item_id for index, created in pairs.items()}

@@ -157,6 +157,13 @@ class Batch:
         kept = tuple(item for index, item in enumerate(self.items) if index not in indexes)
         return replace(self, items=kept, known=self.known + len(self.items) - len(kept))
 
+    def besides(self, offsets: Collection[int]) -> "Batch":
+        """The same range; the ledger has the records at these offsets, whatever they look like today."""
+        kept = tuple(item for item in self.items if item.record.offset not in offsets)
+        dead = tuple(letter for letter in self.dead_letters if letter.record.offset not in offsets)
+        gone = len(self.items) - len(kept) + len(self.dead_letters) - len(dead)
+        return replace(self, items=kept, dead_letters=dead, known=self.known + gone)
+
     def split(self, count: int) -> "tuple[Batch, Batch]":
         """Cut behind the first `count` items: two batches whose ranges meet.
 

@@ -629,7 +629,8 @@ async def test_a_settled_piece_of_a_range_in_doubt_does_not_end_the_doubt_of_the
 @in_virtual_time
 async def test_what_another_way_took_meanwhile_is_looked_for_again() -> None:
     """It may have been ours, and what that way left, visible only now, its own: nothing is sent again."""
-    doubt = Doubt([created("x", body("a"))], [created("x", body("a")), created("y", body("a"))])
+    x, y = (created(name, body("a"), -3590) for name in "xy")
+    doubt = Doubt([x], [x, y])
     doubt.intend(0, old("b-1"))
     resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False), old()))
     await asyncio.sleep(5)

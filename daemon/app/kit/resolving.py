@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from random import SystemRandom
@@ -42,10 +42,15 @@ ABOUT_SECONDS = 5.0
 # Intents of other partitions are waited for as long as this, where content may repeat.
 OTHERS_SECONDS = 60.0
 FENCED_TRIES = 5
+# A batch that is sent anew all the time is waited for as often as this.
+OVER_TRIES = 5
+
+# What tells an announcement from the next; an attempt that is sent once more remains the same.
+Announcement = tuple[str, datetime | None]
 
 
 class NothingInDoubtError(Exception):
-    """The partition has no intent that stands."""
+    """The partition has no intent that stands, or another than was shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +88,39 @@ class DoubtfulBatch:
         self._stack = stack
         self._clock: TolokaClock = DateClock(SystemClock())
         self._toloka: Toloka | None = None
+        self._about: tuple[int, datetime] | None = None
 
     async def doubt(self, way: str) -> Doubt:
         """What is in doubt, once a request that may be under way is over.
 
         Raises:
-            NothingInDoubtError: there is nothing.
-            StartError: the intent cannot be read, or its range is gone; Toloka is away and `way` needs it.
+            NothingInDoubtError: there is nothing, or what there was is settled meanwhile.
+            StartError: the intent cannot be read, or its range is gone; Toloka is away and `way` needs it; it
+                is sent anew all the time.
         """
-        intent, _ = await self._standing()
-        seconds = self._settings.submit.request_timeout_seconds
-        age = (datetime.now(UTC) - intent.last_at).total_seconds()
-        await asyncio.sleep(min(max(seconds - age, 0), seconds))
+        await self._standing()
         await self._ask_about(insist=way == "adopt")
+        await self._until_over()
         return await self._look()
 
+    async def _until_over(self) -> Announcement:
+        """Wait until no request for the batch can be under way; returns by what it was announced last.
+
+        Where our clock and Toloka's differ, an announcement is over once it has stood for a request's time.
+        """
+        seconds = self._settings.submit.request_timeout_seconds
+        waited: Announcement | None = None
+        for _ in range(OVER_TRIES):
+            intent, _ = await self._standing()
+            left = seconds - (self._clock.now() - intent.last_at).total_seconds()
+            if left <= 0 or _announcement(intent) == waited:
+                return _announcement(intent)
+            waited = _announcement(intent)
+            await asyncio.sleep(min(left, seconds))
+        raise UnavailableAtStart("the daemon sends the batch anew each time: try again")
+
     async def _standing(self) -> tuple[Intent, int]:
+        """The intent that stands, of the batch that was first asked about: no other is decided."""
         place = self._place
         found = await self._cluster.committed(place.group, place.topic, [place.partition])
         committed = found[place.partition]
@@ -108,6 +130,10 @@ class DoubtfulBatch:
             raise ConfigurationError(str(error)) from error
         if intent is None or intent.decided:
             raise NothingInDoubtError
+        about = committed.offset, intent.since
+        if self._about not in {None, about}:
+            raise NothingInDoubtError
+        self._about = about
         return intent, committed.offset
 
     async def _ask_about(self, *, insist: bool) -> None:
@@ -133,24 +159,30 @@ class DoubtfulBatch:
         return Doubt(intent, rest, service.item_price if service else None)
 
     async def decide(self, way: str) -> int:
-        """Carry a decision out; returns of how many items.
+        """Carry a decision out on what was shown; returns of how many items.
 
         Raises:
-            NothingInDoubtError: it was decided meanwhile.
-            StartError: Kafka or Toloka is away or refuses.
+            NothingInDoubtError: it was decided or settled meanwhile.
+            StartError: Kafka or Toloka is away or refuses; the batch is sent anew all the time.
         """
         for _ in range(FENCED_TRIES):
+            over = await self._until_over()
             try:
-                return await self._decide(way)
+                decided = await self._decide(way, over)
             except Fenced:
                 # The daemon's way has started its writer again in between.
                 continue
+            if decided is not None:
+                return decided
         raise UnavailableAtStart("the daemon takes the partition back each time: try again")
 
-    async def _decide(self, way: str) -> int:
+    async def _decide(self, way: str, over: Announcement) -> int | None:
+        """As `decide`; None where the batch has been announced anew in between, and may be under way."""
         async with self._cluster.writer(self._place.transactional_id) as writer:
             # Read again behind the fence: only now nobody else can change it.
             doubt = await self._look()
+            if _announcement(doubt.intent) != over:
+                return None
             outbox = Outbox(writer, self._place, self._clock, lambda: str(uuid.uuid4()))
             outbox.resume(await last_tally(self._cluster, self._place))
             if self._settings.budget.limited:
@@ -204,6 +236,10 @@ class DoubtfulBatch:
     def _resolver(self, api: Submissions) -> Search:
         patience, metrics, rng = patience_of(self._settings.submit), Metrics(), SystemRandom()
         return Search(self._cluster, api, self._clock, self._place, patience, Holds(metrics), metrics, rng)
+
+
+def _announcement(intent: Intent) -> Announcement:
+    return intent.attempt, intent.doubt_at
 
 
 def _any_reader(settings: Settings) -> ItemReader:

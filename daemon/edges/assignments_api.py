@@ -19,6 +19,8 @@ from daemon.model import EPOCH, Cursor, Finished, NotNow, Page, Sight, UnknownCu
 from daemon.ports import Known, TolokaClock
 
 TASK_SECONDS = 10.0
+# Statuses of assignments that can come to another one.
+_ON_THE_WAY = ("ACTIVE", "SUBMITTED")
 
 
 class Results:
@@ -118,17 +120,26 @@ class Results:
         if found is None:
             return None
         task, members = found
+        about = pools.get(str(members.get("pool_id")))
+        archived = about is not None and about.status == "ARCHIVED"
+        completed = _is_completed(about, members)
+        # Asked before the results: what becomes one in between is among these.
+        awaited = (archived or completed) and await self._is_awaited(task_id)
         results: list[Finished] = []
         for status in self._statuses:
             listing = self._listing(status, {"task_id": task_id})
             async for items in listing.finished(EPOCH, self._clock.now()):
                 results += [item for item in items if item.item_id == task_id]
-        about = pools.get(str(members.get("pool_id")))
-        by_toloka = about is not None and (about.dynamic or members.get("infinite_overlap") is True)
-        archived = about is not None and about.status == "ARCHIVED"
-        closed = about is not None and about.status == "CLOSED"
-        over = archived or bool(closed and by_toloka and results)
+        over = not awaited and (archived or bool(completed and results))
         return Sight(_doing(about), task.content_hash, tuple(results), over)
+
+    async def _is_awaited(self, task_id: str) -> bool:
+        """Whether an assignment of the task may still become a result."""
+        coming = ",".join(name for name in _ON_THE_WAY if name not in self._statuses)
+        if not coming:
+            return False
+        page = await self._listing(coming, {"task_id": task_id}).insist({"limit": "1"})
+        return bool(page.items)
 
     async def _task(self, task_id: str) -> "tuple[Finished, Mapping[str, object]] | NotNow | None":
         asked = f"the task {task_id}"
@@ -207,6 +218,16 @@ def _merged(pages: Sequence[Page], limit: int) -> Page:
         items = [item for at, item in enumerate(items) if at < limit or item.bookmark == last]
         has_more = True
     return Page(tuple(items), has_more)
+
+
+def _is_completed(about: Pool | None, members: Mapping[str, object]) -> bool:
+    """Whether Toloka, which decides how many results the task has, has come to an end with its pool.
+
+    A pool that was closed for another reason goes on when it is opened again.
+    """
+    if about is None or (about.status, about.close_reason) != ("CLOSED", "COMPLETED"):
+        return False
+    return about.dynamic or members.get("infinite_overlap") is True
 
 
 def _doing(about: Pool | None) -> str:

@@ -198,19 +198,48 @@ async def test_what_a_task_is_doing_its_pool_tells(status: str, reason: str, sho
 
 
 @pytest.mark.parametrize(("results", "over"), [(1, True), (0, False)])
-async def test_an_infinite_overlap_ends_when_its_pool_is_closed(results: int, *, over: bool) -> None:
+async def test_an_infinite_overlap_ends_when_its_pool_is_completed(results: int, *, over: bool) -> None:
     """But not before it has had a result; an archived pool ends everything."""
     async with bench() as at:
         ids = await at.create("a", infinite_overlap=True)
         for _ in range(results):
             at.work(*ids)
-        at.toloka.control.set_pool(TASKS_POOL, "CLOSED")
+        at.toloka.control.set_pool(TASKS_POOL, "CLOSED", "COMPLETED")
         closed = (await at.here.results.by_id(ids))[ids[0]]
         at.toloka.control.set_pool(TASKS_POOL, "ARCHIVED")
         archived = (await at.here.results.by_id(ids))[ids[0]]
     assert closed is not None
     assert archived is not None
     assert (closed.over, archived.over) == (over, True)
+
+
+@pytest.mark.parametrize("reason", ["NOT_ENOUGH_BALANCE", "MANUAL", "EXPIRED", "FOR_UPDATE", "BLOCKED"])
+async def test_a_pool_that_may_go_on_ends_no_task(reason: str) -> None:
+    """Closed for want of money, by hand or for a change, a pool goes on later: further results will come."""
+    async with bench() as at:
+        ids = await at.create("a", infinite_overlap=True)
+        at.work(*ids)
+        at.toloka.control.set_pool(TASKS_POOL, "CLOSED", reason)
+        found = (await at.here.results.by_id(ids))[ids[0]]
+    assert found is not None
+    assert not found.over
+
+
+@pytest.mark.parametrize("status", ["CLOSED", "ARCHIVED"])
+@pytest.mark.parametrize(("counting", "other"), [("ACCEPTED", "SUBMITTED"), ("SUBMITTED", "ACTIVE")])
+async def test_what_is_still_decided_or_worked_on_is_awaited(counting: str, other: str, status: str) -> None:
+    """A task does not end while an assignment of it may still come to a status that counts."""
+    async with bench(statuses=(counting,)) as at:
+        ids = await at.create("a", infinite_overlap=True)
+        at.work(*ids, status=counting)
+        waiting = at.work(*ids, status=other)
+        at.toloka.control.set_pool(TASKS_POOL, status, "COMPLETED")
+        before = (await at.here.results.by_id(ids))[ids[0]]
+        at.toloka.control.decide(waiting, "REJECTED")
+        after = (await at.here.results.by_id(ids))[ids[0]]
+    assert before is not None
+    assert after is not None
+    assert (before.over, after.over) == (False, True)
 
 
 @pytest.mark.parametrize("operation", ["pool", "task", "assignments"])

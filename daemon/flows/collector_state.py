@@ -82,6 +82,10 @@ class CollectorState:
             publication = self._publisher.publication(items)
             await self._point_at_oversized(publication)
             await self._commit(publication, found_by, cursor)
+            for item in publication.left_out:
+                log.warning(
+                    "result_left_out", item_id=item.item_id, assignment=item.share, bytes=len(item.raw)
+                )
             self._let_wait(items)
             self._unsure.update(((item.item_id, item.share), item) for item in publication.unsure)
         return len(publication.results)

@@ -50,11 +50,13 @@ class Publication:
     to be read: they are looked at again when those have come.
     `buried` counts, by code, the dead letters of items of which no result will come.
     `oversized` are results that the output topic would refuse: dead letters point at them.
+    `left_out` are those of items that had other results: a dead letter would be a second answer to a record.
     `altered` where Toloka gave back other content than it was sent.
     """
 
     results: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
     oversized: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
+    left_out: list[Finished] = field(default_factory=list)
     unsure: list[Finished] = field(default_factory=list)
     changes: dict[str, Open | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
@@ -121,14 +123,16 @@ class Publisher:
             return
         out = self._outlets
         result = result_append(out.output_topic, out.output_partitions, origin, item)
-        left = None
-        if append_bytes(result) > out.max_result_bytes:
-            # Its dead letter closes the item: another result of it would have to be another dead letter.
-            publication.oversized.append((origin, item))
-        else:
+        left = ledger_records.publishing(origin, entry.packed, item.share)
+        if append_bytes(result) <= out.max_result_bytes:
             publication.results.append((origin, item))
             publication.appends.append(result)
-            left = ledger_records.publishing(origin, entry.packed, item.share)
+        elif origin.published:
+            publication.left_out.append(item)
+        else:
+            # Its dead letter closes the item: another result of it would have to be another dead letter.
+            publication.oversized.append((origin, item))
+            left = None
         if left is None:
             publication.changes[item.item_id] = None
             publication.appends.append(

@@ -66,6 +66,7 @@ MEANINGS: Final = {
     "project_found": "The project that the settings name is there.",
     "rebalance_started": "The group shares out its partitions anew; nothing stops for it.",
     "released": "A hold has ended.",
+    "result_left_out": "An assignment is too large for its topic; other results of its task are published.",
     "starting": "The program starts.",
     "starting_over": "Something failed: the partition, or the collector, begins again from what Kafka says.",
     "stopped": "Drained, and done: the exit code is 0.",

@@ -347,3 +347,16 @@ def test_one_result_that_is_too_large_closes_the_item() -> None:
     large = [msgspec.structs.replace(shared(name), raw=b"x" * 200_000) for name in ("s-1", "s-2")]
     publication = open_for(2).publisher.publication(large)
     assert (len(publication.oversized), outputs(publication), publication.changes) == (1, 0, {"x": None})
+
+
+def test_a_further_result_that_is_too_large_is_left_out() -> None:
+    """A dead letter would be another answer to its record; the item stays open for the results that come."""
+    table = open_for(3)
+    table.ledger.apply(table.publisher.publication([shared("s-1")]).changes, START_MS)
+    large = msgspec.structs.replace(shared("s-2"), raw=b"x" * 200_000)
+    publication = table.publisher.publication([large])
+    assert (publication.oversized, outputs(publication), publication.left_out) == ([], 0, [large])
+    table.ledger.apply(publication.changes, START_MS)
+    assert table.publisher.publication([large]).left_out == []
+    last = table.publisher.publication([shared("s-3")])
+    assert (outputs(last), last.changes) == (1, {"x": None})

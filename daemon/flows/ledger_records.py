@@ -1,7 +1,8 @@
 """Pure: the ledger's records of open items, packed, for they are kept in memory by the million.
 
 A value holds: version, partition, offset, how far behind it its batch ends, timestamp, submitted_at, content
-hash, topic, key, headers, and where not just one result is awaited, how many and which are published.
+hash, topic, key, headers, and where not just one result is awaited, how many and which are published: by id,
+or by hash where they are so many that their ids would outgrow a message of Kafka's.
 """
 
 import struct
@@ -11,6 +12,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
+import xxhash
 
 from daemon.flows.codec import VERSION, UnreadableError, from_micros, insist_readable, micros
 from daemon.model import Headers, Item
@@ -30,8 +32,13 @@ _WANTED = struct.Struct(">H")
 # A field begins with its length in one byte, and in five where it is longer than that can say.
 _LONG = struct.Struct(">BI")
 _LONGER, _NONE = 254, 255
-# No UTF-8 begins with it, and so no header's name does.
-_SHARES = b"\xff"
+# No UTF-8 begins with one of them, and so no header's name does.
+_SHARES, _HASHES = b"\xff", b"\xfe"
+# More shares than these are kept as hashes.
+MANY_SHARES = 1000
+_HASH_BYTES = 8
+# One of several results: its id, or a hash of it.
+Share = str | int
 # What a tuple's own constructor comes to, in a third of its time: one is made for each result.
 _new = tuple.__new__
 
@@ -58,7 +65,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     key: bytes | None
     headers: Headers
     wanted: int = 1
-    published: tuple[str, ...] = ()
+    published: tuple[Share, ...] = ()
+
+    def has_published(self, share: str) -> bool:
+        """Whether this result is out already."""
+        return bool(self.published) and (share in self.published or _hash(share) in self.published)
 
 
 def pack(
@@ -109,12 +120,24 @@ def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:
     if len(published) == entry.wanted:
         return None
     before = _packed_shares(entry.wanted, entry.published)
-    return packed.removesuffix(before) + _packed_shares(entry.wanted, published)
+    return packed.removesuffix(before) + _packed_shares(entry.wanted, _shortened(published))
 
 
-def _packed_shares(wanted: int, published: Iterable[str]) -> bytes:
+def _shortened(published: Sequence[Share]) -> Sequence[Share]:
+    if len(published) <= MANY_SHARES:
+        return published
+    return [share if isinstance(share, int) else _hash(share) for share in published]
+
+
+def _hash(share: str) -> int:
+    return xxhash.xxh3_64_intdigest(share.encode())
+
+
+def _packed_shares(wanted: int, published: Sequence[Share]) -> bytes:
     """A last field that stands alone, for those of headers come in pairs, and begins as no name can."""
-    return _sized(_SHARES + _WANTED.pack(wanted) + "\n".join(published).encode())
+    if published and isinstance(published[0], int):
+        return _sized(_HASHES + _WANTED.pack(wanted) + struct.pack(f">{len(published)}Q", *published))
+    return _sized(_SHARES + _WANTED.pack(wanted) + "\n".join(map(str, published)).encode())
 
 
 def _packed_headers(headers: Headers) -> Iterable[bytes]:
@@ -144,7 +167,7 @@ def unpack(packed: bytes) -> Entry:
         moment = from_micros(submitted)
         if not fields:
             return Entry(origin, offset + behind, moment, content_hash, key, ())
-        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith(_SHARES)
+        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith((_SHARES, _HASHES))
         wanted, published = _shares(fields.pop() or b"") if has_shares else (1, ())
         names = [name.decode() for name in fields[::2] if name is not None]
         headers = tuple(zip(names, fields[1::2], strict=True))
@@ -153,10 +176,12 @@ def unpack(packed: bytes) -> Entry:
         raise UnreadableError(f"a ledger record is damaged: {error}") from error
 
 
-def _shares(field: bytes) -> tuple[int, tuple[str, ...]]:
+def _shares(field: bytes) -> tuple[int, tuple[Share, ...]]:
     (wanted,) = _WANTED.unpack_from(field, len(_SHARES))
-    published = field[len(_SHARES) + _WANTED.size :].decode()
-    return wanted, tuple(published.split("\n")) if published else ()
+    published = field[len(_SHARES) + _WANTED.size :]
+    if field.startswith(_HASHES):
+        return wanted, struct.unpack(f">{len(published) // _HASH_BYTES}Q", published)
+    return wanted, tuple(published.decode().split("\n")) if published else ()
 
 
 def _unsized(packed: bytes, at: int) -> Sequence[bytes | None]:

@@ -119,7 +119,7 @@ class Publisher:
             publication.altered = publication.altered or exchanged is None
             entry = exchanged or entry
         origin = ledger_records.unpack(entry.packed)
-        if item.share in origin.published:
+        if origin.has_published(item.share):
             return
         out = self._outlets
         result = result_append(out.output_topic, out.output_partitions, origin, item)

@@ -109,6 +109,30 @@ def test_an_entry_of_several_results_is_rewritten_until_all_are_out() -> None:
         assert all(refused(once[:size]) for size in range(len(value) - 3, len(once)))
 
 
+@pytest.mark.parametrize("before", [0, ledger_records.MANY_SHARES, 29_998])
+def test_an_entry_of_very_many_results_fits_a_message(before: int) -> None:
+    """It keeps ids as long as they are few, and then hashes; either way it knows which are out."""
+    many = ledger_records.MANY_SHARES
+    ids = [f"000248a756--{n:024x}" for n in range(before + 1)]
+    (value,) = packed_items([Item(FakeRecord(9), b"{}", 7, wanted=30_000)], 10, START)
+    entry = ledger_records.unpack(value)
+    # As the release before has written it, by ids alone.
+    few = ledger_records._packed_shares(30_000, ids[:before])
+    value = value.removesuffix(ledger_records._packed_shares(30_000, ())) + few
+    for share in (ids[before], "another"):
+        entry = ledger_records.unpack(value)
+        assert not entry.has_published(share)
+        rewritten = ledger_records.publishing(entry, value, share)
+        if rewritten is None:
+            break
+        value = rewritten
+        entry = ledger_records.unpack(value)
+        assert len(value) < 300_000
+        assert all(map(entry.has_published, [*ids[:2], *ids[-2:], share]))
+    assert len(entry.published) == min(before + 2, 29_999)
+    assert isinstance(entry.published[0], int) is (before + 2 > many)
+
+
 def test_an_entry_of_one_result_is_closed_by_it() -> None:
     """Whatever the result is called, nothing is left to be awaited."""
     value = packed()

@@ -6,7 +6,8 @@
     │   ├── NotPermittedAtStart  77: the operator grants a right
     │   └── UnavailableAtStart   69: the orchestrator starts the program again later
     ├── Transient              this part starts over by itself, with backoff
-    │   └── Fenced               another owner may have taken over: ask the group first
+    │   ├── Fenced               another owner may have taken over: ask the group first
+    │   └── NoTopic              the brokers know no such topic
     └── Held                   going on would be wrong: wait, visibly, and look again
 
 What a submission can come to is no error but a closed set of values: `daemon.model.Outcome`.
@@ -54,6 +55,10 @@ class Transient(TolokadError):  # noqa: N818 - reads as what happened
 
 class Fenced(Transient):
     """A writer with the same transactional id has started since, or a transaction timed out."""
+
+
+class NoTopic(Transient):
+    """The brokers know no such topic: it was deleted, or they have not heard of it yet."""
 
 
 class Held(TolokadError):  # noqa: N818 - reads as what happened

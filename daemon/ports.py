@@ -139,11 +139,16 @@ class Kafka(Protocol):
         ...
 
     async def start_offsets(self, topic: str) -> Mapping[int, int]:
-        """The first offset of each partition's log."""
+        """The first offset of each partition's log.
+
+        Raises:
+            Held: `not_permitted`.
+            Transient: Kafka cannot say now; as `NoTopic` where it knows no such topic.
+        """
         ...
 
     async def end_offsets(self, topic: str) -> Mapping[int, int]:
-        """The high watermark of each partition: behind open transactions, too."""
+        """The high watermark of each partition: behind open transactions, too; raises as `start_offsets`."""
         ...
 
     async def stable_offsets(self, topic: str) -> Mapping[int, int]:

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, ParamSpec
 
 from daemon.content import content_hash, parse
-from daemon.errors import Fenced, Held
+from daemon.errors import Fenced, Held, NoTopic
 from daemon.flows import ledger_records
 from daemon.flows.holding import Holds
 from daemon.flows.outbox import Place
@@ -268,6 +268,8 @@ class MemoryKafka:
 
     async def start_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""
+        if topic not in self.logs:
+            raise NoTopic(topic)
         return {p: self.starts.get((topic, p), 0) for p in range(len(self.logs[topic]))}
 
     async def end_offsets(self, topic: str) -> Mapping[int, int]:

@@ -16,7 +16,7 @@ from daemon.edges.reading import PartitionReader
 from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics, describe
 from daemon.edges.transactions import TransactionalWriter
-from daemon.errors import Transient
+from daemon.errors import NoTopic, Transient
 from daemon.metrics import Metrics
 from daemon.model import Committed
 from daemon.settings import KafkaSettings
@@ -163,7 +163,10 @@ class KafkaCluster:
         (found,) = await describe(self._admin, [topic])
         partitions = {p["partition"] for p in found["partitions"]}
         if not partitions:
-            raise Transient(f"the topic {topic} is not there (error code {found['error_code']})")
+            error = kafka_errors.for_code(found["error_code"])
+            if error is kafka_errors.UnknownTopicOrPartitionError:
+                raise NoTopic(f"the topic {topic} is not there")
+            raise error(topic)
         return partitions
 
 

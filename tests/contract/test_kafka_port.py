@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from daemon.errors import Fenced, Held, Transient
+from daemon.errors import Fenced, Held, NoTopic, Transient
 from daemon.model import Append, BareRecord, Committed, OffsetCommit, Transaction
 from daemon.ports import Reader
 from tests.contract.kafka_port import broker, memory
@@ -272,6 +272,17 @@ def test_stable_offsets_stop_at_open_transactions(run: Run) -> None:
         async with bench.kafka.writer(name):
             end = (await bench.kafka.end_offsets(topic))[0]
             assert (await bench.kafka.stable_offsets(topic))[0] == end == 4
+
+    run(check)
+
+
+def test_a_topic_that_is_not_there(run: Run) -> None:
+    """It is told apart from brokers that cannot say now."""
+
+    async def check(bench: Bench) -> None:
+        for ask in (bench.kafka.start_offsets, bench.kafka.end_offsets):
+            with pytest.raises(NoTopic):
+                await ask("never-made")
 
     run(check)
 

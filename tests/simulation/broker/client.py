@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import Literal
 
-from daemon.errors import Fenced, Held, Transient
+from daemon.errors import Fenced, Held, NoTopic, Transient
 from daemon.model import Append, Committed, Transaction
 from tests.simulation.broker.cluster import Cluster
 from tests.simulation.broker.errors import BrokerError, FencedError, OutOfRangeError, TooLargeError
@@ -129,7 +129,8 @@ class SimKafka:
         return await self._offsets(topic, lambda log: log.first_since(time_ms))
 
     async def _offsets(self, topic: str, ask: Callable[[PartitionLog], int]) -> Mapping[int, int]:
-        logs = self._cluster.topics[topic]
+        if (logs := self._cluster.topics.get(topic)) is None:
+            raise NoTopic(f"the topic {topic} is not there")
         with translated(f"asking for offsets of {topic}"):
             found: dict[int, int] = await self._cluster.call(
                 "offsets", lambda: {log.partition: ask(log) for log in logs}, until=self._in(ANSWER_SECONDS)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from daemon.flows.ledger_records import Entry, Origin
-from daemon.flows.origins import MISSING_HEADER, record_of
+from daemon.flows.origins import ASK_AGAIN_SECONDS, MISSING_HEADER, record_of
 from tests.doubles import INPUT, START, START_MS, MemoryKafka, in_virtual_time
 
 ENTRY = Entry(Origin(INPUT, 1, 2, START_MS), 10, START, 0, b"k", (("h", b"v"),))
@@ -47,6 +47,20 @@ async def test_a_topic_that_was_made_anew_does_not_have_the_record(partition: in
     entry = msgspec.structs.replace(ENTRY, origin=Origin(INPUT, partition, 2, START_MS))
     async with asyncio.timeout(300):
         assert (await record_of(kafka, entry)).value is None
+
+
+@in_virtual_time
+async def test_a_topic_that_was_deleted_does_not_have_the_record() -> None:
+    """Once it is certain: a broker that has just started may not have heard of it yet."""
+    kafka = MemoryKafka.usual()
+    records = [kafka.put(INPUT, b"%d" % index, 1) for index in range(4)]
+    logs = kafka.logs.pop(INPUT)
+    asyncio.get_running_loop().call_later(ASK_AGAIN_SECONDS / 2, kafka.logs.update, {INPUT: logs})
+    assert await record_of(kafka, ENTRY) == records[2]
+    del kafka.logs[INPUT]
+    found = await record_of(kafka, ENTRY)
+    assert (found.key, found.value) == (b"k", None)
+    assert tuple(found.headers) == (("h", b"v"), MISSING_HEADER)
 
 
 @in_virtual_time

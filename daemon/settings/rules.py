@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 from daemon.errors import ConfigurationError
@@ -10,6 +11,7 @@ from daemon.settings.kinds import is_loopback
 from daemon.settings.root import Settings
 
 TASKS_MAX_ITEMS = 5_000
+CLOCKS_APART = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,12 @@ def _submission(settings: Settings) -> Iterator[Broken]:
         yield Broken("SUBMIT__QUARANTINE_SECONDS", text, ("SUBMIT__REQUEST_TIMEOUT_SECONDS",))
 
 
+def _collection(settings: Settings) -> Iterator[Broken]:
+    start_at = settings.collect.start_at
+    if isinstance(start_at, datetime) and start_at > datetime.now(UTC) + CLOCKS_APART:
+        yield Broken("COLLECT__START_AT", f"must not be later than now, not {start_at:%Y-%m-%dT%H:%M:%SZ}")
+
+
 _RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (
     _required,
     _secrets,
@@ -144,4 +152,5 @@ _RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (
     _topics,
     _url,
     _submission,
+    _collection,
 )

@@ -86,6 +86,7 @@ REFUSED = [
     ("COLLECT__UNKNOWN_ITEMS", "drop", "one of ignore, publish"),
     ("COLLECT__START_AT", "yesterday", "now, earliest, or a time"),
     ("COLLECT__START_AT", "1700000000", "now, earliest, or a time"),
+    ("COLLECT__START_AT", "2927-01-31T12:00:00Z", "not be later than now, not 2927-01-31T12:00:00Z"),
     ("HTTP__HOST", "a host", "a host name or address"),
     ("HTTP__PORT", "65536", "between 0 and 65535"),
     ("LOG__LEVEL", "TRACE", "one of DEBUG, INFO"),

@@ -10,6 +10,7 @@ from daemon.app.places import collector_transactional_id
 from daemon.edges.topics import Topic
 from daemon.errors import ConfigurationError
 from daemon.flows import codec, orders
+from daemon.flows.collecting import FUTURE
 from daemon.flows.cursors import read_cursor
 from daemon.model import Append, Cursor, Transaction
 from daemon.settings import KafkaSettings, Settings
@@ -40,11 +41,19 @@ async def set_cursor(settings: Settings, to: datetime | str) -> Cursor:
 
     Raises:
         StartError: Kafka or Toloka is away or refuses; the item is unknown or unfinished; the time is out of
-            reach.
+            reach, or still to come.
     """
     kafka, project = settings.kafka, settings.toloka.target_id
     async with AsyncExitStack() as stack:
-        wanted = Cursor(None, to) if isinstance(to, datetime) else await _behind(settings, to, stack)
+        if isinstance(to, datetime):
+            wanted, now = Cursor(None, to), datetime.now(UTC)
+        else:
+            wanted, now = await _behind(settings, to, stack)
+        if wanted.finished_at > now + FUTURE:
+            raise ConfigurationError(
+                f"cursor set: not later than now, {codec.iso(now)}: until {codec.iso(wanted.finished_at)}"
+                " nothing would be looked for"
+            )
         cluster, topics = await stack.enter_async_context(reached(settings))
         _insist_in_reach(settings, wanted, topics[kafka.ledger_topic])
         writer = await stack.enter_async_context(cluster.writer(collector_transactional_id(settings)))
@@ -62,8 +71,8 @@ def _appends(kafka: KafkaSettings, project: str, cursor: Cursor) -> Sequence[App
     )
 
 
-async def _behind(settings: Settings, item_id: str, stack: AsyncExitStack) -> Cursor:
-    """The cursor behind an item of Toloka's."""
+async def _behind(settings: Settings, item_id: str, stack: AsyncExitStack) -> tuple[Cursor, datetime]:
+    """The cursor behind an item of Toloka's, and what time it is there."""
     if settings.toloka.api != "app":
         raise ConfigurationError("cursor set: an item is found by its id in an app project only: give a time")
     toloka = await toloka_of(settings, stack)
@@ -75,7 +84,7 @@ async def _behind(settings: Settings, item_id: str, stack: AsyncExitStack) -> Cu
     ends = [result.finished_at for result in sight.results if result.finished_at is not None]
     if not ends:
         raise ConfigurationError(f"cursor set: the item {item_id} is {sight.status}, and has not finished")
-    return Cursor(item_id, max(ends))
+    return Cursor(item_id, max(ends)), toloka.toloka_clock.now()
 
 
 def _insist_in_reach(settings: Settings, wanted: Cursor, ledger: Topic) -> None:

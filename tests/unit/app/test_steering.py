@@ -1,0 +1,48 @@
+"""`tolokad cursor set` moves the collector's bookmark, to where there is something to look for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from daemon.app.kit import steering
+from daemon.edges.topics import Topic
+from daemon.errors import ConfigurationError
+from daemon.flows import codec
+from daemon.model import Cursor
+from daemon.settings import load
+from tests.doubles import CURSORS, LEDGER, MemoryKafka
+from tests.unit.app.test_starting import USUAL
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> MemoryKafka:
+    """What the command reaches."""
+    cluster = MemoryKafka.usual()
+
+    @asynccontextmanager
+    async def reached(_: Any) -> AsyncIterator[Any]:
+        yield cluster, {LEDGER: Topic(LEDGER, 2, {})}
+
+    monkeypatch.setattr(steering, "reached", reached)
+    return cluster
+
+
+def cursors(kafka: MemoryKafka) -> list[Cursor]:
+    """Every cursor that was written."""
+    return [codec.read_cursor(record.value or b"") for record in kafka.written(CURSORS)]
+
+
+async def test_the_cursor_is_not_set_ahead(kafka: MemoryKafka) -> None:
+    """A slip of the year would have nothing looked for until then; clocks may differ by minutes."""
+    now = datetime.now(UTC)
+    with pytest.raises(ConfigurationError, match="not later than now"):
+        await steering.set_cursor(load(USUAL), now + HOUR)
+    assert cursors(kafka) == []
+    for moment in (now - HOUR, now + timedelta(minutes=4)):
+        await steering.set_cursor(load(USUAL), moment)
+        assert cursors(kafka)[-1].finished_at == moment

@@ -15,6 +15,8 @@ from daemon.settings import Settings
 
 READ_RECORDS = 2000
 READ_SECONDS = 1.0
+# A busy daemon takes its writer back as soon as it was taken over.
+FENCED_TRIES = 5
 
 
 @asynccontextmanager

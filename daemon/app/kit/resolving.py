@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import partial
 from random import SystemRandom
 
-from daemon.app.kit.kafka import reached
+from daemon.app.kit.kafka import FENCED_TRIES, reached
 from daemon.app.kit.toloka import Toloka, toloka_of
 from daemon.app.places import patience_of, place_of
 from daemon.edges.clocks import DateClock, SystemClock
@@ -41,7 +41,6 @@ CODE = "RESOLVED_BY_OPERATOR"
 ABOUT_SECONDS = 5.0
 # Intents of other partitions are waited for as long as this, where content may repeat.
 OTHERS_SECONDS = 60.0
-FENCED_TRIES = 5
 # A batch that is sent anew all the time is waited for as often as this.
 OVER_TRIES = 5
 

@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
-from daemon.app.kit.kafka import ending, reached
+from daemon.app.kit.kafka import FENCED_TRIES, ending, reached
 from daemon.app.kit.toloka import toloka_of
 from daemon.app.places import collector_transactional_id
 from daemon.edges.topics import Topic
-from daemon.errors import ConfigurationError
+from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
 from daemon.flows import codec, orders
 from daemon.flows.collecting import FUTURE
 from daemon.flows.cursors import read_cursor
 from daemon.model import Append, Cursor, Transaction
+from daemon.ports import Kafka
 from daemon.settings import KafkaSettings, Settings
 
 
@@ -56,7 +57,18 @@ async def set_cursor(settings: Settings, to: datetime | str) -> Cursor:
             )
         cluster, topics = await stack.enter_async_context(reached(settings))
         _insist_in_reach(settings, wanted, topics[kafka.ledger_topic])
-        writer = await stack.enter_async_context(cluster.writer(collector_transactional_id(settings)))
+        for _ in range(FENCED_TRIES):
+            try:
+                return await _written(cluster, settings, wanted)
+            except Fenced:
+                # The collector has started its writer again in between.
+                continue
+    raise UnavailableAtStart("the collector takes its place back each time: try again")
+
+
+async def _written(cluster: Kafka, settings: Settings, wanted: Cursor) -> Cursor:
+    kafka, project = settings.kafka, settings.toloka.target_id
+    async with cluster.writer(collector_transactional_id(settings)) as writer:
         # Read once the collector can no longer write.
         before, _ = await read_cursor(cluster, kafka.cursor_topic, project)
         cursor = Cursor(wanted.item_id, wanted.finished_at, 0 if before is None else before.published)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from daemon.app.kit import steering
+from daemon.app.kit.kafka import FENCED_TRIES
 from daemon.edges.topics import Topic
-from daemon.errors import ConfigurationError
+from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
 from daemon.flows import codec
 from daemon.model import Cursor
 from daemon.settings import load
@@ -46,3 +47,17 @@ async def test_the_cursor_is_not_set_ahead(kafka: MemoryKafka) -> None:
     for moment in (now - HOUR, now + timedelta(minutes=4)):
         await steering.set_cursor(load(USUAL), moment)
         assert cursors(kafka)[-1].finished_at == moment
+
+
+@pytest.mark.parametrize("times", [1, FENCED_TRIES])
+async def test_a_busy_collector_is_fenced_again(kafka: MemoryKafka, times: int) -> None:
+    """It takes its writer back in between; somebody who does so each time has the last word."""
+    fences = iter([Fenced("taken back")] * times)
+    kafka.spoil = lambda _: next(fences, None)
+    asked = steering.set_cursor(load(USUAL), datetime.now(UTC) - HOUR)
+    if times < FENCED_TRIES:
+        await asked
+    else:
+        with pytest.raises(UnavailableAtStart, match="try again"):
+            await asked
+    assert len(cursors(kafka)) == (times < FENCED_TRIES)

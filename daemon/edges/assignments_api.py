@@ -214,8 +214,9 @@ def _merged(pages: Sequence[Page], limit: int) -> Page:
     if ends:
         items = [item for item in items if _order(item) <= min(ends)]
     if len(items) > limit:
-        last = items[limit - 1].bookmark
-        items = [item for at, item in enumerate(items) if at < limit or item.bookmark == last]
+        # The same assignment may come to another status much later: the cursor must not go there yet.
+        last = _order(items[limit - 1])
+        items = [item for item in items if _order(item) <= last]
         has_more = True
     return Page(tuple(items), has_more)
 

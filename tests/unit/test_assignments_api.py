@@ -12,6 +12,7 @@ import pytest
 
 from daemon.content import content_hash
 from daemon.edges import listing
+from daemon.edges.assignments_api import _merged
 from daemon.edges.tasks_items import assignments_page, results_of
 from daemon.edges.wire import UNHASHABLE, MalformedError
 from daemon.errors import Held
@@ -152,6 +153,15 @@ async def test_everything_comes_once(apart: float, suite: int) -> None:
         ]
     assert Counter(item.item_id for item in found) == Counter(ids)
     assert {item.item_id for item in looked} == set(ids)
+
+
+def test_a_cut_page_does_not_run_ahead_of_what_it_leaves_out() -> None:
+    """An assignment that is accepted between two questions is in both streams: the cursor does not go there."""
+    plain = msgspec.json.encode({**WHOLE, "status": "ACCEPTED", "accepted": "2026-01-01T00:15:00"})
+    (early,), (late,) = (tuple(results_of(plain, event)) for event in ("submitted", "accepted"))
+    between = msgspec.structs.replace(early, share="s-2", finished_at=early.created_at + timedelta(minutes=1))
+    page = _merged([Page((early, between), has_more=False), Page((late,), has_more=False)], 1)
+    assert page == Page((early,), has_more=True)
 
 
 async def test_a_silent_toloka() -> None:

@@ -44,7 +44,6 @@ async def set_cursor(settings: Settings, to: datetime | str) -> Cursor:
         StartError: Kafka or Toloka is away or refuses; the item is unknown or unfinished; the time is out of
             reach, or still to come.
     """
-    kafka, project = settings.kafka, settings.toloka.target_id
     async with AsyncExitStack() as stack:
         if isinstance(to, datetime):
             wanted, now = Cursor(None, to), datetime.now(UTC)
@@ -56,7 +55,7 @@ async def set_cursor(settings: Settings, to: datetime | str) -> Cursor:
                 " nothing would be looked for"
             )
         cluster, topics = await stack.enter_async_context(reached(settings))
-        _insist_in_reach(settings, wanted, topics[kafka.ledger_topic])
+        _insist_in_reach(settings, wanted, topics[settings.kafka.ledger_topic])
         for _ in range(FENCED_TRIES):
             try:
                 return await _written(cluster, settings, wanted)

@@ -10,6 +10,7 @@ import structlog
 
 from daemon.errors import Fenced, Held, Transient
 from daemon.flows.collector_state import CollectOptions, CollectorState
+from daemon.flows.cursors import FUTURE
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
 from daemon.flows.opening import open_state
@@ -23,8 +24,6 @@ from daemon.ports import Kafka, Results, TolokaClock
 
 # So many pages without any progress, and the tail goes on by time.
 PATIENCE_PAGES = 3
-# No clock of Toloka's is as far ahead of another.
-FUTURE = timedelta(minutes=5)
 
 log = structlog.get_logger(__name__)
 
@@ -210,8 +209,9 @@ class Collecting:
         return cursor
 
     def _is_due(self, item: Finished) -> bool:
-        """Whether its end does not lie in the future."""
-        return item.finished_at is None or item.finished_at <= self._parts.toloka_clock.now() + FUTURE
+        """Whether its end does not lie further ahead than a second look reaches back from there."""
+        ahead = min(FUTURE, self._options.overlap)
+        return item.finished_at is None or item.finished_at <= self._parts.toloka_clock.now() + ahead
 
 
 class _SecondLooks:

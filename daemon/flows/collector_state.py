@@ -10,7 +10,7 @@ import structlog
 from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows import codec, ledger_records
 from daemon.flows.cursors import SKEW
-from daemon.flows.ledger import Ledger
+from daemon.flows.ledger import Ledger, closed_as_of
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
 from daemon.flows.waiting import REST_SECONDS
@@ -112,7 +112,8 @@ class CollectorState:
     def dismiss(self, items: Iterable[Finished]) -> None:
         """These are somebody else's: seen again, they are known."""
         now_ms = codec.micros(self._clock.now()) // 1000
-        self.ledger.apply({item.item_id: None for item in items}, now_ms)
+        closed_ms = {item.item_id: closed_as_of(item, now_ms) for item in items}
+        self.ledger.apply(dict.fromkeys(closed_ms), closed_ms)
 
     async def publish_foreign(self, items: Iterable[Finished]) -> None:
         """Publish items that somebody else created."""
@@ -137,7 +138,7 @@ class CollectorState:
             return
         await self._writer.transact(self._publisher.transaction(publication, cursor))
         self._seal_at = asyncio.get_running_loop().time() + REST_SECONDS
-        self.ledger.apply(publication.changes, codec.micros(self._clock.now()) // 1000)
+        self.ledger.apply(publication.changes, publication.closed_ms)
         self.ledger.altered = self.ledger.altered or publication.altered
         if cursor is not None:
             self.cursor = cursor

@@ -11,6 +11,8 @@ from daemon.ports import Kafka, TolokaClock
 
 # Toloka's times, its `Date` header and its `created_at` among them, come from different machines.
 SKEW = timedelta(seconds=60)
+# None of them is as far ahead of another.
+FUTURE = timedelta(minutes=5)
 
 
 async def read_cursor(

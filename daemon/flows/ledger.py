@@ -6,11 +6,11 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from daemon.flows import codec, ledger_records
-from daemon.model import Headers, Record
+from daemon.model import Finished, Headers, Record
 
 BY_HEADER = "tolokad-by"
-# When a tombstone was written, by Toloka's clock, in milliseconds: a record's own timestamp must be the
-# machine's, for a broker refuses one that is far ahead of its clock.
+# As of when a tombstone closes its item, by Toloka's clock, in milliseconds: a record's own timestamp must be
+# the machine's, for a broker refuses one that is far ahead of its clock.
 CLOSED_HEADER = "tolokad-closed"
 
 
@@ -95,14 +95,19 @@ class Ledger:
         for key, _ in tuple(old):
             del self._closed[key]
 
-    def apply(self, changes: Mapping[str, Open | None], now_ms: int) -> None:
-        """Follow a committed transaction: None closes an item, anything else replaces its record."""
+    def apply(self, changes: Mapping[str, Open | None], closed_ms: Mapping[str, int]) -> None:
+        """Follow a committed transaction: None closes an item, anything else replaces its record.
+
+        Args:
+            changes: by item id.
+            closed_ms: as of when those are closed that are; see `closed_as_of`.
+        """
         for item_id, change in changes.items():
             key = item_id.encode()
             if change is None:
                 for table in self._tables.values():
                     table.pop(key, None)
-                self._remember(key, now_ms)
+                self._remember(key, closed_ms[item_id])
             else:
                 # In its old place: a table begins with what has been open for longest.
                 self._tables.setdefault(change.ledger_partition, {})[key] = change.packed
@@ -148,9 +153,14 @@ class Ledger:
         return sorted(found)
 
 
-def closed_header(now_ms: int) -> tuple[str, bytes]:
-    """What a tombstone says of the time when it was written."""
-    return CLOSED_HEADER, b"%d" % now_ms
+def closed_as_of(item: Finished, now_ms: int) -> int:
+    """Now, or at its end where that lies ahead by another clock: until then it is shown again and again."""
+    return now_ms if item.finished_at is None else max(now_ms, codec.micros(item.finished_at) // 1000)
+
+
+def closed_header(closed_ms: int) -> tuple[str, bytes]:
+    """What a tombstone says of the time as of which it closes its item."""
+    return CLOSED_HEADER, b"%d" % closed_ms
 
 
 def _closed_ms(record: Record) -> int:

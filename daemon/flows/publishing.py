@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.flows import codec, ledger_records
-from daemon.flows.ledger import Ledger, Open, closed_header
+from daemon.flows.ledger import Ledger, Open, closed_as_of, closed_header
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
-from daemon.model import Append, Cursor, DeadLetter, Finished, Headers, Transaction
+from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
 from daemon.ports import TolokaClock
 
 # With one of these an item, or one result of it, has come to its end.
@@ -52,6 +52,7 @@ class Publication:
     `oversized` are results that the output topic would refuse: dead letters point at them.
     `left_out` are those of items that had other results: a dead letter would be a second answer to a record.
     `altered` where Toloka gave back other content than it was sent.
+    `closed_ms` tells as of when it closes items.
     """
 
     results: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
@@ -62,6 +63,7 @@ class Publication:
     appends: list[Append] = field(default_factory=list)
     buried: Counter[str] = field(default_factory=Counter)
     altered: bool = False
+    closed_ms: dict[str, int] = field(default_factory=dict)
 
 
 class Publisher:
@@ -83,12 +85,12 @@ class Publisher:
             if ledger_records.peek_hash(entry.packed) != item.content_hash
         ]
         counterparts = self._counterparts(others) if others else {}
-        closing = self._closing()
+        now_ms = self._now_ms()
         for item, entry in found:
             # An earlier item of the page may have taken its record.
             now = publication.changes.get(item.item_id, entry)
             if now is not None:
-                self._close(publication, item, now, counterparts, closing)
+                self._close(publication, item, now, counterparts, now_ms)
         return publication
 
     def _counterparts(
@@ -109,7 +111,7 @@ class Publisher:
         item: Finished,
         entry: Open,
         counterparts: dict[tuple[tuple[int, int], int], list[str]],
-        closing: Headers,
+        now_ms: int,
     ) -> None:
         if ledger_records.peek_hash(entry.packed) != item.content_hash:
             exchanged = self._change_places(publication, item, entry, counterparts)
@@ -134,9 +136,8 @@ class Publisher:
             publication.oversized.append((origin, item))
             left = None
         if left is None:
-            publication.changes[item.item_id] = None
-            publication.appends.append(
-                self._tombstone(item.item_id, entry.ledger_partition, origin.origin, closing)
+            self._shut(
+                publication, item.item_id, entry.ledger_partition, origin.origin, closed_as_of(item, now_ms)
             )
         else:
             self._move(publication, item.item_id, Open(entry.ledger_partition, left))
@@ -167,16 +168,29 @@ class Publisher:
             return Open(entry.ledger_partition, other.packed)
         return None
 
-    def _closing(self) -> Headers:
-        """What all tombstones of a transaction have in common: when, and by whom."""
-        # By Toloka's clock, which is what "finished" is measured by when it is asked how old this is.
-        return (closed_header(codec.micros(self._clock.now()) // 1000), *self._ledger.signature())
+    def _now_ms(self) -> int:
+        # By Toloka's clock, which is what "finished" is measured by when it is asked how old a closing is.
+        return codec.micros(self._clock.now()) // 1000
 
-    def _tombstone(
-        self, item_id: str, ledger_partition: int, origin: ledger_records.Origin | None, closing: Headers
-    ) -> Append:
-        headers = (*ledger_records.tombstone_headers(origin), *closing)
-        return Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers)
+    def _shut(
+        self,
+        publication: Publication,
+        item_id: str,
+        ledger_partition: int,
+        origin: ledger_records.Origin | None,
+        closed_ms: int,
+    ) -> None:
+        """Close an item by its tombstone, which says as of when, and by whom."""
+        headers = (
+            *ledger_records.tombstone_headers(origin),
+            closed_header(closed_ms),
+            *self._ledger.signature(),
+        )
+        publication.appends.append(
+            Append(self._outlets.ledger_topic, ledger_partition, item_id.encode(), None, headers)
+        )
+        publication.changes[item_id] = None
+        publication.closed_ms[item_id] = closed_ms
 
     def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
         """Give the open items of a batch the records with their content, as far as that is known.
@@ -213,7 +227,7 @@ class Publisher:
 
     def foreign(self, items: Iterable[Finished]) -> Publication:
         """Results of items that others created; a tombstone remembers that they were published."""
-        publication, closing = Publication(), self._closing()
+        publication, now_ms = Publication(), self._now_ms()
         out = self._outlets
         for item in items:
             partition = sum(item.item_id.encode()) % out.ledger_partitions
@@ -221,8 +235,7 @@ class Publisher:
             # No record asked for it, so there is none to make a dead letter of.
             if append_bytes(result) <= out.max_result_bytes:
                 publication.appends.append(result)
-            publication.appends.append(self._tombstone(item.item_id, partition, None, closing))
-            publication.changes[item.item_id] = None
+            self._shut(publication, item.item_id, partition, None, closed_as_of(item, now_ms))
         return publication
 
     def point_at(self, publication: Publication, letters: Iterable[DeadLetter]) -> None:
@@ -235,7 +248,7 @@ class Publisher:
 
     def ended(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
         """Close open items of which no further result comes; a dead letter for those that had none."""
-        publication, closing = Publication(), self._closing()
+        publication, now_ms = Publication(), self._now_ms()
         out = self._outlets
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
@@ -246,10 +259,7 @@ class Publisher:
                     dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
                 )
                 publication.buried[letter.flaw.code] += 1
-            publication.appends.append(
-                self._tombstone(item_id, entry.ledger_partition, unpacked.origin, closing)
-            )
-            publication.changes[item_id] = None
+            self._shut(publication, item_id, entry.ledger_partition, unpacked.origin, now_ms)
         return publication
 
     def transaction(self, publication: Publication, cursor: Cursor | None) -> Transaction:

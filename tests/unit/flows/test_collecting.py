@@ -199,6 +199,25 @@ async def test_an_end_in_the_future_does_not_move_the_cursor() -> None:
 
 
 @in_virtual_time
+async def test_a_clock_ahead_of_the_others_hides_nothing_that_ends_by_theirs() -> None:
+    """The cursor goes no further ahead than the second looks reach back from there."""
+    ours = Collector("ahead", *"abc")
+    ends = {"a": 20, "b": 60, "c": 100, "ahead": 240}
+    shown_at = ends | {"ahead": 10}
+
+    async def honest(cursor: Cursor, limit: int) -> Page:
+        shown = [finished(i, body(i), ends[i]) for i in ends if shown_at[i] <= ours.time.elapsed()]
+        return page(
+            [one for one in shown if one.finished_at and one.finished_at > cursor.finished_at][:limit]
+        )
+
+    ours.api.tail = honest  # type: ignore[method-assign]  # on purpose
+    async with running(ours, 300):
+        assert ours.results() == ["ahead", "a", "b", "c"]
+        assert ours.cursor().item_id == "ahead"
+
+
+@in_virtual_time
 async def test_no_for_now_is_held_visibly_and_asked_again() -> None:
     """With patience; nothing is lost meanwhile."""
     ours = Collector("a")

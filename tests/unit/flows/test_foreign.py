@@ -273,3 +273,17 @@ async def test_what_ends_again_long_after_its_result_is_not_foreign() -> None:
         await ours.see("x")
         await ours.judge()
         assert (len(ours.results()), ours.counted, ours.state.waiting) == (1, 0, {})
+
+
+@pytest.mark.parametrize("publish", [True, False])
+@in_virtual_time
+async def test_what_ends_ahead_of_our_time_is_foreign_once(*, publish: bool) -> None:
+    """The tail shows it until its time has come, while the second looks come to what is older."""
+    async with office(publish=publish) as ours:
+        shown = finished("x", BODY, 240, created=235)
+        for seconds in range(0, 240, 20):
+            ours.state.looked_until(START + timedelta(seconds=seconds) + OPENING.overlap)
+            await ours.state.publish([shown], "tail")
+            await ours.judge()
+            await asyncio.sleep(20)
+        assert (ours.results(), ours.counted) == ([None] * publish, 1)

@@ -49,7 +49,7 @@ def test_a_tombstone_closes_it_and_is_remembered() -> None:
 def test_what_was_dismissed_is_known_no_longer_once_its_record_comes() -> None:
     """It was taken for somebody else's item; its result is still to be published."""
     book = ledger()
-    book.apply({"a": None}, START_MS)
+    book.apply({"a": None}, {"a": START_MS})
     assert book.was_closed("a")
     book.note(written("a", value()))
     assert not book.was_closed("a")
@@ -80,7 +80,7 @@ def test_what_the_collector_wrote_itself_is_passed_over() -> None:
     """It knows already what its own records say; another incarnation's it does not know."""
     book = ledger()
     book.note(written("a", value(1)))
-    book.apply({"a": None}, START_MS)
+    book.apply({"a": None}, {"a": START_MS})
     own = book.signature()
     assert book.note(written("a", value(2), headers=own)) is None
     assert book.find("a") is None
@@ -154,7 +154,7 @@ def test_changes_close_items_and_swap_records() -> None:
     book.note(written("a", value(1), partition=0))
     book.note(written("b", value(2), partition=1))
     moved = Open(1, value(1))
-    book.apply({"a": None, "b": moved}, START_MS)
+    book.apply({"a": None, "b": moved}, {"a": START_MS})
     assert (book.find("a"), book.find("b"), len(book)) == (None, moved, 1)
     assert book.was_closed("a")
 
@@ -180,7 +180,7 @@ def test_the_oldest_is_the_one_submitted_first() -> None:
     book.note(written("b", value(seconds=3), partition=1))
     book.note(written("c", value(seconds=9), partition=1))
     assert book.oldest() == START + timedelta(seconds=3)
-    book.apply({"b": None}, START_MS)
+    book.apply({"b": None}, {"b": START_MS})
     assert book.oldest() == START + timedelta(seconds=5)
 
 
@@ -190,7 +190,7 @@ def test_the_oldest_is_right_when_records_changed_places() -> None:
     book.note(written("a", value(1, seconds=0)))
     book.note(written("b", value(2, seconds=0)))
     book.note(written("c", value(3, seconds=500)))
-    book.apply({"a": None, "b": Open(0, value(1, seconds=0))}, START_MS)
+    book.apply({"a": None, "b": Open(0, value(1, seconds=0))}, {"a": START_MS})
     assert book.oldest() == START
 
 

@@ -67,7 +67,7 @@ class Table:
     def publish(self, items: Iterable[Finished]) -> Publication:
         """Publish a page and follow it."""
         publication = self.publisher.publication(items)
-        self.ledger.apply(publication.changes, START_MS)
+        self.ledger.apply(publication.changes, publication.closed_ms)
         for append in publication.appends:
             if append.topic == OUTPUT:
                 fields = msgspec.json.decode(append.value or b"")
@@ -269,8 +269,24 @@ def test_a_foreign_item_is_published_with_a_tombstone_of_its_own() -> None:
     result, tombstone = publication.appends
     assert msgspec.json.decode(result.value or b"")["origin"] is None
     assert ledger_records.tombstone_origin(tombstone.headers) == ledger_records.FOREIGN
-    table.ledger.apply(publication.changes, START_MS)
+    table.ledger.apply(publication.changes, publication.closed_ms)
     assert table.ledger.was_closed("x")
+
+
+def test_what_ends_ahead_of_our_time_is_closed_as_of_its_end() -> None:
+    """By another clock of Toloka's: until then it is shown again; the tombstone says so to a successor."""
+    table = Table()
+    table.settle("a", ["x"])
+    publications = [
+        table.publisher.publication([finished("x", body("a"), 240)]),
+        table.publisher.foreign([finished("y", body("b"), 240)]),
+    ]
+    for publication in publications:
+        table.ledger.apply(publication.changes, publication.closed_ms)
+        (tombstone,) = tombstones(publication)
+        assert closed_header(START_MS + 240_000) in tombstone.headers
+    table.ledger.forget_before(START_MS + 240_000)
+    assert (table.ledger.was_closed("x"), table.ledger.was_closed("y")) == (True, True)
 
 
 def test_an_open_item_that_is_gone_becomes_a_dead_letter() -> None:
@@ -313,7 +329,7 @@ def test_an_item_of_several_results_closes_with_the_last() -> None:
     table = open_for(2)
     first = table.publisher.publication([shared("s-1")])
     assert (outputs(first), tombstones(first)) == (1, [])
-    table.ledger.apply(first.changes, START_MS)
+    table.ledger.apply(first.changes, first.closed_ms)
     again = table.publisher.publication([shared("s-1", "ACCEPTED")])
     assert again.appends == []
     last = table.publisher.publication([shared("s-1"), shared("s-2"), shared("s-3")])
@@ -334,7 +350,7 @@ def test_an_item_without_a_number_stays_open_until_toloka_has_ended() -> None:
     for results, letters in (([shared("s-1")], 0), ([], 1)):
         table = open_for(0)
         publication = table.publisher.publication(results)
-        table.ledger.apply(publication.changes, START_MS)
+        table.ledger.apply(publication.changes, publication.closed_ms)
         assert len(table.ledger) == 1
         letter = DeadLetter(FakeRecord(0, b"in"), Flaw("NO_RESULT", "ended"))
         ended = table.publisher.ended([("x", letter)], START)

@@ -9,7 +9,7 @@ import structlog
 
 from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows import codec, ledger_records
-from daemon.flows.cursors import SKEW
+from daemon.flows.cursors import FUTURE, SKEW
 from daemon.flows.ledger import Ledger, closed_as_of
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
@@ -107,7 +107,8 @@ class CollectorState:
         A successor learns of it with the next cursor.
         """
         self.cursor = replace(self.cursor, looked_until=moment)
-        self.ledger.forget_before(horizon_ms(moment, self._overlap))
+        latest = max(self._clock.now(), self.cursor.finished_at) + FUTURE
+        self.ledger.forget_before(horizon_ms(moment, self._overlap), codec.micros(latest) // 1000)
 
     def dismiss(self, items: Iterable[Finished]) -> None:
         """These are somebody else's: seen again, they are known."""

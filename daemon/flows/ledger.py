@@ -88,12 +88,16 @@ class Ledger:
         """Whether an item that was created then cannot have been closed and forgotten."""
         return codec.micros(created_at) // 1000 >= self._horizon_ms
 
-    def forget_before(self, horizon_ms: int) -> None:
-        """Nothing that finished earlier will be looked at again."""
+    def forget_before(self, horizon_ms: int, latest_ms: int) -> None:
+        """Nothing that finished before the horizon is looked at again, nothing was closed after the latest.
+
+        What says that it was, by a clock that was far ahead once, is not kept until then.
+        """
         self._horizon_ms = max(self._horizon_ms, horizon_ms)
-        old = takewhile(lambda entry: entry[1] < self._horizon_ms, self._closed.items())
-        for key, _ in tuple(old):
+        odd = takewhile(lambda entry: not self._horizon_ms <= entry[1] <= latest_ms, self._closed.items())
+        for key, closed_ms in tuple(odd):
             del self._closed[key]
+            self._remember(key, min(closed_ms, latest_ms))
 
     def apply(self, changes: Mapping[str, Open | None], closed_ms: Mapping[str, int]) -> None:
         """Follow a committed transaction: None closes an item, anything else replaces its record.

@@ -10,6 +10,8 @@ from daemon.flows.ledger_records import Origin
 from daemon.model import Headers
 from tests.doubles import LEDGER, START, START_MS, FakeRecord, item, packed_items
 
+NEVER_MS = START_MS + 365 * 86_400_000
+
 
 def value(offset: int = 0, end: int = 10, seconds: float = 0) -> bytes:
     """A ledger value that was submitted so many seconds after START."""
@@ -129,9 +131,9 @@ def test_the_horizon_moves_on_and_never_back() -> None:
     book = ledger()
     for second in range(10):
         book.note(written(f"i{second}", None, ms=START_MS + second * 1000))
-    book.forget_before(START_MS + 4000)
+    book.forget_before(START_MS + 4000, NEVER_MS)
     assert [second for second in range(10) if book.was_closed(f"i{second}")] == [4, 5, 6, 7, 8, 9]
-    book.forget_before(START_MS)
+    book.forget_before(START_MS, NEVER_MS)
     book.note(written("late", None, ms=START_MS + 3999))
     assert not book.was_closed("late")
 
@@ -141,8 +143,22 @@ def test_what_was_closed_out_of_order_is_forgotten_in_the_end() -> None:
     book = ledger()
     for ms in (5000, 1000, 6000, 2000):
         book.note(written(f"i{ms}", None, ms=START_MS + ms))
-    book.forget_before(START_MS + 7000)
+    book.forget_before(START_MS + 7000, NEVER_MS)
     assert not any(book.was_closed(f"i{ms}") for ms in (5000, 1000, 6000, 2000))
+
+
+def test_what_was_closed_by_a_clock_far_ahead_keeps_nothing_else_in_memory() -> None:
+    """Nor itself for much longer than anything else."""
+    book = ledger()
+    book.note(written("odd", None, headers=(closed_header(NEVER_MS),)))
+    for second in range(10):
+        book.note(written(f"i{second}", None, ms=START_MS + second * 1000))
+    book.forget_before(START_MS + 4000, START_MS + 20_000)
+    assert [second for second in range(10) if book.was_closed(f"i{second}")] == [4, 5, 6, 7, 8, 9]
+    book.forget_before(START_MS + 20_000, START_MS + 40_000)
+    assert book.was_closed("odd")
+    book.forget_before(START_MS + 20_001, START_MS + 40_000)
+    assert not book.was_closed("odd")
 
 
 # --- following a committed transaction ---------------------------------------------------------------

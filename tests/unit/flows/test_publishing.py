@@ -285,7 +285,7 @@ def test_what_ends_ahead_of_our_time_is_closed_as_of_its_end() -> None:
         table.ledger.apply(publication.changes, publication.closed_ms)
         (tombstone,) = tombstones(publication)
         assert closed_header(START_MS + 240_000) in tombstone.headers
-    table.ledger.forget_before(START_MS + 240_000)
+    table.ledger.forget_before(START_MS + 240_000, START_MS + 240_000)
     assert (table.ledger.was_closed("x"), table.ledger.was_closed("y")) == (True, True)
 
 

@@ -223,15 +223,14 @@ def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -
         outlets_of(settings, world.partitions, project, world.max_result_bytes),
         timedelta(seconds=collect.overlap_seconds),
         start_at(settings),
+        publish_foreign=collect.unknown_items == "publish",
     )
 
     def way(partition: int) -> Way:
         # The owner of partition 0 collects; a further partition of the topic has nothing to do.
         if partition != 0:
             return _nothing
-        foreign = Foreign(
-            world.kafka, kafka.group_id, kafka.input_topic, watch, publish=collect.unknown_items == "publish"
-        )
+        foreign = Foreign(world.kafka, kafka.group_id, kafka.input_topic, watch)
         still_ours = _still_ours(sharing, partition)
         return Collecting(
             collector_transactional_id(settings), options, parts, intervals, foreign, still_ours

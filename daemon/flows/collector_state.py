@@ -30,11 +30,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
-    """Where the collector writes, how far back it looks, and where a new cursor starts."""
+    """Where the collector writes, how far back it looks, and where a new cursor starts.
+
+    `publish_foreign` where items that somebody else created are published, too.
+    """
 
     outlets: Outlets
     overlap: timedelta
     start_at: datetime | None
+    publish_foreign: bool = False
 
 
 class CollectorState:
@@ -56,6 +60,7 @@ class CollectorState:
     ) -> None:
         self._kafka = kafka
         self._overlap = options.overlap
+        self.publishes_foreign = options.publish_foreign
         self.ledger_topic = options.outlets.ledger_topic
         self._writer = writer
         self._written = options.outlets.written
@@ -104,22 +109,34 @@ class CollectorState:
     def looked_until(self, moment: datetime) -> None:
         """All that finished before has been looked at twice: what was closed long before may be forgotten.
 
-        A successor learns of it with the next cursor.
+        A successor learns of it with the next cursor. What waits to be published as somebody else's it has to
+        look at again, for neither ledger nor sweep would show it.
         """
-        self.cursor = replace(self.cursor, looked_until=moment)
+        waiting = self.waiting.values() if self.publishes_foreign else ()
+        ends = [item.finished_at for items in waiting for item in items if item.finished_at is not None]
+        self.cursor = replace(self.cursor, looked_until=min([moment, *ends]))
         latest = max(self._clock.now(), self.cursor.finished_at) + FUTURE
         self.ledger.forget_before(horizon_ms(moment, self._overlap), codec.micros(latest) // 1000)
 
-    def dismiss(self, items: Iterable[Finished]) -> None:
-        """These are somebody else's: seen again, they are known."""
+    def dismiss(self, items: Sequence[Finished]) -> None:
+        """These are somebody else's: they wait no longer, and seen again, they are known."""
         now_ms = codec.micros(self._clock.now()) // 1000
-        closed_ms = {item.item_id: closed_as_of(item, now_ms) for item in items}
+        closed_ms = {item.item_id: closed_as_of(item, now_ms) for item in self._unknown(items)}
         self.ledger.apply(dict.fromkeys(closed_ms), closed_ms)
+        self._let_go(items)
 
-    async def publish_foreign(self, items: Iterable[Finished]) -> None:
-        """Publish items that somebody else created."""
+    async def publish_foreign(self, items: Sequence[Finished]) -> None:
+        """Publish items that somebody else created; until that has committed they wait."""
         async with self._pen:
-            await self._commit(self._publisher.foreign(items), "tail", None)
+            await self._commit(self._publisher.foreign(self._unknown(items)), "tail", None)
+        self._let_go(items)
+
+    def _unknown(self, items: Iterable[Finished]) -> list[Finished]:
+        return [item for item in items if not self.knows(item.item_id)]
+
+    def _let_go(self, items: Iterable[Finished]) -> None:
+        for item in items:
+            self.waiting.pop(item.item_id, None)
 
     async def rearrange(self, batch: tuple[int, int], contents: Mapping[str, int]) -> None:
         """Give the open items of a batch the records with their content."""

@@ -28,14 +28,11 @@ class Foreign:
     does not have, was created by somebody else.
     """
 
-    def __init__(
-        self, kafka: Kafka, group: str, input_topic: str, watch: CollectWatch, *, publish: bool
-    ) -> None:
+    def __init__(self, kafka: Kafka, group: str, input_topic: str, watch: CollectWatch) -> None:
         self._kafka = kafka
         self._group = group
         self._topic = input_topic
         self._watch = watch
-        self._publish = publish
         self._due_at = 0.0
         self._pending: tuple[Sequence[str], dict[int, int]] | None = None
 
@@ -72,18 +69,20 @@ class Foreign:
         ):
             return False
         suspects, self._pending = self._pending[0], None
-        found = [item for i in suspects for item in state.waiting.pop(i, ())]
-        foreign: list[Finished] = [item for item in found if not state.knows(item.item_id)]
-        if self._publish and (again := await self._published_before(state, foreign)):
+        for item_id in filter(state.knows, suspects):
+            state.waiting.pop(item_id, None)
+        foreign = [item for i in suspects for item in state.waiting.get(i, ())]
+        if state.publishes_foreign and (again := await self._published_before(state, foreign)):
             log.warning("items_changed_after_their_end", items=sorted(again))
-            state.dismiss(item for item in foreign if item.item_id in again)
+            state.dismiss([item for item in foreign if item.item_id in again])
             foreign = [item for item in foreign if item.item_id not in again]
+        if state.publishes_foreign:
+            await state.publish_foreign(foreign)
+        else:
+            state.dismiss(foreign)
         if foreign:
             self._watch.foreign(len(foreign))
-            log.info("foreign_items", items=len(foreign), published=self._publish)
-        if foreign and self._publish:
-            await state.publish_foreign(foreign)
-        state.dismiss(foreign)
+            log.info("foreign_items", items=len(foreign), published=state.publishes_foreign)
         return True
 
     async def _published_before(self, state: CollectorState, items: Sequence[Finished]) -> Collection[str]:

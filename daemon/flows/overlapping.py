@@ -63,4 +63,5 @@ class Overlapping:
 
     def _worth_it(self, state: CollectorState) -> bool:
         oldest = state.ledger.oldest()
-        return oldest is not None and oldest <= state.cursor.finished_at + SKEW
+        # What others created is nowhere open.
+        return state.publishes_foreign or (oldest is not None and oldest <= state.cursor.finished_at + SKEW)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -156,7 +156,7 @@ async def test_everything_comes_once(apart: float, suite: int) -> None:
 
 
 def test_a_cut_page_does_not_run_ahead_of_what_it_leaves_out() -> None:
-    """An assignment that is accepted between two questions is in both streams: the cursor does not go there."""
+    """One that is accepted between two questions is in both streams: the cursor does not go there."""
     plain = msgspec.json.encode({**WHOLE, "status": "ACCEPTED", "accepted": "2026-01-01T00:15:00"})
     (early,), (late,) = (tuple(results_of(plain, event)) for event in ("submitted", "accepted"))
     between = msgspec.structs.replace(early, share="s-2", finished_at=early.created_at + timedelta(minutes=1))

@@ -215,7 +215,7 @@ COLLECTING = (
         "ended-again-is-foreign",
         "an item that ends once more long after its result is published once more",
         FOREIGN,
-        "if self._publish and (again :=",
+        "if state.publishes_foreign and (again :=",
         "if False and (again :=",
         found_by="tests/unit/flows/test_foreign.py::"
         "test_what_ends_again_long_after_its_result_is_not_foreign",

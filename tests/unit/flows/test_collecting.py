@@ -60,7 +60,7 @@ def ended(*ids: str, first: float = 0) -> tuple[Finished, ...]:
 class Collector:
     """A collector, and the world around it; items are open whose ids it is given."""
 
-    def __init__(self, *ids: str, kafka: MemoryKafka | None = None) -> None:
+    def __init__(self, *ids: str, kafka: MemoryKafka | None = None, publish_foreign: bool = False) -> None:
         self.kafka = kafka or MemoryKafka.usual()
         self.time = FakeTime()
         self.api = ScriptedResults()
@@ -84,8 +84,8 @@ class Collector:
             new_incarnation=lambda: f"{id(self)}-{next(names)}",
         )
         intervals = CollectIntervals(INTERVAL_SECONDS, 1000, 30, timedelta(hours=1), 300, 10.0)
-        foreign = Foreign(self.kafka, GROUP, INPUT, watch, publish=False)
-        opening = CollectOptions(outlets(), OVERLAP, None)
+        foreign = Foreign(self.kafka, GROUP, INPUT, watch)
+        opening = CollectOptions(outlets(), OVERLAP, None, publish_foreign)
         self.collecting = Collecting(ID, opening, parts, intervals, foreign, self._still_ours)
 
     async def _still_ours(self, stopping: asyncio.Event) -> None:
@@ -330,6 +330,19 @@ async def test_what_became_visible_late_is_found_by_the_overlap() -> None:
     await ran(ours, 5)
     assert ours.results() == ["a", "late"]
     assert ours.metrics.late_results.labels("overlap")._value.get() == 1
+
+
+@in_virtual_time
+async def test_a_successor_publishes_what_waited_to_be_called_somebody_elses() -> None:
+    """The cursor has passed it, the ledger has nothing of it, and nothing of ours need be open."""
+    ours = Collector(publish_foreign=True)
+    ours.script(page(ended("first", first=1)), page(ended("strange", first=3)))
+    await ran(ours, 3.5)
+    assert (ours.results(), ours.cursor().item_id) == (["first"], "strange")
+    again = Collector(kafka=ours.kafka, publish_foreign=True)
+    again.api.spans.append([ended("strange", first=3)])
+    await ran(again, 10)
+    assert again.results() == ["first", "strange"]
 
 
 @in_virtual_time

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
 import pytest
 
+from daemon.errors import Transient
 from daemon.flows import codec, ledger_records
 from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.foreign import EVERY_SECONDS, Foreign
@@ -38,11 +40,11 @@ OPENING = CollectOptions(outlets(), timedelta(seconds=60), None)
 class Office:
     """A state that is followed, and who judges what waits in it."""
 
-    def __init__(self, kafka: MemoryKafka, state: CollectorState, metrics: Metrics, *, publish: bool) -> None:
+    def __init__(self, kafka: MemoryKafka, state: CollectorState, metrics: Metrics) -> None:
         self.kafka = kafka
         self.state = state
         self.metrics = metrics
-        self.foreign = Foreign(kafka, GROUP, INPUT, CollectWatch(metrics), publish=publish)
+        self.foreign = Foreign(kafka, GROUP, INPUT, CollectWatch(metrics))
         self.now = 100.0
 
     async def see(self, *ids: str, created: float = 0) -> None:
@@ -84,9 +86,10 @@ class Office:
 async def office(*, publish: bool = True) -> AsyncIterator[Office]:
     """An office that is open."""
     kafka, metrics = MemoryKafka.usual(), Metrics()
+    opening = replace(OPENING, publish_foreign=publish)
     async with (
         kafka.writer("collect") as writer,
-        open_state(kafka, OPENING, writer, FakeTime(), CollectWatch(metrics), "me") as (
+        open_state(kafka, opening, writer, FakeTime(), CollectWatch(metrics), "me") as (
             state,
             reader,
             partitions,
@@ -94,7 +97,7 @@ async def office(*, publish: bool = True) -> AsyncIterator[Office]:
     ):
         task = asyncio.ensure_future(state.follow(reader, partitions))
         await turns()
-        yield Office(kafka, state, metrics, publish=publish)
+        yield Office(kafka, state, metrics)
         task.cancel()
         await asyncio.wait({task})
 
@@ -287,3 +290,33 @@ async def test_what_ends_ahead_of_our_time_is_foreign_once(*, publish: bool) -> 
             await ours.judge()
             await asyncio.sleep(20)
         assert (ours.results(), ours.counted) == ([None] * publish, 1)
+
+
+@pytest.mark.parametrize("publish", [True, False])
+@in_virtual_time
+async def test_a_successor_is_told_to_look_again_at_what_waits(*, publish: bool) -> None:
+    """Where it would be published; the state itself need not remember more for that."""
+    async with office(publish=publish) as ours:
+        ours.kafka.put(LEDGER, None, key=b"closed")
+        await turns()
+        ours.intend(-10)
+        await ours.see("x")
+        far = START + timedelta(hours=1)
+        ours.state.looked_until(far)
+        assert ours.state.cursor.looked_until == (START if publish else far)
+        assert not ours.state.ledger.was_closed("closed")
+        ours.kafka.offsets[GROUP, INPUT, 0] = Committed(9, "")
+        await ours.judge()
+        ours.state.looked_until(far)
+        assert ours.state.cursor.looked_until == far
+
+
+@in_virtual_time
+async def test_a_foreign_item_waits_until_its_result_is_committed() -> None:
+    """What was not committed did not happen."""
+    async with office() as ours:
+        await ours.see("x")
+        ours.kafka.spoil = lambda _: Transient("no answer")
+        with pytest.raises(Transient):
+            await ours.judge()
+        assert (list(ours.state.waiting), ours.counted) == (["x"], 0)

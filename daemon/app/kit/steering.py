@@ -10,8 +10,7 @@ from daemon.app.places import collector_transactional_id
 from daemon.edges.topics import Topic
 from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
 from daemon.flows import codec, orders
-from daemon.flows.collecting import FUTURE
-from daemon.flows.cursors import read_cursor
+from daemon.flows.cursors import FUTURE, read_cursor
 from daemon.model import Append, Cursor, Transaction
 from daemon.ports import Kafka
 from daemon.settings import KafkaSettings, Settings

@@ -368,11 +368,12 @@ def test_one_result_that_is_too_large_closes_the_item() -> None:
 def test_a_further_result_that_is_too_large_is_left_out() -> None:
     """A dead letter would be another answer to its record; the item stays open for the results that come."""
     table = open_for(3)
-    table.ledger.apply(table.publisher.publication([shared("s-1")]).changes, START_MS)
+    first = table.publisher.publication([shared("s-1")])
+    table.ledger.apply(first.changes, first.closed_ms)
     large = msgspec.structs.replace(shared("s-2"), raw=b"x" * 200_000)
     publication = table.publisher.publication([large])
     assert (publication.oversized, outputs(publication), publication.left_out) == ([], 0, [large])
-    table.ledger.apply(publication.changes, START_MS)
+    table.ledger.apply(publication.changes, publication.closed_ms)
     assert table.publisher.publication([large]).left_out == []
     last = table.publisher.publication([shared("s-3")])
     assert (outputs(last), last.changes) == (1, {"x": None})

@@ -138,16 +138,21 @@ class Kafka(Protocol):
         """
         ...
 
-    async def start_offsets(self, topic: str) -> Mapping[int, int]:
-        """The first offset of each partition's log.
+    async def partitions(self, topic: str) -> frozenset[int]:
+        """The numbers of a topic's partitions, those without a leader too; raises as `start_offsets`."""
+        ...
+
+    async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
+        """The first offset of each partition's log, of these partitions; of all where none are named.
 
         Raises:
             Held: `not_permitted`.
-            Transient: Kafka cannot say now; as `NoTopic` where it knows no such topic.
+            Transient: Kafka cannot say now, or does not show one of them; as `NoTopic` where it knows no such
+                topic.
         """
         ...
 
-    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+    async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """The high watermark of each partition: behind open transactions, too; raises as `start_offsets`."""
         ...
 

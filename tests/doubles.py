@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, ParamSpec
 
 from daemon.content import content_hash, parse
-from daemon.errors import Fenced, Held, NoTopic
+from daemon.errors import Fenced, Held, NoTopic, Transient
 from daemon.flows import ledger_records
 from daemon.flows.holding import Holds
 from daemon.flows.outbox import Place
@@ -266,15 +266,25 @@ class MemoryKafka:
         """See `daemon.ports.Kafka.committed`."""
         return {p: self.offsets.get((group, topic, p), Committed(-1, "")) for p in partitions}
 
-    async def start_offsets(self, topic: str) -> Mapping[int, int]:
+    async def partitions(self, topic: str) -> frozenset[int]:
+        """See `daemon.ports.Kafka.partitions`."""
+        return frozenset(range(len(self.logs[topic])))
+
+    async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""
         if topic not in self.logs:
             raise NoTopic(topic)
-        return {p: self.starts.get((topic, p), 0) for p in range(len(self.logs[topic]))}
+        return {p: self.starts.get((topic, p), 0) for p in self._shown(topic, partitions)}
 
-    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+    async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.end_offsets`."""
-        return {p: len(log) for p, log in enumerate(self.logs[topic])}
+        return {p: len(self.logs[topic][p]) for p in self._shown(topic, partitions)}
+
+    def _shown(self, topic: str, partitions: Collection[int]) -> Collection[int]:
+        known = range(len(self.logs[topic]))
+        if not set(partitions) <= set(known):
+            raise Transient(f"{topic}: Kafka does not show its partitions {partitions}")
+        return partitions or known
 
     async def stable_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.stable_offsets`."""

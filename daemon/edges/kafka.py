@@ -1,8 +1,8 @@
 """The cluster: its readers and writers, offsets of groups, ends of logs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer
@@ -90,7 +90,7 @@ class KafkaCluster:
         """See `daemon.ports.Kafka.committed`."""
         found: dict[int, Committed] = {}
         with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with self._answering():
                 # One partition after the other comes to rest; all at once they may never do.
                 while missing := [partition for partition in partitions if partition not in found]:
                     found.update(await self._ask_committed(group, topic, missing, stable=stable))
@@ -106,7 +106,7 @@ class KafkaCluster:
             Transient: Kafka failed.
         """
         with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with self._answering():
                 await self._ask_committed(group, topic, [0], stable=True)
 
     async def _ask_committed(
@@ -124,13 +124,19 @@ class KafkaCluster:
         """See `daemon.edges.versions.releases`."""
         return await versions.releases(self._admin)
 
-    async def start_offsets(self, topic: str) -> Mapping[int, int]:
-        """See `daemon.ports.Kafka.start_offsets`."""
-        return await self._offsets(topic, "beginning offsets", self._probe.beginning_offsets)
+    async def partitions(self, topic: str) -> frozenset[int]:
+        """See `daemon.ports.Kafka.partitions`."""
+        with kafka_client.translated(f"asking for the partitions of {topic}"):
+            async with self._answering():
+                return await self._partitions(topic)
 
-    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+    async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.start_offsets`."""
+        return await self._offsets(topic, "beginning offsets", self._probe.beginning_offsets, partitions)
+
+    async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.end_offsets`."""
-        return await self._offsets(topic, "end offsets", self._probe.end_offsets)
+        return await self._offsets(topic, "end offsets", self._probe.end_offsets, partitions)
 
     async def stable_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.stable_offsets`."""
@@ -151,17 +157,28 @@ class KafkaCluster:
         topic: str,
         what: str,
         ask: Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]],
+        partitions: Collection[int] = (),
     ) -> Mapping[int, int]:
         with kafka_client.translated(f"asking for the {what} of {topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                places = [TopicPartition(topic, p) for p in sorted(await self._partitions(topic))]
-                answer = await ask(places)
+            async with self._answering():
+                shown = await self._partitions(topic)
+                # A broker may have an old picture of the topic for some seconds.
+                if missing := sorted(set(partitions) - shown):
+                    raise Transient(f"the {what} of {topic}: Kafka does not show its partitions {missing}")
+                # No others: one that has no leader is not answered for.
+                answer = await ask([TopicPartition(topic, p) for p in sorted(partitions or shown)])
         return {place.partition: offset for place, offset in answer.items()}
 
-    async def _partitions(self, topic: str) -> set[int]:
+    @asynccontextmanager
+    async def _answering(self) -> AsyncIterator[None]:
+        clients = (self._probe._client, self._patient_probe._client, self._admin._client)  # noqa: SLF001 - what they talk through
+        async with kafka_client.answering(ANSWER_SECONDS, *clients):
+            yield
+
+    async def _partitions(self, topic: str) -> frozenset[int]:
         # Asking for a topic's metadata by name, every time: partitions may have been added.
         (found,) = await describe(self._admin, [topic])
-        partitions = {p["partition"] for p in found["partitions"]}
+        partitions = frozenset(p["partition"] for p in found["partitions"])
         if not partitions:
             error = kafka_errors.for_code(found["error_code"])
             if error is kafka_errors.UnknownTopicOrPartitionError:

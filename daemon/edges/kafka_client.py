@@ -6,11 +6,12 @@ then the client is closed by force.
 
 import asyncio
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
 from aiokafka import errors as kafka_errors
+from aiokafka.client import AIOKafkaClient
 
 from daemon.edges.trust import client_context, complaint, system_authorities
 from daemon.errors import ConfigurationError, Fenced, Held, Transient
@@ -129,6 +130,26 @@ def translated(doing: str) -> Iterator[None]:
             str(error) if isinstance(error, kafka_errors.KafkaError) else f"{type(error).__name__}: {error}"
         )
         raise Transient(f"{doing}: {named}") from error
+
+
+@asynccontextmanager
+async def answering(seconds: float, *clients: AIOKafkaClient) -> AsyncIterator[None]:
+    """Bound the wait for an answer; where none comes, the clients' connections are given up.
+
+    One that a firewall has dropped without a word is silent for ever, and the client itself would notice only
+    where it may wait for longer than we do: every question would go down the same hole.
+
+    Raises:
+        TimeoutError: no answer came.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        for client in clients:
+            for connection in list(client._conns.values()):  # noqa: SLF001 - it names them nowhere else
+                connection.close()
+        raise
 
 
 async def stop(client: Stoppable, seconds: float = STOP_SECONDS) -> None:

@@ -64,7 +64,7 @@ class Topics:
             Transient: Kafka cannot say now.
         """
         with kafka_client.translated(f"asking for the topics {', '.join(names)}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with kafka_client.answering(ANSWER_SECONDS, self._admin._client):  # noqa: SLF001 - what it talks through
                 described = await describe(self._admin, names)
                 found = {topic["topic"]: topic["partitions"] for topic in described if _there(topic)}
                 configs = await self._configs(list(found))

@@ -68,6 +68,8 @@ class TransactionalWriter:
         self._id = transactional_id
         self._metrics = metrics
         self._spent = False
+        self._has_strays = False
+        self._watch_for_strays()
 
     async def transact(self, transaction: Transaction) -> None:
         """See `daemon.ports.Writer.transact`."""
@@ -112,7 +114,29 @@ class TransactionalWriter:
             raise Transient(f"the writer {self._id} has failed before")
         self._spent = True
         yield
-        self._spent = False
+        self._spent = self._has_strays
+
+    def _watch_for_strays(self) -> None:
+        """Notice requests that were not answered: the client sends them once more, without a word.
+
+        The first of the two may arrive later, on its way through a proxy, and would be taken for a part of
+        the next transaction: a commit of half of it, or other metadata than its own. A new producer, whose
+        epoch is another, is what it cannot belong to.
+        """
+        client = self._producer.client
+        send = client.send
+
+        async def watched(*arguments: Any, **named: Any) -> Any:
+            try:
+                return await send(*arguments, **named)
+            except kafka_errors.NodeNotReadyError:
+                # It was not sent.
+                raise
+            except kafka_errors.KafkaError:
+                self._has_strays = True
+                raise
+
+        client.send = watched
 
     def _forget(self, deliveries: Iterable["asyncio.Future[Any]"]) -> None:
         # The producer keeps the end of the transaction as a future of its own.

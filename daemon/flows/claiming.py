@@ -135,7 +135,7 @@ class Turns:
         return now >= intent.last_at + self._request + SETTLING
 
     async def _others(self) -> Mapping[int, Intent]:
-        partitions = await self._kafka.end_offsets(self._place.topic)
+        partitions = await self._kafka.partitions(self._place.topic)
         others = [p for p in partitions if p != self._place.partition]
         committed = await self._kafka.committed(self._place.group, self._place.topic, others)
         intents = ((p, _read(p, found)) for p, found in committed.items())

@@ -74,14 +74,14 @@ class Lag:
             self.records = {}
             self._metrics.oldest_intent_seconds.set(0)
             return
-        ends = await self._kafka.end_offsets(self._topic)
-        starts = await self._kafka.start_offsets(self._topic)
+        ends = await self._kafka.end_offsets(self._topic, ours)
+        starts = await self._kafka.start_offsets(self._topic, ours)
         committed = await self._kafka.committed(self._group, self._topic, sorted(ours))
         old = starts if self._retention_seconds is None else await self._old(self._retention_seconds)
         settled = {p: max(committed[p].offset, starts[p]) for p in sorted(ours)}
         self.records = {p: max(ends[p] - offset, 0) for p, offset in settled.items()}
         for partition, records in self.records.items():
-            expiring = min(max(old[partition] - settled[partition], 0), records)
+            expiring = min(max(old.get(partition, 0) - settled[partition], 0), records)
             self._metrics.input_lag_records.labels(str(partition)).set(records)
             self._metrics.input_expiring_records.labels(str(partition)).set(expiring)
         self._metrics.oldest_intent_seconds.set(self._oldest_intent_seconds(committed))

@@ -55,7 +55,7 @@ async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: s
             " Commit the right offset for the group by hand",
         )
     ask = kafka.start_offsets if start_from == "earliest" else kafka.end_offsets
-    offset = (await ask(place.topic))[place.partition]
+    offset = (await ask(place.topic, [place.partition]))[place.partition]
     await outbox.start_at(offset)
     return offset
 
@@ -68,8 +68,8 @@ def _intent(committed: Committed) -> Intent | None:
 
 
 async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent | None) -> None:
-    first = (await kafka.start_offsets(place.topic))[place.partition]
-    last = (await kafka.end_offsets(place.topic))[place.partition]
+    first = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
+    last = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
     end = offset if intent is None else intent.reach
     if first <= offset <= end <= last:
         return

@@ -30,8 +30,8 @@ async def last_tally(kafka: Kafka, place: Place) -> Tally:
         Transient: the ledger cannot be read now.
     """
     topic, partition = place.ledger_topic, place.ledger_partition
-    start = (await kafka.start_offsets(topic))[partition]
-    end = (await kafka.end_offsets(topic))[partition]
+    start = (await kafka.start_offsets(topic, [partition]))[partition]
+    end = (await kafka.end_offsets(topic, [partition]))[partition]
     step = FIRST_STEP_RECORDS
     while end > start:
         begin = max(start, end - step)

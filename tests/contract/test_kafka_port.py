@@ -287,6 +287,23 @@ def test_a_topic_that_is_not_there(run: Run) -> None:
     run(check)
 
 
+def test_offsets_of_some_partitions(run: Run) -> None:
+    """Others are not asked for, since one of them may have no leader; one that is not there says so."""
+
+    async def check(bench: Bench) -> None:
+        topic = await bench.topic(3)
+        async with bench.kafka.writer(bench.group()) as writer:
+            await writer.transact(Transaction("settle", [Append(topic, 1, None, b"a")]))
+        assert await bench.kafka.partitions(topic) == {0, 1, 2}
+        assert set(await bench.kafka.end_offsets(topic, [1])) == {1}
+        assert await bench.kafka.start_offsets(topic, [0, 2]) == {0: 0, 2: 0}
+        for ask in (bench.kafka.start_offsets, bench.kafka.end_offsets):
+            with pytest.raises(Transient, match="partitions"):
+                await ask(topic, [1, 7])
+
+    run(check)
+
+
 def test_offsets_at_a_time(run: Run) -> None:
     """The first record that is not older than the time; the end where all are, and in an empty log."""
 

@@ -1,12 +1,18 @@
 """Clients of Kafka are stopped, whatever becomes of it; their errors are told in our words."""
 
 import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
+from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
 
 from daemon.edges import kafka_client
+from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import Transient
+from daemon.metrics import Metrics
+from daemon.model import Transaction
 from tests.doubles import in_virtual_time
 
 
@@ -64,3 +70,70 @@ def test_an_error_is_named_once(error: Exception, told: str) -> None:
     with pytest.raises(Transient) as caught, kafka_client.translated("connecting"):
         raise error
     assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("seconds", [1.0, 100.0])
+def test_a_connection_that_is_silent_is_given_up(seconds: float) -> None:
+    """Every other question would go down the same hole; one that is answered stays."""
+
+    @in_virtual_time
+    async def check() -> None:
+        client = Asked()
+        with suppress(TimeoutError):
+            async with kafka_client.answering(20.0, client):
+                await asyncio.sleep(seconds)
+        assert client.closed == (["conn"] if seconds > 20.0 else [])
+
+    check()
+
+
+class Asked:
+    """The connections that a client talks over."""
+
+    def __init__(self) -> None:
+        self.closed: list[str] = []
+        self._conns = {"broker": self}
+
+    def close(self) -> None:
+        """See the client's own connection."""
+        self.closed.append("conn")
+
+
+class Producer:
+    """A transactional producer whose requests are answered, or lost and sent again."""
+
+    def __init__(self, failures: Sequence[Exception]) -> None:
+        self.client = self
+        self._failures = list(failures)
+        self._txn_manager = SimpleNamespace(_transaction_waiter=None)
+
+    async def send(self, *_: object) -> None:
+        """See the client's own."""
+        if self._failures:
+            raise self._failures.pop()
+
+    async def begin_transaction(self) -> None:
+        """See the producer's own."""
+
+    async def commit_transaction(self) -> None:
+        """Sends until there is an answer, as the producer does."""
+        while True:
+            with suppress(KafkaError):
+                return await self.client.send(0)
+
+
+@pytest.mark.parametrize(
+    ("failures", "is_spent"),
+    [([], False), ([NodeNotReadyError("not connected")], False), ([RequestTimedOutError("no answer")], True)],
+)
+def test_what_went_unanswered_was_a_writers_last(failures: Sequence[Exception], *, is_spent: bool) -> None:
+    """The same request may arrive later, and would be taken for a part of its next transaction."""
+
+    @in_virtual_time
+    async def check() -> None:
+        writer = TransactionalWriter(Producer(failures), "w", Metrics())
+        await writer.transact(Transaction("intent"))
+        with pytest.raises(Transient) if is_spent else nullcontext():
+            await writer.transact(Transaction("intent"))
+
+    check()

@@ -112,13 +112,17 @@ class SimKafka:
                     return found
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
 
-    async def start_offsets(self, topic: str) -> Mapping[int, int]:
-        """See `daemon.ports.Kafka.start_offsets`."""
-        return await self._offsets(topic, lambda log: log.start)
+    async def partitions(self, topic: str) -> frozenset[int]:
+        """See `daemon.ports.Kafka.partitions`."""
+        return frozenset(await self._offsets(topic, lambda _: 0))
 
-    async def end_offsets(self, topic: str) -> Mapping[int, int]:
+    async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.start_offsets`."""
+        return _of(partitions, await self._offsets(topic, lambda log: log.start))
+
+    async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.end_offsets`."""
-        return await self._offsets(topic, lambda log: log.high_watermark)
+        return _of(partitions, await self._offsets(topic, lambda log: log.high_watermark))
 
     async def stable_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.stable_offsets`."""
@@ -139,6 +143,12 @@ class SimKafka:
 
     def _in(self, seconds: float) -> float:
         return self._cluster.loop.now + seconds
+
+
+def _of(partitions: Collection[int], found: Mapping[int, int]) -> Mapping[int, int]:
+    if missing := set(partitions) - set(found):
+        raise Transient(f"Kafka does not show the partitions {sorted(missing)}")
+    return {partition: found[partition] for partition in partitions or found}
 
 
 class SimReader:

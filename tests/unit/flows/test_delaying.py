@@ -1,7 +1,7 @@
 """Open transactions that keep readers from the end of a topic."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from daemon.errors import Transient
 from daemon.flows.delaying import EVERY_SECONDS, Delays
@@ -65,10 +65,10 @@ async def test_what_cannot_be_seen_is_looked_at_next_time() -> None:
     watched = Watched()
     usual, failures = watched.kafka.end_offsets, [Transient("no answer")]
 
-    async def failing(topic: str) -> Mapping[int, int]:
+    async def failing(topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         if failures and topic == INPUT:
             raise failures.pop()
-        return await usual(topic)
+        return await usual(topic, partitions)
 
     watched.kafka.end_offsets = failing  # type: ignore[method-assign]  # on purpose
     for topic in (INPUT, LEDGER):

@@ -1,7 +1,7 @@
 """How far behind the owned partitions are."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 
 from daemon.errors import Transient
@@ -85,10 +85,10 @@ async def test_what_cannot_be_measured_is_measured_next_time() -> None:
     ours = Measured()
     usual, failures = ours.kafka.end_offsets, [Transient("no answer")]
 
-    async def failing(topic: str) -> Mapping[int, int]:
+    async def failing(topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         if failures:
             raise failures.pop()
-        return await usual(topic)
+        return await usual(topic, partitions)
 
     ours.kafka.end_offsets = failing  # type: ignore[method-assign]  # on purpose
     await measured(ours, EVERY_SECONDS + 1)

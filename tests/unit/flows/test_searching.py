@@ -1,7 +1,7 @@
 """An intent in doubt: what is there is adopted, and only what is certainly absent is sent again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -667,10 +667,10 @@ async def test_the_ledger_is_not_read_for_nothing() -> None:
     reads = 0
     usual = doubt.kafka.end_offsets
 
-    async def counted(topic: str) -> object:
+    async def counted(topic: str, partitions: Collection[int] = ()) -> object:
         nonlocal reads
         reads += topic == LEDGER
-        return await usual(topic)
+        return await usual(topic, partitions)
 
     doubt.kafka.end_offsets = counted  # type: ignore[method-assign,assignment]  # on purpose
     await doubt.resolve(batch_of("a"))

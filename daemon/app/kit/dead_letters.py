@@ -83,17 +83,17 @@ async def replay(
     """
     kafka = settings.kafka
     async with reached(settings) as (cluster, topics):
-        work = _Replaying(cluster, kafka, topics, max_attempts)
+        work = _Replaying(cluster, kafka, topics, wanted, max_attempts)
         if dry_run:
             await work.recall()
-            async with aclosing(_letters(cluster, kafka, wanted, progress)) as found:
+            async with aclosing(_letters(cluster, kafka, Wanted(), progress)) as found:
                 async for letter in found:
                     work.chooses(letter)
             return work.replay
         async with cluster.writer(f"{kafka.group_id}.replay") as writer:
             # Behind the fence: a replay that was killed, or still runs, can add nothing any more.
             await work.recall()
-            async with aclosing(_letters(cluster, kafka, wanted, progress)) as found:
+            async with aclosing(_letters(cluster, kafka, Wanted(), progress)) as found:
                 async for letter in found:
                     if work.chooses(letter):
                         await work.send(letter, writer)
@@ -103,11 +103,17 @@ async def replay(
 
 class _Replaying:
     def __init__(
-        self, cluster: KafkaCluster, kafka: KafkaSettings, topics: Mapping[str, Topic], max_attempts: int
+        self,
+        cluster: KafkaCluster,
+        kafka: KafkaSettings,
+        topics: Mapping[str, Topic],
+        wanted: Wanted,
+        max_attempts: int,
     ) -> None:
         self._cluster = cluster
         self._kafka = kafka
         self._partitions = topics[kafka.input_topic].partitions
+        self._wanted = wanted
         self._max_attempts = max_attempts
         self._done = Replayed()
         self._appends: list[Append] = []
@@ -123,14 +129,18 @@ class _Replaying:
                 async for some in found:
                     for record in some:
                         if (place := orders.replayed_chunk(record.key or b"", letters)) is not None:
-                            self._done.read(*place, record.value)
+                            self._done.read(*place, record.value, record.timestamp)
         except codec.UnreadableError as error:
             raise ConfigurationError(str(error)) from error
 
     def chooses(self, letter: Letter) -> bool:
-        """Whether a dead letter is to be sent back; counted either way."""
+        """Whether a dead letter is to be sent back; counted either way if it is wanted."""
         replay, origin = self.replay, letter.origin
-        if letter.record in self._done:
+        # Asked for of each of them: see there.
+        done = letter.record in self._done
+        if letter not in self._wanted:
+            return False
+        if done:
             replay.replayed_before += 1
         elif origin is None or origin.topic != self._kafka.input_topic or not self._has(origin.partition):
             replay.of_other_topics += 1

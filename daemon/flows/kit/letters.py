@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import or_
 from typing import NamedTuple
 
 from daemon.flows import codec
@@ -21,6 +22,9 @@ from daemon.model import Append, Record
 # So many dead letters share one record that says which of them were sent back: a bit each.
 CHUNK = 65_536
 _VERSION = b"\x01"
+_NONE = bytes(CHUNK // 8)
+# What two machines' clocks may differ by: to send a letter back twice would be worse than to pass it over.
+CLOCKS_APART_MS = 3_600_000
 
 
 class Letter(NamedTuple):
@@ -97,21 +101,23 @@ class Wanted:
 class Replayed:
     """Which dead letters were sent back already: bitmaps, `CHUNK` offsets each.
 
-    Offsets alone would not do: who replays one code leaves others behind, which another replay may want.
+    Offsets alone would not do: who replays one code leaves others behind, which another replay may want. Nor
+    do they tell a topic from one of its name that was deleted: there they begin anew, with younger letters.
     """
 
     def __init__(self) -> None:
-        self._chunks: dict[tuple[int, int], bytearray] = {}
+        self._told: dict[tuple[int, int], tuple[bytes, int]] = {}
+        self._added: dict[tuple[int, int], bytearray] = {}
         self._changed: set[tuple[int, int]] = set()
 
-    def read(self, partition: int, chunk: int, value: bytes | None) -> None:
-        """Take in a bitmap's record.
+    def read(self, partition: int, chunk: int, value: bytes | None, written_ms: int) -> None:
+        """Take in a bitmap's record, and when it was written in milliseconds since 1970.
 
         Raises:
             UnreadableError: it is damaged, or of a newer release.
         """
         if value is None:
-            self._chunks.pop((partition, chunk), None)
+            self._told.pop((partition, chunk), None)
             return
         try:
             bits = zlib.decompress(value[1:]) if value[:1] == _VERSION else b""
@@ -119,22 +125,32 @@ class Replayed:
             raise codec.UnreadableError(f"what was replayed is unreadable: {error}") from error
         if len(bits) != CHUNK // 8:
             raise codec.UnreadableError("what was replayed is unreadable, or of a newer release")
-        self._chunks[partition, chunk] = bytearray(bits)
+        self._told[partition, chunk] = bits, written_ms
 
     def __contains__(self, record: Record) -> bool:
+        """Ask for every letter, in order: one that was written after it was sent back is of another topic."""
         chunk, place = divmod(record.offset, CHUNK)
-        bits = self._chunks.get((record.partition, chunk))
-        return bits is not None and bool(bits[place // 8] >> place % 8 & 1)
+        bits, written_ms = self._told.get((record.partition, chunk), (_NONE, 0))
+        if _has(bits, place) and record.timestamp > written_ms + CLOCKS_APART_MS:
+            self._told = {at: told for at, told in self._told.items() if at[0] != record.partition}
+            bits = _NONE
+        return _has(bits, place) or _has(self._added.get((record.partition, chunk), _NONE), place)
 
     def add(self, record: Record) -> None:
         """This one is sent back now."""
         chunk, place = divmod(record.offset, CHUNK)
-        bits = self._chunks.setdefault((record.partition, chunk), bytearray(CHUNK // 8))
+        bits = self._added.setdefault((record.partition, chunk), bytearray(CHUNK // 8))
         bits[place // 8] |= 1 << place % 8
         self._changed.add((record.partition, chunk))
 
     def changes(self) -> Iterator[tuple[int, int, bytes]]:
         """Partition, chunk and value of the bitmaps that have changed since this was asked."""
-        for partition, chunk in sorted(self._changed):
-            yield partition, chunk, _VERSION + zlib.compress(bytes(self._chunks[partition, chunk]))
+        for at in sorted(self._changed):
+            told, _ = self._told.get(at, (_NONE, 0))
+            both = bytes(map(or_, told, self._added[at]))
+            yield *at, _VERSION + zlib.compress(both)
         self._changed.clear()
+
+
+def _has(bits: bytes | bytearray, place: int) -> bool:
+    return bool(bits[place // 8] >> place % 8 & 1)

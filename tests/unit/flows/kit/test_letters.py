@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.flows.codec import UnreadableError
-from daemon.flows.kit.letters import CHUNK, Replayed, Wanted, letter_of
+from daemon.flows.kit.letters import CHUNK, CLOCKS_APART_MS, Replayed, Wanted, letter_of
 from daemon.flows.outputs import dead_letter_append
 from daemon.model import DeadLetter, Flaw
-from tests.doubles import FakeRecord
+from tests.doubles import START_MS, FakeRecord
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -54,8 +54,30 @@ def test_what_was_sent_back_is_remembered() -> None:
     for letter in letters[::2]:
         done.add(letter)
     for partition, chunk, value in done.changes():
-        read.read(partition, chunk, value)
+        read.read(partition, chunk, value, START_MS)
     assert [letter in read for letter in letters] == [True, False, True]
     assert not list(done.changes())
     with pytest.raises(UnreadableError):
-        read.read(2, 0, b"\x09damaged")
+        read.read(2, 0, b"\x09damaged", START_MS)
+
+
+def test_letters_of_a_topic_that_was_made_anew_were_not_sent_back() -> None:
+    """Its offsets begin anew; what was sent back of the other is forgotten with the first that shows it."""
+    done = Replayed()
+    bitmaps = Replayed()
+    for offset in (0, 1, 5, CHUNK):
+        bitmaps.add(FakeRecord(offset, b"old", "dead", 2))
+    for partition, chunk, value in bitmaps.changes():
+        done.read(partition, chunk, value, START_MS)
+        done.read(partition + 1, chunk, value, START_MS)
+    apart = START_MS + CLOCKS_APART_MS
+    assert FakeRecord(0, b"old", "dead", 2, apart) in done
+    assert FakeRecord(1, b"new", "dead", 2, apart + 1) not in done
+    done.add(FakeRecord(1, b"new", "dead", 2, apart + 1))
+    later = Replayed()
+    for partition, chunk, value in done.changes():
+        later.read(partition, chunk, value, apart + 2)
+    seen = [offset for offset in range(10) if FakeRecord(offset, b"new", "dead", 2, apart + 1) in later]
+    assert seen == [1]
+    assert FakeRecord(CHUNK, b"", "dead", 2) not in done
+    assert FakeRecord(CHUNK, b"", "dead", 3) in done

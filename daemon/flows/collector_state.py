@@ -103,7 +103,7 @@ class CollectorState:
                 f"the result of the item {item.item_id} has {len(item.raw)} bytes, too many for its topic"
             )
             flaw = Flaw("RESULT_TOO_LARGE", message)
-            letters.append(DeadLetter(await record_of(self._kafka, entry), flaw))
+            letters.append(DeadLetter(await record_of(self._kafka, entry), flaw, item.item_id))
         self._publisher.point_at(publication, letters)
 
     def looked_until(self, moment: datetime) -> None:

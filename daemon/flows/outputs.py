@@ -74,8 +74,8 @@ def append_bytes(append: Append) -> int:
 
 
 def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_at: datetime) -> Append:
-    """A dead letter: the record unchanged, then why."""
-    record, flaw = letter
+    """A dead letter: the record unchanged, then why; last the id that its item has at Toloka, if any."""
+    record, flaw, item_id = letter
     request_id = ((REQUEST_ID_HEADER, flaw.request_id.encode("utf-8", "replace")),) if flaw.request_id else ()
     coordinates = (record.topic, str(record.partition), str(record.offset))
     headers = [
@@ -86,4 +86,6 @@ def dead_letter_append(topic: str, partitions: int, letter: DeadLetter, failed_a
         *((name, told.encode()) for name, told in zip(ORIGIN_HEADERS, coordinates, strict=True)),
         (FAILED_AT_HEADER, iso(failed_at).encode()),
     ]
+    if item_id:
+        headers.append((ITEM_ID_HEADER, item_id.encode()))
     return Append(topic, record.partition % partitions, record.key, record.value, headers)

@@ -16,6 +16,7 @@ from daemon.ports import Kafka, Results, TolokaClock
 
 # Unknown to Toloka in this many sweeps, an item is gone.
 SWEEPS_UNTIL_GONE = 2
+NO_RESULT = "NO_RESULT"
 BY_ID_ITEMS = 20
 
 log = structlog.get_logger(__name__)
@@ -55,7 +56,7 @@ class Vanishing:
             if now - at >= self._apart_seconds:
                 self._missed[item_id] = Miss(sweeps + 1, now)
         if over := [i for i, sight in found.items() if sight is not None and sight.over]:
-            await self._end(state, over, "NO_RESULT", "Toloka has ended without a result of the item")
+            await self._end(state, over, NO_RESULT, "Toloka has ended without a result of the item")
         if gone := [i for i, sight in found.items() if sight is None and self._is_gone(i)]:
             certain = await self._certain(state, gone)
             await self._end(state, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
@@ -75,7 +76,9 @@ class Vanishing:
         for item_id in ids:
             if (entry := state.ledger.find(item_id)) is not None:
                 record = await record_of(self._kafka, ledger_records.unpack(entry.packed))
-                letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"))))
+                # What has ended without a result is still at Toloka, and an audit asks whose it is.
+                at_toloka = item_id if code == NO_RESULT else ""
+                letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"), at_toloka)))
         if letters:
             log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
             now = self._clock.now()

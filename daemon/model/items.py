@@ -85,10 +85,14 @@ class Flaw(NamedTuple):
 
 
 class DeadLetter(NamedTuple):
-    """An input record that cannot be submitted, with the reason."""
+    """An input record that cannot be submitted, with the reason.
+
+    `item_id` where Toloka had taken it, under this id, and it has no result all the same.
+    """
 
     record: Record
     flaw: Flaw
+    item_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

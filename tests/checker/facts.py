@@ -173,7 +173,10 @@ def _digest_of(headers: Headers) -> bytes:
 def _parted(headers: Headers) -> tuple[Headers, dict[str, bytes | None]]:
     """The record's own headers, and what was added behind them: each name once."""
     added: dict[str, bytes | None] = {}
-    for name, value in reversed(headers):
+    if headers and headers[-1][0] == "toloka-item-id":
+        # Last of all, where Toloka had taken the item.
+        added["toloka-item-id"] = headers[-1][1]
+    for name, value in reversed(headers[: len(headers) - len(added)]):
         if name not in ADDED_HEADERS or name in added:
             break
         added[name] = value

@@ -12,7 +12,7 @@ from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.orphans import Contents, Orphan
-from daemon.model import EPOCH, Record
+from daemon.model import Record
 from daemon.settings import KafkaSettings, Settings
 
 
@@ -117,7 +117,11 @@ class _Walk:
 
     async def _orphans(self, toloka: Toloka, audit: Audit, contents: Contents) -> Sequence[Orphan]:
         self._progress.begin("Toloka", 0)
+        # By id: what was created between two spans is in both.
+        found: dict[str, Orphan] = {}
         async with toloka.service.submissions(1) as (api,):
-            created = await api.created(EPOCH, toloka.until)
-        self._progress.add(len(created))
-        return tuple(contents.orphans(created, audit.accounts_for))
+            for since, until in contents.spans(toloka.until):
+                created = await api.created(since, until)
+                self._progress.add(len(created))
+                found.update((o.item_id, o) for o in contents.orphans(created, audit.accounts_for))
+        return tuple(found.values())

@@ -126,6 +126,8 @@ class Audit:
 
     def note_dead_letter(self, record: Record) -> None:
         """A record of the dead letter topic."""
+        for name in _hashes(record):
+            self._know(name)
         try:
             origin = dead_letter_origin(record.headers)
         except ValueError:
@@ -218,7 +220,7 @@ class Audit:
         return account
 
     def accounts_for(self, item_id: str) -> bool:
-        """Ledger or results know this item of Toloka's."""
+        """Ledger, results or dead letters know this item of Toloka's."""
         return self._ids is not None and xxhash.xxh3_64_intdigest(item_id.encode()) in self._ids
 
     def _know(self, name: int) -> None:

@@ -1,11 +1,19 @@
 """Pure: which of Toloka's items nothing accounts for, although their content is that of a record of ours."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from daemon.flows import codec
 from daemon.flows.items import Read, standing
 from daemon.model import Committed, Created, Item, Record
+
+# No producer's clock is ahead by more.
+CLOCKS_APART = timedelta(hours=1)
+# What was created in this time is held in memory at once; more, where that would take too many requests.
+SPAN = timedelta(hours=1)
+MOST_SPANS = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Orphan(NamedTuple):
@@ -36,17 +44,31 @@ class Contents:
         intents = {p: codec.read_intent(found.metadata) for p, found in committed.items()}
         self.announced = {p: intent.reach for p, intent in intents.items() if intent is not None}
         self._read = read
+        self._oldest_ms: int | None = None
         self._settled: set[int] = set()
         self._under_way: set[int] = set()
 
     def note(self, record: Record) -> None:
         """Take in a record of the input."""
+        if self._oldest_ms is None or record.timestamp < self._oldest_ms:
+            self._oldest_ms = record.timestamp
         settled = record.offset < self._committed[record.partition].offset
         if record.value is None or not (settled or record.offset < self.announced.get(record.partition, 0)):
             return
         item = self._read(record, standing(record.topic, record.partition))
         if isinstance(item, Item):
             (self._settled if settled else self._under_way).add(item.content_hash)
+
+    def spans(self, until: datetime) -> Iterator[tuple[datetime, datetime]]:
+        """When what was submitted for these records can have been created, a part at a time."""
+        if self._oldest_ms is None:
+            return
+        since = max(_EPOCH + timedelta(milliseconds=self._oldest_ms) - CLOCKS_APART, _EPOCH)
+        step = max((until - since) / MOST_SPANS, SPAN)
+        while since < until:
+            end = min(since + step, until)
+            yield since, end
+            since = end
 
     def orphans(self, items: Iterable[Created], accounted: Callable[[str], bool]) -> Iterator[Orphan]:
         """Those of Toloka's items that were submitted for a settled record, and that nobody knows."""

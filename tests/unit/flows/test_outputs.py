@@ -87,6 +87,14 @@ def test_a_dead_letter_is_its_record_unchanged_and_then_why(
     ]
 
 
+def test_a_dead_letter_ends_with_the_id_that_its_item_has() -> None:
+    """Where Toloka had taken it; behind all others, so that these stay where they are."""
+    record = FakeRecord(headers=(*HEADERS, ("toloka-item-id", b"of another")))
+    plain = dead_letter_append(DEAD, 4, DeadLetter(record, Flaw("NO_RESULT", "x")), START)
+    append = dead_letter_append(DEAD, 4, DeadLetter(record, Flaw("NO_RESULT", "x"), "i-1"), START)
+    assert append.headers == [*plain.headers, ("toloka-item-id", b"i-1")]
+
+
 def test_a_message_that_is_no_utf8_does_not_stop_a_dead_letter() -> None:
     """A lone surrogate in what Toloka said is replaced."""
     flaw = Flaw("X", "half \ud800", "\udc00")

@@ -7,7 +7,7 @@ import pytest
 from daemon.flows.codec import UnreadableError
 from daemon.flows.kit.letters import CHUNK, CLOCKS_APART_MS, Replayed, Wanted, letter_of
 from daemon.flows.outputs import dead_letter_append
-from daemon.model import DeadLetter, Flaw
+from daemon.model import DeadLetter, Flaw, Headers
 from tests.doubles import START_MS, FakeRecord
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -29,6 +29,16 @@ def test_it_goes_back_as_it_came_and_counts() -> None:
     third = letter_of(dead(back))
     assert third.attempts == 1
     assert third.replayed("in").headers[-1] == ("tolokad-attempts", b"2")
+
+
+@pytest.mark.parametrize("headers", [(), (("toloka-item-id", b"of another"),)])
+def test_the_items_id_does_not_go_back(headers: Headers) -> None:
+    """It is ours as well, but for one that the record has come with."""
+    source = FakeRecord(7, b"{", "in", headers=headers)
+    append = dead_letter_append("dead", 4, DeadLetter(source, Flaw("NO_RESULT", "why"), "i-1"), NOW)
+    for added in (append.headers, append.headers[:-1]):
+        letter = letter_of(FakeRecord(0, append.value, "dead", headers=added))
+        assert letter.replayed("in").headers == (*headers, ("tolokad-attempts", b"1"))
 
 
 def test_what_somebody_else_wrote_is_shown_as_far_as_it_goes() -> None:

@@ -88,10 +88,9 @@ class Foreign:
     async def _published_before(self, state: CollectorState, items: Sequence[Finished]) -> Collection[str]:
         """Those that ended once more, so long after their first end that the state has forgotten it.
 
-        Only what was created before all that the state remembers can be among them: for that, and only
-        before it would be published, the ledger is read again.
+        For what may be among them, which is next to nothing, the ledger is read again.
         """
-        old = [item.item_id for item in items if not state.ledger.remembers(item.created_at)]
+        old = [item.item_id for item in items if state.ledger.may_have_closed(item.item_id)]
         if not old:
             return ()
         taken = await scan(self._kafka, state.ledger_topic, self._topic, 0, range(0), old)

@@ -6,6 +6,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from daemon.flows import codec, ledger_records
+from daemon.flows.id_set import IdSet
 from daemon.model import Finished, Headers, Record
 
 BY_HEADER = "tolokad-by"
@@ -31,12 +32,14 @@ class Ledger:
         incarnation: names the collector that writes: its own records, read back later, are passed over,
             for it knows already what they say.
         horizon_ms: milliseconds since 1970; nothing that finished earlier is ever looked at again.
+        keep_ids: of everything that was ever closed, for `may_have_closed`.
     """
 
-    def __init__(self, incarnation: str, horizon_ms: int) -> None:
+    def __init__(self, incarnation: str, horizon_ms: int, *, keep_ids: bool = False) -> None:
         self._by = incarnation.encode()
         self._tables: dict[int, dict[bytes, bytes]] = {}
         self._closed: dict[bytes, int] = {}
+        self._ever_closed = IdSet() if keep_ids else None
         self._settled: dict[tuple[str, int], int] = {}
         self._horizon_ms = horizon_ms
         self.altered = False
@@ -60,7 +63,7 @@ class Ledger:
         table = self._tables.setdefault(record.partition, {})
         if record.value is None:
             table.pop(key, None)
-            self._remember(key, _closed_ms(record))
+            self._close(key, _closed_ms(record))
             return None
         ledger_records.check(record.value)
         table[key] = record.value
@@ -76,6 +79,11 @@ class Ledger:
                 return Open(partition, packed)
         return None
 
+    def _close(self, key: bytes, closed_ms: int) -> None:
+        if self._ever_closed is not None:
+            self._ever_closed.add(key)
+        self._remember(key, closed_ms)
+
     def _remember(self, key: bytes, closed_ms: int) -> None:
         if closed_ms >= self._horizon_ms:
             self._closed[key] = closed_ms
@@ -84,9 +92,9 @@ class Ledger:
         """This item's result is published, since the horizon."""
         return item_id.encode() in self._closed
 
-    def remembers(self, created_at: datetime) -> bool:
-        """Whether an item that was created then cannot have been closed and forgotten."""
-        return codec.micros(created_at) // 1000 >= self._horizon_ms
+    def may_have_closed(self, item_id: str) -> bool:
+        """Whether this item's result may be published, however long ago; False is certain."""
+        return self._ever_closed is None or self._ever_closed.may_have(item_id.encode())
 
     def forget_before(self, horizon_ms: int, latest_ms: int) -> None:
         """Nothing that finished before the horizon is looked at again, nothing was closed after the latest.
@@ -111,7 +119,7 @@ class Ledger:
             if change is None:
                 for table in self._tables.values():
                     table.pop(key, None)
-                self._remember(key, closed_ms[item_id])
+                self._close(key, closed_ms[item_id])
             else:
                 # In its old place: a table begins with what has been open for longest.
                 self._tables.setdefault(change.ledger_partition, {})[key] = change.packed

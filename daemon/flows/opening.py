@@ -41,7 +41,7 @@ async def open_state(
     cursor_topic, ledger_topic = options.outlets.cursor_topic, options.outlets.ledger_topic
     found, written_ms = await read_cursor(kafka, cursor_topic, options.outlets.project)
     horizon = 0 if found is None else horizon_ms(found.second_look_from, options.overlap)
-    ledger = Ledger(incarnation, horizon)
+    ledger = Ledger(incarnation, horizon, keep_ids=options.publish_foreign)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
         late = _late(found, written_ms, options.overlap)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import msgspec
 import pytest
@@ -16,7 +17,7 @@ from daemon.flows.foreign import EVERY_SECONDS, Foreign
 from daemon.flows.opening import open_state
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
-from daemon.model import Committed, Intent
+from daemon.model import Committed, Cursor, Intent
 from tests.doubles import (
     GROUP,
     INPUT,
@@ -34,6 +35,7 @@ from tests.doubles import (
 )
 
 BODY = b'{"text":"0"}'
+INCARNATIONS = count()
 OPENING = CollectOptions(outlets(), timedelta(seconds=60), None)
 
 
@@ -83,13 +85,13 @@ class Office:
 
 
 @asynccontextmanager
-async def office(*, publish: bool = True) -> AsyncIterator[Office]:
+async def office(kafka: MemoryKafka | None = None, *, publish: bool = True) -> AsyncIterator[Office]:
     """An office that is open."""
-    kafka, metrics = MemoryKafka.usual(), Metrics()
-    opening = replace(OPENING, publish_foreign=publish)
+    kafka, metrics = kafka or MemoryKafka.usual(), Metrics()
+    opening, incarnation = replace(OPENING, publish_foreign=publish), str(next(INCARNATIONS))
     async with (
         kafka.writer("collect") as writer,
-        open_state(kafka, opening, writer, FakeTime(), CollectWatch(metrics), "me") as (
+        open_state(kafka, opening, writer, FakeTime(), CollectWatch(metrics), incarnation) as (
             state,
             reader,
             partitions,
@@ -264,6 +266,30 @@ async def test_a_foreign_item_is_counted_once() -> None:
         assert ours.counted == 1
 
 
+@in_virtual_time
+async def test_to_call_an_item_foreign_the_ledger_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long ago it was created: it may have a million records, and the tail waits for it."""
+    async with office() as ours:
+        ours.state.looked_until(START + timedelta(hours=1))
+        monkeypatch.setattr(ours.kafka, "reader", None)  # whoever reads fails
+        for number in range(20):
+            await ours.see(f"x{number}", created=-3600)
+            await ours.judge()
+        assert (ours.results(), ours.counted) == ([None] * 20, 20)
+
+
+@in_virtual_time
+async def test_an_id_that_looks_like_one_that_was_closed_is_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The ledger is read, and has nothing of it."""
+    async with office() as ours:
+        monkeypatch.setattr(ours.state.ledger, "may_have_closed", lambda _: True)
+        await ours.see("x")
+        await ours.judge()
+        assert (ours.results(), ours.counted) == ([None], 1)
+
+
 @pytest.mark.fault(54)
 @in_virtual_time
 async def test_what_ends_again_long_after_its_result_is_not_foreign() -> None:
@@ -320,3 +346,19 @@ async def test_a_foreign_item_waits_until_its_result_is_committed() -> None:
         with pytest.raises(Transient):
             await ours.judge()
         assert (list(ours.state.waiting), ours.counted) == (["x"], 0)
+
+
+@in_virtual_time
+async def test_what_a_predecessor_published_long_ago_is_not_foreign() -> None:
+    """The state never knew more of it than its id."""
+    kafka = MemoryKafka.usual()
+    async with office(kafka) as ours:
+        await ours.see("x")
+        await ours.judge()
+        ours.state.looked_until(START + timedelta(hours=1))
+        await ours.state.publish([], "tail", Cursor("y", START + timedelta(hours=1)))
+    async with office(kafka) as ours:
+        assert not ours.state.ledger.was_closed("x")
+        await ours.see("x", created=7200)
+        await ours.judge()
+        assert (ours.results(), ours.counted) == ([None], 0)

@@ -147,6 +147,18 @@ def test_what_was_closed_out_of_order_is_forgotten_in_the_end() -> None:
     assert not any(book.was_closed(f"i{ms}") for ms in (5000, 1000, 6000, 2000))
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_id_of_what_was_closed_can_be_kept_for_good(*, keep: bool) -> None:
+    """Whoever closed it; where ids are not kept, nothing is certain."""
+    book = Ledger("me", 0, keep_ids=keep)
+    book.note(written("noted", None))
+    book.apply({"applied": None}, {"applied": START_MS})
+    book.forget_before(START_MS + 1, NEVER_MS)
+    names = ("noted", "applied", "neither")
+    assert [book.was_closed(name) for name in names] == [False, False, False]
+    assert [book.may_have_closed(name) for name in names] == [True, True, not keep]
+
+
 def test_what_was_closed_by_a_clock_far_ahead_keeps_nothing_else_in_memory() -> None:
     """Nor itself for much longer than anything else."""
     book = ledger()

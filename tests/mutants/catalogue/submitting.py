@@ -10,7 +10,8 @@ RESOLVE = "daemon.flows.searching"
 CLAIM = "daemon.flows.claiming"
 
 _LISTED = (
-    "        listed = await unless(until, self._api.created(intent.since - SKEW, self._until(intent)))\n"
+    "        listed = await unless("
+    "until, self._api.created(*self._span(batch, intent, believable=believable)))\n"
 )
 
 SUBMITTING = (
@@ -277,8 +278,33 @@ SUBMITTING = (
         "found-in-the-ledger-and-sent-again",
         "a torn settlement is not recognised: what the ledger has is adopted or sent again",
         RESOLVE,
-        "known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}",
-        "known = set[int]()",
+        "rest = batch.besides(taken.accounted)",
+        "rest = batch",
+    ),
+    Mutant(
+        "younger-leftover-unseen",
+        "of equal items the one that another partition has left is not seen, and ours is sent once more",
+        RESOLVE,
+        "            return intent.since - 3 * SKEW, None\n",
+        "            pass\n",
+        found_by="tests/unit/flows/test_alike_doubts.py::"
+        "test_what_replaces_an_item_may_be_younger_than_its_own_quarantine",
+    ),
+    Mutant(
+        "the-older-is-taken",
+        "of equal items the older is taken, though another is nearer to the time of the attempt",
+        RESOLVE,
+        "key=lambda c: (abs(c.created_at - since), c.created_at, c.item_id),",
+        "key=lambda c: (c.created_at < since - COARSE, c.created_at, c.item_id),",
+        found_by="tests/unit/flows/test_alike_doubts.py::test_ones_own_item_may_look_older_than_its_intent",
+    ),
+    Mutant(
+        "strays-forgotten",
+        "a request that was sent twice lands in the next transaction, and commits half of it",
+        "daemon.edges.transactions",
+        "        self._spent = self._has_strays\n",
+        "        self._spent = False\n",
+        found_by="tests/unit/test_kafka_client.py::test_what_went_unanswered_was_a_writers_last",
     ),
     Mutant(
         "ways-never-end",

@@ -192,14 +192,22 @@ class TasksSubmissions:
         return told
 
     async def _operation(self, operation_id: str) -> Operation:
+        """The operation of this id.
+
+        Raises:
+            LineError: nothing is said of it: it may be carried out yet, however often that happens.
+            MalformedError: Toloka does not know it.
+        """
         answer = await self._asked("operation", path(*API, "operations", operation_id))
-        if not answer.succeeded:
+        if answer.status == HTTPStatus.NOT_FOUND:
             raise MalformedError(f"answered {answer.status} {complaint(answer).code}")
+        if not answer.succeeded:
+            raise LineError("unreadable", f"answered {answer.status} {complaint(answer).code}".strip())
         try:
             return operations.operation_of(answer.body, operation_id)
-        except MalformedError:
+        except MalformedError as error:
             self._line.unreadable("operation")
-            raise
+            raise LineError("unreadable", str(error)) from error
 
     async def _log(self, operation: Operation, items: Sequence[Item], intent: Intent) -> Log | Outcome:
         answer = await self._asked("operation_log", path(*API, "operations", intent.attempt, "log"))

@@ -120,7 +120,8 @@ class Search:
         """
         claim = Claim(intent, note)
         await claim.doubt()
-        found = await self._found(batch, intent, claim, until, believable=True)
+        landed = self._patience.is_over(intent, self._clock.now())
+        found = await self._found(batch, intent, claim, until, believable=True, landed=landed)
         if found is None or not found[0].adopted:
             await claim.doubt()
         return None if found is None else found[0]
@@ -153,11 +154,11 @@ class Search:
             Held: it cannot be decided now, or by us.
         """
         # Read before the listing: what was absent from it was absent at this time.
-        believable = self._patience.is_over(intent, self._clock.now())
-        if (seen := await self._found(batch, intent, claim, until, believable=believable)) is None:
+        over = self._patience.is_over(intent, self._clock.now())
+        if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
             return None
         found, contested = seen
-        return None if found.items and (contested or not believable) else found
+        return None if found.items and (contested or not over) else found
 
     def _count_hold(self, reason: str, before: set[str]) -> None:
         """Once for each reason, however its details change."""
@@ -166,7 +167,14 @@ class Search:
             self._metrics.intents_resolved.labels("held").inc()
 
     async def _found(
-        self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event, *, believable: bool
+        self,
+        batch: Batch,
+        intent: Intent,
+        claim: Claim,
+        until: asyncio.Event,
+        *,
+        believable: bool,
+        landed: bool,
     ) -> tuple[Batch, bool] | None:
         """What Toloka shows, and whether another way has taken some of it since it was listed.
 
@@ -187,7 +195,7 @@ class Search:
             if not believable and _matched(batch, candidates, before).items:
                 return None
             turns = self._turns
-            if not (await turns.come(until) and await turns.take(claim, believable=believable)):
+            if not (await turns.come(until) and await turns.take(claim, believable=landed)):
                 return None
         taken = await self._taken(batch, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)

@@ -265,6 +265,19 @@ async def test_a_log_that_is_archived() -> None:
         assert failed.over
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_an_operation_that_toloka_does_not_show_is_not_given_up(status: int) -> None:
+    """It may be carried out yet: a listing would not show what is still to come."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        intent = attempt()
+        await here.submit(tasks("a", "b"), intent)
+        fault(toloka, "status", "operation", status=status, style="json")
+        for _ in range(tasks_api.PATIENCE_TRIES + 2):
+            outcome = await here.submit(tasks("a", "b"), intent)
+            assert isinstance(outcome, InDoubt)
+            assert not outcome.listing
+
+
 async def test_a_log_that_shows_less_than_was_created() -> None:
     """It is asked again some times; then only a listing can tell."""
     async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:

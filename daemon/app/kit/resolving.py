@@ -153,8 +153,7 @@ class DoubtfulBatch:
         batch = await read_range(self._cluster, place, first, intent.end, read_all)
         offsets = range(batch.first, batch.end)
         taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
-        known = {i for i, item in enumerate(batch.items) if item.record.offset in taken.accounted}
-        rest = intent.doubting(batch.accounted(known))
+        rest = intent.doubting(batch.besides(taken.accounted))
         return Doubt(intent, rest, service.item_price if service else None)
 
     async def decide(self, way: str) -> int:
@@ -225,7 +224,8 @@ class DoubtfulBatch:
                 " resolve the lowest partition first"
             )
         if found.items:
-            again = replace(doubt.intent, attempt=str(uuid.uuid4()))
+            # What is left is looked for, by the daemon: an operation of the old name may be under way.
+            again = replace(doubt.intent, attempt=str(uuid.uuid4()), once=False)
             if found.adopted:
                 await outbox.announce(found, again)
         else:

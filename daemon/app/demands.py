@@ -123,7 +123,10 @@ def lacking(topic: Demanded, granted: Collection[str]) -> tuple[str, ...]:
 
 def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterator[str]:
     """What is not wrong, but unwise, about the topics that are there."""
-    yield from _too_small(demands, found)
+    source = _source(demands, found)
+    for topic in demands:
+        if source is not None and topic.use == "output" and topic.name in found:
+            yield from too_small(topic, found[topic.name], source.max_message_bytes)
     for topic in demands:
         if topic.use != "compacted" or topic.name not in found:
             continue
@@ -135,16 +138,12 @@ def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterato
             )
 
 
-def _too_small(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterator[str]:
-    """What an input record becomes is larger than it is."""
-    source = _source(demands, found)
-    for topic in demands:
-        if source is None or topic.use != "output" or topic.name not in found:
-            continue
-        taken, largest = found[topic.name].max_message_bytes, source.max_message_bytes
-        if taken <= largest:
-            yield (
-                f"{topic.variable}: the topic {topic.name} takes records of {taken} bytes; the input topic"
-                f" takes {largest}: what becomes of the largest would not fit: {altering(topic.name)}"
-                f" max.message.bytes={largest + HEADROOM_BYTES}"
-            )
+def too_small(topic: Demanded, found: Topic, largest_bytes: int) -> Iterator[str]:
+    """What an input record becomes is larger than it is; `largest_bytes` is what the input topic takes."""
+    taken = found.max_message_bytes
+    if taken <= largest_bytes:
+        yield (
+            f"{topic.variable}: the topic {topic.name} takes records of {taken} bytes; the input topic takes"
+            f" {largest_bytes}: what becomes of the largest would not fit: {altering(topic.name)}"
+            f" max.message.bytes={largest_bytes + HEADROOM_BYTES}"
+        )

@@ -1,6 +1,7 @@
 """The command line: thin; every command hands its work to a room of its own."""
 
 import gc
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from daemon.cli.commands import parser
 from daemon.errors import ConfigurationError, StartError
 
 INTERRUPTED = 130  # What a shell shows for SIGINT.
+CUT_SHORT = 141  # And for SIGPIPE.
+INTERNAL_ERROR = 70
 # Libraries here draw tracebacks and command lines of their own with these, where somebody has installed them;
 # nothing of that is used, and importing them takes a quarter of a start.
 ORNAMENTS = ("rich", "pygments", "click")
@@ -24,13 +27,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ConfigurationError.exit_code
     room, _, name = options.work.partition(".")
     try:
-        return int(getattr(_entered(room), name)(options))
+        code = int(getattr(_entered(room), name)(options))
+        sys.stdout.flush()
     except StartError as error:
         for line in str(error).splitlines():
             sys.stderr.write(f"tolokad: {line}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has had enough, as `head` has; what is left unwritten must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CUT_SHORT
+    except Exception as error:  # noqa: BLE001 - a defect, which is told from an answer of 1
+        sys.stderr.write(f"tolokad: {options.work}: a defect: {type(error).__name__}: {error}\n")
+        return INTERNAL_ERROR
+    return code
 
 
 def _entered(room: str) -> ModuleType:

@@ -8,7 +8,7 @@ import argparse
 from typing import Any, Final
 
 from daemon import __doc__ as promise
-from daemon.cli.grammar import Parser, actions, command, count, partition_offset, time
+from daemon.cli.grammar import Parser, actions, command, count, partition_offset, time, time_or_id
 
 FLOWS: Final = ("submit", "collect")
 WAYS: Final = ("adopt", "resubmit", "dead-letter")
@@ -148,7 +148,13 @@ def _cursor(commands: Any) -> None:
             "tolokad cursor set --to FfXPKka0llJLcl4z1QVk",
         ),
     )
-    setting.add_argument("--to", required=True, metavar="TIME|ITEM", help="ISO 8601, UTC if it names no zone")
+    setting.add_argument(
+        "--to",
+        required=True,
+        type=time_or_id,
+        metavar="TIME|ITEM",
+        help="ISO 8601, UTC if it names no zone",
+    )
 
 
 def _dead_letters(commands: Any) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Final, NoReturn
 
 USAGE: Final = 64
 WIDTH: Final = 90
+# In every zone, and less any look back, after the beginning of time.
+EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Parser(argparse.ArgumentParser):
@@ -68,9 +70,13 @@ def time(text: str) -> datetime:
 
 
 def time_or_id(text: str) -> datetime | str:
-    """A time in UTC, where the text is one."""
+    """A time in UTC, where the text is one; else an id, which is not empty."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        if not text or not text.isprintable():
+            raise argparse.ArgumentTypeError(f"must be a time or an id, not {text!r}") from None
         return text
+    if moment.replace(tzinfo=UTC) < EARLIEST:
+        raise argparse.ArgumentTypeError(f"must be a time since 1970, not {text!r}")
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -5,7 +5,6 @@ import argparse
 from daemon.app.kit import showing, steering
 from daemon.cli.answers import carried_out, say, settings
 from daemon.cli.commands import FLOWS
-from daemon.cli.grammar import time_or_id
 from daemon.flows.codec import iso
 
 
@@ -29,7 +28,7 @@ def _change(options: argparse.Namespace, *, paused: bool) -> int:
 
 def cursor_set(options: argparse.Namespace) -> int:
     """Set the collector's bookmark."""
-    cursor = carried_out(steering.set_cursor(settings(), time_or_id(options.to)))
+    cursor = carried_out(steering.set_cursor(settings(), options.to))
     where = "" if cursor.item_id is None else f", behind the item {cursor.item_id}"
     line = f"the collector goes on at {iso(cursor.finished_at)}{where}"
     say(options, showing.cursor_as_json(cursor), [line])

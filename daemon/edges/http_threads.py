@@ -80,9 +80,15 @@ class ThreadedServer(ThreadingHTTPServer):
         TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve in a thread of its own if there is a place."""
+        """Serve in a thread of its own, in the place of the oldest where there are many.
+
+        Silent clients must not have a probe refused: it would be taken for a daemon that is dead.
+        """
         with self._changed:
-            full = len(self._open) >= MOST_CONNECTIONS
+            if len(self._open) >= MOST_CONNECTIONS:
+                _end(next(iter(self._open)))
+            # Those that were ended give their places back in a moment.
+            full = len(self._open) >= 2 * MOST_CONNECTIONS
             if not full:
                 self._open[request] = time.monotonic()
         if full:
@@ -119,8 +125,12 @@ class ThreadedServer(ThreadingHTTPServer):
         with self._changed:
             for request, opened in self._open.items():
                 if opened <= since:
-                    with suppress(OSError):
-                        request.shutdown(socket.SHUT_RDWR)
+                    _end(request)
+
+
+def _end(request: Any) -> None:
+    with suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -97,8 +97,11 @@ class CollectWatch:
 
     def stalled(self, statuses: "Counter[str]") -> None:
         """What the overdue items were found to be doing."""
+        shown: Counter[str] = Counter()
+        for status, count in statuses.items():
+            shown[bounded(status, OPEN_STATUSES)] += count
         for status in OPEN_STATUSES:
-            self._metrics.stalled_items.labels(status).set(statuses.get(status, 0))
+            self._metrics.stalled_items.labels(status).set(shown[status])
 
     def released(self) -> None:
         """This replica collects no longer: what it last knew of the ledger is nobody's figure."""

@@ -25,6 +25,8 @@ URL_PATH = re.compile(r"[a-zA-Z0-9._~%/-]*")
 KAFKA_OWN_TOPICS = frozenset({".", "..", "__consumer_offsets", "__transaction_state"})
 HIGHEST_PORT = 65_535
 MASK = "********"
+# A day after the beginning of time: in every zone, and less any look back, it is after it.
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 # The kind of error whose text says why, and holds nothing of what was given.
 UNREADABLE = "unreadable"
 
@@ -189,6 +191,8 @@ def start_at(value: object) -> object:
     if not isinstance(value, str) or value.casefold() in ("now", "earliest"):
         return value.casefold() if isinstance(value, str) else value
     time = datetime.fromisoformat(value)
+    if time.replace(tzinfo=UTC) < EARLIEST:
+        raise ValueError("before all that could be collected")
     return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
 
 

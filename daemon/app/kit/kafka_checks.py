@@ -69,30 +69,33 @@ async def kafka_checks(settings: Settings) -> AsyncIterator[Check]:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """How long records must stay where they are.
+    """How long records must stay where they are, and how large they may be.
 
     Attributes:
         longest_seconds: how old the oldest open item is; None where that cannot be read.
         input_seconds: how long the input topic keeps a record; None for ever, or where that is not shown.
+        largest_bytes: the largest record that the input topic takes; None where there is no such topic.
     """
 
     longest_seconds: float | None
     input_seconds: float | None
+    largest_bytes: int | None = None
 
 
 async def _stay(cluster: KafkaCluster, kafka: KafkaSettings, found: Mapping[str, Topic]) -> Stay:
     source = found.get(kafka.input_topic)
     kept = None if source is None else source.retention_seconds
+    largest = None if source is None else source.max_message_bytes
     if kafka.ledger_topic not in found:
-        return Stay(None, kept)
+        return Stay(None, kept, largest)
     try:
         with Progress() as progress:
             oldest = (await read_ledger(cluster, kafka.ledger_topic, progress)).oldest()
     except (Held, Transient, codec.UnreadableError):
         # What is wrong with it is told by its permissions, or by the daemon itself.
-        return Stay(None, kept)
+        return Stay(None, kept, largest)
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
-    return Stay(max(age, 0.0), kept)
+    return Stay(max(age, 0.0), kept, largest)
 
 
 def topic_check(
@@ -127,6 +130,8 @@ def _about(wanted: demands.Demanded, found: Topic, stay: Stay, brokers: int) -> 
     if wanted.use in {"input", "output"} and "retention.ms" in found.configs:
         yield from _kept(wanted, found, stay)
     yield from demands.advice((wanted,), {found.name: found})
+    if wanted.use == "output" and stay.largest_bytes is not None:
+        yield from demands.too_small(wanted, found, stay.largest_bytes)
 
 
 def _kept(wanted: demands.Demanded, found: Topic, stay: Stay) -> Iterator[str]:

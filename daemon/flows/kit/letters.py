@@ -15,8 +15,6 @@ from daemon.flows.outputs import (
     ERROR_CODE_HEADER,
     ERROR_MESSAGE_HEADER,
     FAILED_AT_HEADER,
-    ITEM_ID_HEADER,
-    PREFIX,
 )
 from daemon.model import Append, Record
 
@@ -60,11 +58,10 @@ class Letter(NamedTuple):
 
     def replayed(self, topic: str) -> Append:
         """The record as it goes back: as it was, but that it says how often it has."""
-        headers = list(self.record.headers)
-        if [name for name, _ in headers[-2:]] == [FAILED_AT_HEADER, ITEM_ID_HEADER]:
-            # Ours, too: the record's own headers come before all of ours.
-            del headers[-1]
-        own = [(name, value) for name, value in headers if not name.startswith(PREFIX)]
+        headers = self.record.headers
+        # The record's own come before all that say why, whatever they are called.
+        why = max((at for at, (name, _) in enumerate(headers) if name == ERROR_CODE_HEADER), default=None)
+        own = [(name, value) for name, value in headers[:why] if name != ATTEMPTS_HEADER]
         attempts = (ATTEMPTS_HEADER, str(self.attempts + 1).encode())
         partition = self.record.partition if self.origin is None else self.origin.partition
         return Append(topic, partition, self.record.key, self.record.value, (*own, attempts))

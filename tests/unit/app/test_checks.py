@@ -26,7 +26,11 @@ def topic(name: str, days: float | None = 7, replicas: int = 3, policy: str = "d
 
 def said(wanted: Demanded, found: Topic | None, **more: Any) -> tuple[int, str]:
     """The exit code and the message of a check."""
-    stay = Stay(more.get("longest_days", 0) * DAY_SECONDS, more.get("input_days", 7) * DAY_SECONDS)
+    stay = Stay(
+        more.get("longest_days", 0) * DAY_SECONDS,
+        more.get("input_days", 7) * DAY_SECONDS,
+        more.get("largest"),
+    )
     check = topic_check(wanted, found, stay, more.get("brokers", 3), create=more.get("create", False))
     return check.exit_code, check.message
 
@@ -39,6 +43,14 @@ def test_a_topic_that_fits() -> None:
         "2 partitions, replication 3, cleanup.policy=delete, records are kept for 7 days,"
         " which must be longer than the longest turnaround: the oldest open item is 2 days old"
     )
+
+
+def test_a_topic_that_takes_less_than_the_input_does() -> None:
+    """What becomes of the largest record would not fit: the way out is a command."""
+    code, message = said(OUTPUT, topic("out"), largest=1_048_588)
+    assert code == 0
+    assert message.endswith("--entity-name out --add-config max.message.bytes=2097164")
+    assert "max.message.bytes" not in said(OUTPUT, topic("out"), largest=900_000)[1]
 
 
 def test_retention_below_the_turnaround() -> None:

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import pytest
 
+from daemon.cli import main
 from daemon.cli.commands import FLOWS, parser
 from daemon.cli.health import HOST, PORT
 from daemon.metrics import labels
@@ -86,3 +87,46 @@ def test_a_place_is_partition_and_offset(wrong: str, capsys: pytest.CaptureFixtu
         parser().parse_args(["ledger", "show", f"--offset={wrong}"])
     assert ended.value.code == 64
     assert "must be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("cursor", "set", "--to", ""),
+        ("cursor", "set", "--to", "0001-01-01"),
+        ("cursor", "set", "--to", "0001-01-01T00:00:00+10:00"),
+        ("cursor", "set", "--to", "\udcff"),
+        ("dlq", "list", "--since", "0001-01-01T00:00:00+10:00"),
+    ],
+)
+def test_a_time_or_id_that_cannot_be_is_wrong_usage(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is said at once, and not by a traceback."""
+    with pytest.raises(SystemExit) as ended:
+        parser().parse_args(words)
+    assert ended.value.code == 64
+    assert "must be a time" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("x"), 70), (KeyboardInterrupt(), 130)])
+def test_a_command_that_fails_is_told_from_one_that_found_something(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 is an answer: a defect and Ctrl-C have codes of their own."""
+
+    def fail(_: object) -> int:
+        raise error
+
+    monkeypatch.setattr("daemon.cli.basics.version", fail)
+    assert main(["version"]) == code
+
+
+def test_a_reader_that_has_had_enough_ends_a_command_without_a_word() -> None:
+    """As `tolokad dlq list | head -1` does."""
+    arguments = [sys.executable, "-m", "daemon", "version"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert (process.stderr.read(), process.wait()) == (b"", 141)

@@ -66,10 +66,9 @@ soak: setup ## Run many seeds of the simulation, kills at every step, all mutant
 	TOLOKAD_FUZZ_EXAMPLES=20000 $(BIN)/python -m pytest --timeout 0 tests/property/test_decoders_fuzzed.py
 
 RESULTS := .bench/$(shell date +%Y%m%dT%H%M%S)
-bench: setup $(PICTURES)/.ready ## Speed and cost beside references (ONLY="collect steady"); with ../shared/peers, Go and KAFKA_LIBS, beside the peers
+bench: setup $(PICTURES)/.ready ## Speed and cost beside references (ONLY="collect steady")
 	$(BIN)/python -m tests.benchmarks $(ONLY) --output $(RESULTS)
 	$(PICTURES)/bin/python tests/benchmarks/picture.py $(RESULTS)/figures.jsonl $(RESULTS)/cost.png
-	[ ! -x ../shared/peers/run.sh ] || [ -z "$$KAFKA_LIBS" ] || TOLOKAD=$(CURDIR)/$(BIN)/tolokad ../shared/peers/run.sh tolokad
 
 bench-quick: setup ## A little of it in a minute, for CI
 	$(BIN)/python -m tests.benchmarks --quick --output $(RESULTS)

@@ -1,14 +1,15 @@
 """What the daemon does; no network here.
 
-Submitting, one way per input partition: `sharing` starts `submitting`; then `handing_over`, `taking_over`, `tallying`,
-`filling` (with `batching`), `delivering` (with `pieces`, `ahead`, `announcing`, `guarding`), `outbox`. In doubt:
-`resolving`, `searching` (with `claiming`, `scanning`). What ways share: `shared_parts`. The spend guard: `budgeting`,
-`spending`.
+Submitting, one way per input partition: `sharing` starts `submitting`; then `handing_over`, `taking_over`,
+`tallying`, `filling` (with `batching`), `delivering` (with `pieces`, `ahead`, `announcing`, `guarding`),
+`outbox`. In doubt: `resolving`, `searching` (with `claiming`, `scanning`). What ways share: `shared_parts`.
+The spend guard: `budgeting`, `spending`.
 
-Collecting, one way per project: `collecting`, `opening`, `collector_state` (with `ledger`, `cursors`, `id_set`),
-`paging`, `publishing`; second looks: `overlapping`, `sweeping`, `vanishing`, `foreign`, `origins`.
+Collecting, one way per project: `collecting`, `opening`, `collector_state` (with `ledger`, `cursors`,
+`id_set`), `paging`, `publishing`; second looks: `overlapping`, `sweeping`, `vanishing`, `foreign`,
+`origins`.
 
-Both: `holding`, `waiting`, `reading_through`; `pausing` (with `orders`, `keeping_up`); `watching`, `lagging` and
-`delaying` measure. Bytes: `items`, `shape`, `spec`, `tasks` read the input; `codec`, `ledger_records` and `outputs` are
-our own records. What operators ask for: `kit/`.
+Both: `holding`, `waiting`, `reading_through`; `pausing` (with `orders`, `keeping_up`); `watching`,
+`lagging` and `delaying` measure. Bytes: `items`, `shape`, `spec`, `tasks` read the input; `codec`,
+`ledger_records` and `outputs` are our own records. What operators ask for: `kit/`.
 """

@@ -15,6 +15,8 @@ VERSION = 1
 # One more than is written, so that a release can be rolled back.
 NEWEST_READABLE = VERSION + 1
 MARK_PREFIX = b"offset/"
+# What the mark says of a partition that was there when its group began.
+NOTHING_SETTLED = -1
 # Written once Toloka has given back other content than it was sent: from then on comparing proves nothing.
 ALTERED_KEY = b"altered"
 # Written, as a tombstone that opens nothing, when an operator has set the cursor: read the state anew.
@@ -99,7 +101,7 @@ def read_mark(value: bytes | None) -> int:
         UnreadableError: it is damaged, or of a newer release.
     """
     if value is None:
-        return -1
+        return NOTHING_SETTLED
     try:
         fields = msgspec.json.decode(value)
         insist_readable(fields["v"])

@@ -52,7 +52,9 @@ class Ledger:
         """Take in a record of the topic; returns the key of an item that it opens."""
         key = record.key or b""
         if key.startswith(codec.MARK_PREFIX):
-            self._settled[codec.read_mark_key(key)] = codec.read_mark(record.value)
+            # The ledger may have been given partitions: of two marks the one read last may be the older.
+            place, settled = codec.read_mark_key(key), codec.read_mark(record.value)
+            self._settled[place] = max(self._settled.get(place, settled), settled)
             return None
         if (BY_HEADER, self._by) in record.headers or key == codec.REOPEN_KEY:
             return None

@@ -169,9 +169,17 @@ class Outbox:
         released = () if self._purse is None else (self._purse.settling(0),)
         await self._commit("intent", offset, "", released)
 
-    async def start_at(self, offset: int) -> None:
-        """Write down where a new group begins, so that a restart begins there, too."""
-        await self._commit("intent", offset, "")
+    async def start_at(self, offset: int, partitions: Collection[int] = ()) -> None:
+        """Write down where a new group begins, so that a restart begins there, too.
+
+        Args:
+            offset: where this partition begins.
+            partitions: of the topic, to be remembered as those that were there.
+        """
+        place, nothing = self._place, codec.mark_value(codec.NOTHING_SETTLED)
+        keys = [codec.mark_key(place.topic, partition) for partition in sorted(partitions)]
+        marks = [Append(place.ledger_topic, place.ledger_partition, key, nothing) for key in keys]
+        await self._commit("intent", offset, "", marks)
 
     async def _commit(self, kind: str, offset: int, metadata: str, appends: Sequence[Append] = ()) -> None:
         await self._writer.transact(Transaction(kind, appends, self._offset(offset, metadata)))

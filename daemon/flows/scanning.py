@@ -18,13 +18,15 @@ class Taken:
         accounted: offsets of the asked range that the ledger has, open or closed, with the item's id.
         elsewhere: those of the asked ids that belong to other origins.
         altered: Toloka was seen to give back other content than it was sent.
-        marked: the ledger has a mark for the asked partition.
+        marked: something of the asked partition was settled.
+        partitions: those of the asked topic that have a mark, if only for having been there at the beginning.
     """
 
     accounted: Mapping[int, str]
     elsewhere: Collection[str]
     altered: bool
     marked: bool
+    partitions: Collection[int]
 
 
 class _Scan:
@@ -32,15 +34,17 @@ class _Scan:
         self._place = (topic, partition)
         self._offsets = offsets
         self._ids = ids
-        self._mark_key = codec.mark_key(topic, partition)
         self._owners: dict[bytes, tuple[str, int, int]] = {}
         self._altered = False
-        self._marked = False
+        self._marks: dict[int, int] = {}
 
     def note(self, record: Record) -> None:
         key = record.key or b""
         if key.startswith(codec.MARK_PREFIX):
-            self._marked = self._marked or key == self._mark_key
+            topic, partition = codec.read_mark_key(key)
+            if topic == self._place[0]:
+                settled = self._marks.get(partition, codec.NOTHING_SETTLED)
+                self._marks[partition] = max(settled, codec.read_mark(record.value))
         elif key == codec.ALTERED_KEY:
             # A tombstone takes it back, once Toloka gives back what it is sent.
             self._altered = record.value is not None
@@ -59,7 +63,8 @@ class _Scan:
         ours = {owner[2]: key.decode() for key, owner in self._owners.items() if self._asks_for(owner)}
         accounted = set(ours.values())
         elsewhere = frozenset(name for key in self._owners if (name := key.decode()) not in accounted)
-        return Taken(ours, elsewhere, self._altered, self._marked)
+        marked = self._marks.get(self._place[1], codec.NOTHING_SETTLED) > codec.NOTHING_SETTLED
+        return Taken(ours, elsewhere, self._altered, marked, frozenset(self._marks))
 
 
 def _owner(record: Record) -> tuple[str, int, int] | None:

@@ -54,9 +54,14 @@ async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: s
             " ledger shows that it was submitted from: starting again would pay for everything twice."
             " Commit the right offset for the group by hand",
         )
-    ask = kafka.start_offsets if start_from == "earliest" else kafka.end_offsets
-    offset = (await ask(place.topic, [place.partition]))[place.partition]
-    await outbox.start_at(offset)
+    # What is in a partition that was added since has come since: none of it is to be passed over.
+    was_added = bool(known.partitions) and place.partition not in known.partitions
+    if start_from == "earliest" or was_added:
+        offset = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
+        await outbox.start_at(offset)
+        return offset
+    offset = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
+    await outbox.start_at(offset, () if known.partitions else await kafka.partitions(place.topic))
     return offset
 
 

@@ -135,8 +135,8 @@ SUBMITTING = (
         "latest-instead-of-earliest",
         "a new group begins at the end of the input",
         "daemon.flows.taking_over",
-        'kafka.start_offsets if start_from == "earliest" else kafka.end_offsets',
-        "kafka.end_offsets",
+        'if start_from == "earliest" or was_added:',
+        "if was_added:",
     ),
     Mutant(
         "stale-attempt-sent",
@@ -173,8 +173,8 @@ SUBMITTING = (
         "no-quarantine",
         "absence is believed at once",
         RESOLVE,
-        "believable = self._patience.is_over(intent, self._clock.now())",
-        "believable = True",
+        "        over = self._patience.is_over(intent, self._clock.now())",
+        "        over = True",
     ),
     Mutant(
         "quarantine-by-the-later-clock",

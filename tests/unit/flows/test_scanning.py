@@ -32,7 +32,9 @@ async def ask(kafka: MemoryKafka, ids: Collection[str] = (), offsets: range = ra
 @in_virtual_time
 async def test_an_empty_ledger_knows_nothing() -> None:
     """Nothing is accounted for, and nothing taken."""
-    assert await ask(MemoryKafka.usual(), ["x"]) == Taken({}, frozenset(), altered=False, marked=False)
+    assert await ask(MemoryKafka.usual(), ["x"]) == Taken(
+        {}, frozenset(), altered=False, marked=False, partitions=frozenset()
+    )
 
 
 @in_virtual_time

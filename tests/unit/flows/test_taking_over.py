@@ -59,6 +59,19 @@ async def test_a_first_start_begins_where_it_is_told_and_commits_that(start_from
     assert kafka.offsets[GROUP, INPUT, 0] == Committed(offset, "")
 
 
+@in_virtual_time
+async def test_latest_passes_over_nothing_of_a_partition_that_was_added() -> None:
+    """What it holds has come since the group began; whoever was there at the beginning is remembered."""
+    kafka = topic_of()
+    assert await begin(kafka, "latest") == Beginning(10)
+    del kafka.offsets[GROUP, INPUT, 0]
+    assert await begin(kafka, "latest") == Beginning(10)
+    del kafka.offsets[GROUP, INPUT, 0]
+    kafka.logs[LEDGER] = [[] for _ in kafka.logs[LEDGER]]
+    kafka.put(LEDGER, codec.mark_value(codec.NOTHING_SETTLED), key=codec.mark_key(INPUT, 1))
+    assert await begin(kafka, "latest") == Beginning(0)
+
+
 @pytest.mark.fault(19)
 @in_virtual_time
 async def test_a_lost_offset_is_not_taken_for_a_first_start() -> None:

@@ -141,9 +141,9 @@ class _OurShare:
 def _submitting(
     settings: Settings, world: World, ours: _OurShare, gate: Gate, budget: Budget | None
 ) -> Sharing:
-    kafka, submit = settings.kafka, settings.submit
+    kafka = settings.kafka
     shared, options = _shared_parts(settings, world, gate, budget), _submit_options(settings, world)
-    patience = patience_of(submit)
+    patience = patience_of(settings)
     # What is left of a budget is known once the batch before is settled; what can be sent again under its
     # intent needs one of its own.
     connections = 1 if budget is not None or world.attempts_once else CONNECTIONS

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from daemon.flows.claiming import ABORTING, SETTLING
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
 from daemon.flows.searching import Patience
 from daemon.model import EPOCH
-from daemon.settings import KafkaSettings, Settings, SubmitSettings
+from daemon.settings import KafkaSettings, Settings
 
 
 def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
@@ -46,11 +47,16 @@ def collector_transactional_id(settings: Settings) -> str:
     return f"{settings.kafka.collect_group_id}.{settings.toloka.target_id}"
 
 
-def patience_of(submit: SubmitSettings) -> Patience:
-    """How long a request may take, and how long what is in doubt is not believed to be absent."""
+def patience_of(settings: Settings) -> Patience:
+    """How long a request may take, and how long what is in doubt is not believed to be absent.
+
+    Who is frozen keeps its partitions, and may settle, until the group's session has timed out.
+    """
+    submit, session = settings.submit, timedelta(seconds=settings.kafka.session_timeout_seconds)
     return Patience(
         request=timedelta(seconds=submit.request_timeout_seconds),
         quarantine=timedelta(seconds=submit.quarantine_seconds),
+        settling=max(SETTLING, session + ABORTING),
     )
 
 

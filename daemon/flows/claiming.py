@@ -17,9 +17,11 @@ from daemon.flows.waiting import pause
 from daemon.model import Committed, Intent
 from daemon.ports import Kafka, TolokaClock
 
-# What another way's requests came to may be committed this long after the last of them: it may have to settle
-# a batch before (20 s at most), and what is not committed 30 s later the broker has aborted.
-SETTLING = timedelta(seconds=50)
+# What is not committed so long after it was begun the broker has aborted.
+ABORTING = timedelta(seconds=30)
+# What another way's requests came to may be committed this long after the last of them, and longer where it
+# may be frozen for longer: it may have to settle a batch before, which takes 20 s at most.
+SETTLING = ABORTING + timedelta(seconds=20)
 OTHERS_LOOK_SECONDS = 0.5
 
 # Writes an intent down as it is.
@@ -57,14 +59,14 @@ class Turns:
         kafka: where intents are.
         clock: Toloka's.
         place: the partition.
-        request: how long a request may take.
+        over_after: so long after the last announcement nobody settles it any more.
     """
 
-    def __init__(self, kafka: Kafka, clock: TolokaClock, place: Place, request: timedelta) -> None:
+    def __init__(self, kafka: Kafka, clock: TolokaClock, place: Place, over_after: timedelta) -> None:
         self._kafka = kafka
         self._clock = clock
         self._place = place
-        self._request = request
+        self._over_after = over_after
 
     async def come(self, until: asyncio.Event) -> bool:
         """Wait for the intents that other partitions have now: theirs may be the items that we see.
@@ -132,7 +134,7 @@ class Turns:
 
     def _is_over(self, intent: Intent, now: datetime) -> bool:
         """Whether no answer can settle it any more, nor what was sent behind it."""
-        return now >= intent.last_at + self._request + SETTLING
+        return now >= intent.last_at + self._over_after
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.partitions(self._place.topic)

@@ -14,7 +14,7 @@ import structlog
 
 from daemon.errors import Fenced, Held
 from daemon.flows import codec
-from daemon.flows.claiming import Claim, Note, Turns
+from daemon.flows.claiming import SETTLING, Claim, Note, Turns
 from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.items import identity_of, standing
@@ -37,10 +37,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a request may take, and how long after it began its absence is believed."""
+    """How long a request may take, and how long after it began its absence is believed.
+
+    `settling` is how long after its end what it came to may still be committed by whoever sent it.
+    """
 
     request: timedelta
     quarantine: timedelta
+    settling: timedelta = SETTLING
 
     def end(self, intent: Intent) -> datetime:
         """From when on what the attempt has not done it will never do.
@@ -76,7 +80,7 @@ class Search:
         self._holds = holds
         self._metrics = metrics
         self._rng = rng
-        self._turns = Turns(kafka, clock, place, patience.request)
+        self._turns = Turns(kafka, clock, place, patience.request + patience.settling)
 
     async def resolve(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
         """What of the batch is still to be sent, with the rest adopted; None when the event came first.

@@ -233,7 +233,7 @@ class DoubtfulBatch:
         return len(found.adopted)
 
     def _resolver(self, api: Submissions) -> Search:
-        patience, metrics, rng = patience_of(self._settings.submit), Metrics(), SystemRandom()
+        patience, metrics, rng = patience_of(self._settings), Metrics(), SystemRandom()
         return Search(self._cluster, api, self._clock, self._place, patience, Holds(metrics), metrics, rng)
 
 

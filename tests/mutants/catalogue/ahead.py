@@ -74,8 +74,8 @@ AHEAD = (
         "later-answers-not-awaited",
         "another partition's second batch is taken for one in doubt while its answer may still come",
         CLAIM,
-        "intent.last_at + self._request + SETTLING",
-        "intent.at + self._request + SETTLING",
+        "intent.last_at + self._over_after",
+        "intent.at + self._over_after",
         found_by="tests/unit/flows/test_searching.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),
@@ -107,8 +107,8 @@ AHEAD = (
         "two-settlements-in-one",
         "the second of two slow settlements is not waited for: its items are adopted for others",
         CLAIM,
-        "SETTLING = timedelta(seconds=50)",
-        "SETTLING = timedelta(seconds=30)",
+        "SETTLING = ABORTING + timedelta(seconds=20)",
+        "SETTLING = ABORTING",
         found_by=f"{DOUBTS}test_a_slow_brokers_second_settlement_is_waited_for",
     ),
     Mutant(

@@ -291,14 +291,6 @@ SUBMITTING = (
         "test_what_replaces_an_item_may_be_younger_than_its_own_quarantine",
     ),
     Mutant(
-        "the-older-is-taken",
-        "of equal items the older is taken, though another is nearer to the time of the attempt",
-        RESOLVE,
-        "key=lambda c: (abs(c.created_at - since), c.created_at, c.item_id),",
-        "key=lambda c: (c.created_at < since - COARSE, c.created_at, c.item_id),",
-        found_by="tests/unit/flows/test_alike_doubts.py::test_ones_own_item_may_look_older_than_its_intent",
-    ),
-    Mutant(
         "strays-forgotten",
         "a request that was sent twice lands in the next transaction, and commits half of it",
         "daemon.edges.transactions",

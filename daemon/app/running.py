@@ -17,6 +17,7 @@ from daemon.app.status import Status
 from daemon.app.watching import watches
 from daemon.app.world import open_world
 from daemon.edges.http_server import HttpServer
+from daemon.edges.kafka_client import pass_over_leftovers
 from daemon.edges.loop_watch import LoopWatch
 from daemon.errors import StartError
 from daemon.flows.holding import Holds
@@ -69,6 +70,7 @@ def _start_error(group: BaseExceptionGroup[BaseException]) -> StartError | None:
 async def _run(settings: Settings, logs: Logs) -> int:
     stopping = asyncio.Event()
     _listen(stopping)
+    asyncio.get_running_loop().set_exception_handler(pass_over_leftovers)
     metrics = Metrics()
     holds = Holds(metrics)
     log.info("starting", version=__version__, pid=os.getpid())

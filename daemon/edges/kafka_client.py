@@ -132,6 +132,16 @@ def translated(doing: str) -> Iterator[None]:
         raise Transient(f"{doing}: {named}") from error
 
 
+def pass_over_leftovers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of what nobody waited for, less the client's own futures: a call of ours has failed for them.
+
+    A producer that is fenced leaves one for each batch: an error in the log at every rolling restart.
+    """
+    is_future = not isinstance(context.get("future"), asyncio.Task)
+    if not (is_future and isinstance(context.get("exception"), kafka_errors.KafkaError)):
+        loop.default_exception_handler(context)
+
+
 @asynccontextmanager
 async def answering(seconds: float, *clients: AIOKafkaClient) -> AsyncIterator[None]:
     """Bound the wait for an answer; where none comes, the clients' connections are given up.

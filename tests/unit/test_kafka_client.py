@@ -6,7 +6,13 @@ from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError, NodeNotReadyError, RequestTimedOutError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    ProducerFenced,
+    RequestTimedOutError,
+)
 
 from daemon.edges import kafka_client
 from daemon.edges.transactions import TransactionalWriter
@@ -137,3 +143,14 @@ def test_what_went_unanswered_was_a_writers_last(failures: Sequence[Exception], 
             await writer.transact(Transaction("intent"))
 
     check()
+
+
+@pytest.mark.parametrize(("error", "is_told"), [(ProducerFenced("w"), False), (ValueError("x"), True)])
+def test_what_the_client_leaves_behind_is_passed_over(error: Exception, *, is_told: bool) -> None:
+    """A call of ours has failed with it already; anything else that nobody waited for is told."""
+    told: list[object] = []
+    loop = SimpleNamespace(default_exception_handler=told.append)
+    kafka_client.pass_over_leftovers(
+        loop, {"message": "Future exception was never retrieved", "exception": error}
+    )
+    assert bool(told) == is_told

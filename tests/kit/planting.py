@@ -25,6 +25,8 @@ NOW_MS = int(time.time() * 1000)
 CREDENTIAL = f"ApiKey {CANARY}"
 WEEK_MS = 604_800_000
 COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)}
+# What becomes of the largest input record fits.
+ROOMY = {"max.message.bytes": "2097164"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class Plot:
         kept = {"retention.ms": str(retention_ms)}
         await topics.create(self.topic("items"), partitions=self.partitions, configs=kept)
         for name in ("results", "dead-letters"):
-            await topics.create(self.topic(name), partitions=self.partitions)
+            await topics.create(self.topic(name), partitions=self.partitions, configs=ROOMY)
         await topics.create(self.topic("ledger"), partitions=self.partitions, configs=COMPACTED)
         await topics.create(self.topic("cursors"), configs=COMPACTED)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka.errors import (
@@ -149,7 +150,7 @@ def test_what_went_unanswered_was_a_writers_last(failures: Sequence[Exception], 
 def test_what_the_client_leaves_behind_is_passed_over(error: Exception, *, is_told: bool) -> None:
     """A call of ours has failed with it already; anything else that nobody waited for is told."""
     told: list[object] = []
-    loop = SimpleNamespace(default_exception_handler=told.append)
+    loop: Any = SimpleNamespace(default_exception_handler=told.append)
     kafka_client.pass_over_leftovers(
         loop, {"message": "Future exception was never retrieved", "exception": error}
     )

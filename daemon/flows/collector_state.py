@@ -10,7 +10,7 @@ import structlog
 from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows import codec, ledger_records
 from daemon.flows.cursors import FUTURE, SKEW
-from daemon.flows.ledger import Ledger, closed_as_of
+from daemon.flows.ledger import Ledger, Now, closed_as_of
 from daemon.flows.origins import record_of
 from daemon.flows.publishing import TERMINAL, Outlets, Publication, Publisher
 from daemon.flows.waiting import REST_SECONDS
@@ -120,8 +120,8 @@ class CollectorState:
 
     def dismiss(self, items: Sequence[Finished]) -> None:
         """These are somebody else's: they wait no longer, and seen again, they are known."""
-        now_ms = codec.micros(self._clock.now()) // 1000
-        closed_ms = {item.item_id: closed_as_of(item, now_ms) for item in self._unknown(items)}
+        now = Now.of(self._clock.now())
+        closed_ms = {item.item_id: closed_as_of(item, now) for item in self._unknown(items)}
         self.ledger.apply(dict.fromkeys(closed_ms), closed_ms)
         self._let_go(items)
 

@@ -167,9 +167,22 @@ class Ledger:
         return sorted(found)
 
 
-def closed_as_of(item: Finished, now_ms: int) -> int:
+class Now(NamedTuple):
+    """Toloka's time, in both of its forms: one of them would have to be made for each item."""
+
+    moment: datetime
+    ms: int
+
+    @classmethod
+    def of(cls, moment: datetime) -> "Now":
+        """Of a moment."""
+        return cls(moment, codec.micros(moment) // 1000)
+
+
+def closed_as_of(item: Finished, now: Now) -> int:
     """Now, or at its end where that lies ahead by another clock: until then it is shown again and again."""
-    return now_ms if item.finished_at is None else max(now_ms, codec.micros(item.finished_at) // 1000)
+    end = item.finished_at
+    return now.ms if end is None or end <= now.moment else codec.micros(end) // 1000
 
 
 def closed_header(closed_ms: int) -> tuple[str, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.flows import codec, ledger_records
-from daemon.flows.ledger import Ledger, Open, closed_as_of, closed_header
+from daemon.flows.ledger import Ledger, Now, Open, closed_as_of, closed_header
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
 from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
@@ -85,12 +85,12 @@ class Publisher:
             if ledger_records.peek_hash(entry.packed) != item.content_hash
         ]
         counterparts = self._counterparts(others) if others else {}
-        now_ms = self._now_ms()
+        now = self._toloka_now()
         for item, entry in found:
             # An earlier item of the page may have taken its record.
-            now = publication.changes.get(item.item_id, entry)
-            if now is not None:
-                self._close(publication, item, now, counterparts, now_ms)
+            record = publication.changes.get(item.item_id, entry)
+            if record is not None:
+                self._close(publication, item, record, counterparts, now)
         return publication
 
     def _counterparts(
@@ -111,7 +111,7 @@ class Publisher:
         item: Finished,
         entry: Open,
         counterparts: dict[tuple[tuple[int, int], int], list[str]],
-        now_ms: int,
+        now: Now,
     ) -> None:
         if ledger_records.peek_hash(entry.packed) != item.content_hash:
             exchanged = self._change_places(publication, item, entry, counterparts)
@@ -137,7 +137,7 @@ class Publisher:
             left = None
         if left is None:
             self._shut(
-                publication, item.item_id, entry.ledger_partition, origin.origin, closed_as_of(item, now_ms)
+                publication, item.item_id, entry.ledger_partition, origin.origin, closed_as_of(item, now)
             )
         else:
             self._move(publication, item.item_id, Open(entry.ledger_partition, left))
@@ -168,9 +168,9 @@ class Publisher:
             return Open(entry.ledger_partition, other.packed)
         return None
 
-    def _now_ms(self) -> int:
+    def _toloka_now(self) -> Now:
         # By Toloka's clock, which is what "finished" is measured by when it is asked how old a closing is.
-        return codec.micros(self._clock.now()) // 1000
+        return Now.of(self._clock.now())
 
     def _shut(
         self,
@@ -227,7 +227,7 @@ class Publisher:
 
     def foreign(self, items: Iterable[Finished]) -> Publication:
         """Results of items that others created; a tombstone remembers that they were published."""
-        publication, now_ms = Publication(), self._now_ms()
+        publication, now = Publication(), self._toloka_now()
         out = self._outlets
         for item in items:
             partition = sum(item.item_id.encode()) % out.ledger_partitions
@@ -235,7 +235,7 @@ class Publisher:
             # No record asked for it, so there is none to make a dead letter of.
             if append_bytes(result) <= out.max_result_bytes:
                 publication.appends.append(result)
-            self._shut(publication, item.item_id, partition, None, closed_as_of(item, now_ms))
+            self._shut(publication, item.item_id, partition, None, closed_as_of(item, now))
         return publication
 
     def point_at(self, publication: Publication, letters: Iterable[DeadLetter]) -> None:
@@ -248,7 +248,7 @@ class Publisher:
 
     def ended(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
         """Close open items of which no further result comes; a dead letter for those that had none."""
-        publication, now_ms = Publication(), self._now_ms()
+        publication, closed_ms = Publication(), self._toloka_now().ms
         out = self._outlets
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
@@ -259,7 +259,7 @@ class Publisher:
                     dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
                 )
                 publication.buried[letter.flaw.code] += 1
-            self._shut(publication, item_id, entry.ledger_partition, unpacked.origin, now_ms)
+            self._shut(publication, item_id, entry.ledger_partition, unpacked.origin, closed_ms)
         return publication
 
     def transaction(self, publication: Publication, cursor: Cursor | None) -> Transaction:

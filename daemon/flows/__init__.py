@@ -2,8 +2,8 @@
 
 Submitting, one way per input partition: `sharing` starts `submitting`; then `handing_over`, `taking_over`,
 `tallying`, `filling` (with `batching`), `delivering` (with `pieces`, `ahead`, `announcing`, `guarding`),
-`outbox`. In doubt: `resolving`, `searching` (with `claiming`, `scanning`). What ways share: `shared_parts`.
-The spend guard: `budgeting`, `spending`.
+`outbox`. In doubt: `resolving`, `searching` (with `claiming`, `scanning`, `matching`). What ways share:
+`shared_parts`. The spend guard: `budgeting`, `spending`.
 
 Collecting, one way per project: `collecting`, `opening`, `collector_state` (with `ledger`, `cursors`,
 `id_set`), `paging`, `publishing`; second looks: `overlapping`, `sweeping`, `vanishing`, `foreign`,

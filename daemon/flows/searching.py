@@ -4,8 +4,7 @@ Absence is believed only after the quarantine, when a late request has landed or
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -17,12 +16,12 @@ from daemon.flows import codec
 from daemon.flows.claiming import SETTLING, Claim, Note, Turns
 from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Backoff, Holds, ShownHold
-from daemon.flows.items import identity_of, standing
+from daemon.flows.matching import matched, own_ids
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause, unless
 from daemon.metrics import Metrics
-from daemon.model import EPOCH, Batch, Created, Intent, Item
+from daemon.model import Batch, Created, Intent
 from daemon.ports import Kafka, Submissions, TolokaClock
 
 # Toloka may show times in whole seconds; its `Date` header does.
@@ -189,21 +188,21 @@ class Search:
         if listed is None:
             return None
         wanted = {item.content_hash for item in batch.items}
-        own_ids = _own_ids(batch)
-        candidates = [each for each in listed if each.content_hash in wanted or each.own_id in own_ids]
+        given = own_ids(batch)
+        candidates = [each for each in listed if each.content_hash in wanted or each.own_id in given]
         if not candidates and not believable:
             return None
         before = None
         if candidates and not all(item.identified for item in batch.items):
             before = await self._taken(batch, candidates)
-            if not believable and _matched(batch, candidates, before).items:
+            if not believable and matched(batch, candidates, before).items:
                 return None
             turns = self._turns
             if not (await turns.come(until) and await turns.take(claim, believable=landed)):
                 return None
         taken = await self._taken(batch, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)
-        found = _matched(batch, candidates, taken)
+        found = matched(batch, candidates, taken)
         if taken.altered and found.items and believable:
             raise _altered()
         return found, contested
@@ -245,43 +244,3 @@ def _altered() -> Held:
     return Held(
         "content_altered", "Toloka gives back other content than it was sent: comparing proves nothing"
     )
-
-
-def _matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
-    """The batch with everything adopted that is there; by the ledger's word first, then by content."""
-    rest = batch.besides(taken.accounted)
-    used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
-    # What is further from the time of the first attempt is more likely another's, who looks for it, too.
-    since = batch.since or EPOCH
-    free = sorted(
-        (c for c in candidates if c.item_id not in used),
-        key=lambda c: (abs(c.created_at - since), c.created_at, c.item_id),
-    )
-    pairs = _paired(rest.items, free, _own_ids(rest))
-    ids = {index: created.item_id for index, created in pairs.items()}
-    return rest.adopting(ids, (created.created_at for created in pairs.values()))
-
-
-def _own_ids(batch: Batch) -> Mapping[str, int]:
-    """The ids that tolokad has given to items, with the items' indexes: no other item has one of these."""
-    where = standing(batch.topic, batch.partition)
-    given = ((index, item) for index, item in enumerate(batch.items) if item.identified)
-    return {identity_of(where, item.record): index for index, item in given}
-
-
-def _paired(
-    items: Sequence[Item], free: Sequence[Created], own_ids: Mapping[str, int]
-) -> Mapping[int, Created]:
-    """Item index to created item, each once; equal content, with as many results awaited, in any order.
-
-    An item that has an id of ours is ours, too, where Toloka gives it back with other content, such as null
-    for a field that was not sent.
-    """
-    by_content: dict[tuple[int, int], list[Created]] = defaultdict(list)
-    for created in reversed(free):
-        by_content[created.content_hash, created.wanted].append(created)
-    pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
-    found = {index: alike.pop() for index, alike in pairs if alike}
-    used = {each.item_id for each in found.values()}
-    rest = (each for each in reversed(free) if each.own_id in own_ids and each.item_id not in used)
-    return {**{own_ids[each.own_id]: each for each in rest}, **found}

@@ -7,6 +7,7 @@ DELIVER = "daemon.flows.delivering"
 ANNOUNCE = "daemon.flows.announcing"
 OUTBOX = "daemon.flows.outbox"
 RESOLVE = "daemon.flows.searching"
+MATCH = "daemon.flows.matching"
 CLAIM = "daemon.flows.claiming"
 
 _LISTED = (
@@ -196,7 +197,7 @@ SUBMITTING = (
     Mutant(
         "taken-ids-adopted",
         "items that the ledger has for other records are adopted",
-        RESOLVE,
+        MATCH,
         "used = {*taken.accounted.values(), *taken.elsewhere, ",
         "used = {",
     ),
@@ -246,7 +247,7 @@ SUBMITTING = (
     Mutant(
         "found-and-sent-again",
         "what was found is not adopted: everything is sent again",
-        RESOLVE,
+        MATCH,
         "return rest.adopting(ids, (created.created_at for created in pairs.values()))",
         "return rest",
     ),
@@ -277,7 +278,7 @@ SUBMITTING = (
     Mutant(
         "found-in-the-ledger-and-sent-again",
         "a torn settlement is not recognised: what the ledger has is adopted or sent again",
-        RESOLVE,
+        MATCH,
         "rest = batch.besides(taken.accounted)",
         "rest = batch",
     ),

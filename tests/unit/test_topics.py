@@ -1,5 +1,6 @@
 """What is asked of the cluster about topics, and what is read from their settings."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ class _Admin:
     def __init__(self, settings_error: int | None = None) -> None:
         self.asked: list[MetadataRequest] = []
         self._settings_error = settings_error
+        # What it would talk through.
+        self._client = SimpleNamespace(_conns={})
 
     async def _send_request(self, request: MetadataRequest) -> _Answer:
         self.asked.append(request)

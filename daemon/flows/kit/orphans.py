@@ -1,19 +1,18 @@
 """Pure: which of Toloka's items nothing accounts for, although their content is that of a record of ours."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from daemon.flows import codec
 from daemon.flows.items import Read, standing
-from daemon.model import Committed, Created, Item, Record
+from daemon.model import EPOCH, Committed, Created, Item, Record
 
 # No producer's clock is ahead by more.
 CLOCKS_APART = timedelta(hours=1)
 # What was created in this time is held in memory at once; more, where that would take too many requests.
 SPAN = timedelta(hours=1)
 MOST_SPANS = 1000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Orphan(NamedTuple):
@@ -63,7 +62,9 @@ class Contents:
         """When what was submitted for these records can have been created, a part at a time."""
         if self._oldest_ms is None:
             return
-        since = max(_EPOCH + timedelta(milliseconds=self._oldest_ms) - CLOCKS_APART, _EPOCH)
+        # One that lies ahead is no time in milliseconds, and tells nothing.
+        oldest_ms = self._oldest_ms if self._oldest_ms <= codec.micros(until) // 1000 else 0
+        since = max(EPOCH + timedelta(milliseconds=oldest_ms) - CLOCKS_APART, EPOCH)
         step = max((until - since) / MOST_SPANS, SPAN)
         while since < until:
             end = min(since + step, until)

@@ -51,3 +51,8 @@ def test_where_no_record_is_there_is_no_orphan() -> None:
     """And a record from the beginning of time is no older than that."""
     assert list(contents().spans(START)) == []
     assert next(iter(contents(-1).spans(START)))[0] == EPOCH
+
+
+def test_a_time_that_is_none_tells_nothing() -> None:
+    """Producers may give microseconds: then all that Toloka has is looked at."""
+    assert next(iter(contents(START_MS * 1000, 2**62).spans(START)))[0] == EPOCH

@@ -24,6 +24,8 @@ CONFIRM_SECONDS = 10.0
 SURFACE_SECONDS = 0.5
 # Kafka asks for three at least; two more may be lost.
 HEARTBEATS_PER_SESSION = 5
+# Partitions that are added to the topic are shared out once the group's leader has heard of them.
+METADATA_SECONDS = 30.0
 # Nothing is ever polled from this consumer, so its own idea of idleness must never put it out.
 NEVER_MS = 2**31 - 1
 
@@ -50,6 +52,7 @@ async def membership(
         heartbeat_interval_ms=max(session_ms // HEARTBEATS_PER_SESSION, 200),
         rebalance_timeout_ms=int(JOIN_SECONDS * 1000),
         max_poll_interval_ms=NEVER_MS,
+        metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         max_partition_fetch_bytes=1,
     )

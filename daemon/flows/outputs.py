@@ -13,8 +13,6 @@ from daemon.flows.codec import iso
 from daemon.flows.ledger_records import Entry
 from daemon.model import Append, DeadLetter, Finished, Headers
 
-# What begins so in a record's headers is ours: it is left out of a record that is sent back.
-PREFIX = "tolokad-"
 ERROR_CODE_HEADER = "tolokad-error-code"
 ERROR_MESSAGE_HEADER = "tolokad-error-message"
 REQUEST_ID_HEADER = "tolokad-request-id"

@@ -31,6 +31,13 @@ def test_it_goes_back_as_it_came_and_counts() -> None:
     assert third.replayed("in").headers[-1] == ("tolokad-attempts", b"2")
 
 
+def test_a_records_own_headers_go_back_whatever_they_are_called() -> None:
+    """Ours come behind them; how often it was sent back is said once."""
+    headers = (("tolokad-mine", b"1"), ("tolokad-error-code", b"2"), ("tolokad-attempts", b"3"))
+    again = letter_of(dead(FakeRecord(7, b"{", "in", headers=headers))).replayed("in")
+    assert again.headers == (*headers[:2], ("tolokad-attempts", b"4"))
+
+
 @pytest.mark.parametrize("headers", [(), (("toloka-item-id", b"of another"),)])
 def test_the_items_id_does_not_go_back(headers: Headers) -> None:
     """It is ours as well, but for one that the record has come with."""

@@ -67,8 +67,7 @@ async def open_app(
     return Service(
         submissions,
         AppResults(line, project_id, limits.requests, clock),
-        reader.read,
-        reader.read_all,
+        reader,
         look_again,
         limits.share,
         attempts_once=False,

@@ -20,7 +20,7 @@ from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.handing_over import handed_over
 from daemon.flows.holding import Gate, Holds
-from daemon.flows.items import ReadAll
+from daemon.flows.items import RecordReader
 from daemon.flows.pausing import Pausing
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Search
@@ -45,7 +45,7 @@ class World:
         join: opens a place in a group (its id, the topic whose partitions it shares out).
         submissions: opens so many connections to Toloka for one partition's way.
         results: the collector's connection.
-        read_all: turns records into items.
+        record_reader: turns records into items.
         look_again: asks Toloka anew what an item must look like.
         share: is told which part of the limits is ours: of requests, and of items.
         attempts_once: Toloka carries an attempt out once at most, however often it is sent.
@@ -59,7 +59,7 @@ class World:
     join: Callable[[str, str], AbstractAsyncContextManager[Membership]]
     submissions: Callable[[int], AbstractAsyncContextManager[Sequence[Submissions]]]
     results: Results
-    read_all: ReadAll
+    record_reader: RecordReader
     look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]
     attempts_once: bool
@@ -178,7 +178,7 @@ def _shared_parts(settings: Settings, world: World, gate: Gate, budget: Budget |
         watch=SubmitWatch(world.metrics),
         rng=world.rng,
         guard=RejectionGuard(submit.max_rejected_ratio, submit.rejected_window_items),
-        read_all=world.read_all,
+        record_reader=world.record_reader,
         look_again=world.look_again,
         new_attempt=world.new_id,
         turn=asyncio.Lock(),

@@ -8,7 +8,7 @@ from typing import Final
 
 from daemon.edges.endpoint import Endpoint
 from daemon.edges.limits import ItemQuota, RequestLimiter
-from daemon.flows.items import Read, ReadAll
+from daemon.flows.items import RecordReader
 from daemon.metrics import Metrics
 from daemon.ports import Results, Submissions
 from daemon.settings import Settings
@@ -32,8 +32,7 @@ class Service:
 
     submissions: Callable[[int], AbstractAsyncContextManager[Sequence[Submissions]]]
     results: Results
-    read: Read
-    read_all: ReadAll
+    record_reader: RecordReader
     look_again: Callable[[], Awaitable[None]]
     share: Callable[[float, float], None]
     attempts_once: bool

@@ -75,8 +75,7 @@ async def open_tasks(
     return Service(
         submissions,
         assignments_api.Results(line, pool_ids, tasks.assignment_statuses, limits.requests, clock),
-        reader.read,
-        reader.read_all,
+        reader,
         look_again,
         limits.share,
         attempts_once=tasks.async_mode,

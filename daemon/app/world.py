@@ -55,7 +55,7 @@ async def open_world(
         join=lambda group, topic: membership.membership(settings.kafka, cluster.client_id, group, topic),
         submissions=service.submissions,
         results=service.results,
-        read_all=service.read_all,
+        record_reader=service.record_reader,
         look_again=service.look_again,
         share=service.share,
         attempts_once=service.attempts_once,

@@ -1,6 +1,7 @@
 """Pure: an input record's value becomes the item that is sent, byte for byte where possible."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ Found = Item | Flaw | None
 # The second says where the records stand: see `standing`.
 Read = Callable[[BareRecord, str], Item | Flaw]
 ReadAll = Callable[[Sequence[BareRecord], str], Sequence[Found]]
+_Check = Callable[[Mapping[str, Any]], Flaw | None]
 # So many records are looked at together.
 WINDOW = 256
 # Together pays only while fewer than one record in so many does not fit.
@@ -39,6 +41,22 @@ class Spec(Protocol):
 
     def flaw(self, item: Mapping[str, Any], /) -> Flaw | None:
         """The first thing that is wrong with an item; None where nothing is."""
+        ...
+
+
+class RecordReader(Protocol):
+    """Turns records into items."""
+
+    def read(self, record: BareRecord, where: str, /) -> Item | Flaw:
+        """The item in a record that is no tombstone, or why there is none."""
+        ...
+
+    def read_all(self, records: Sequence[BareRecord], where: str, /) -> Sequence[Found]:
+        """What `read` says of each record, and None of a tombstone."""
+        ...
+
+    def read_unchecked(self, record: BareRecord, where: str, /) -> Item | Flaw:
+        """What may have been sent of a record by other checks and another limit than today's."""
         ...
 
 
@@ -69,8 +87,15 @@ class ItemReader:
 
     def read(self, record: BareRecord, where: str) -> Item | Flaw:
         """The item in a record that is no tombstone, or why there is none."""
+        return self._read(record, where, self._spec.flaw, self._max_bytes)
+
+    def read_unchecked(self, record: BareRecord, where: str) -> Item | Flaw:
+        """What may have been sent of a record by other checks and another limit than today's."""
+        return self._read(record, where, _unchecked, sys.maxsize)
+
+    def _read(self, record: BareRecord, where: str, check: _Check, max_bytes: int) -> Item | Flaw:
         try:
-            return self._item(record, where, record.value or b"")
+            return self._item(record, where, check, max_bytes)
         except ContentError as error:
             return Flaw(error.code, str(error))
 
@@ -132,9 +157,10 @@ class ItemReader:
             or max(map(_overhead, laden), default=0) > self._max_overhead_bytes
         )
 
-    def _item(self, record: BareRecord, where: str, body: bytes) -> Item | Flaw:
-        if len(body) > self._max_bytes and self._path is None:
-            return self._too_large(len(body))
+    def _item(self, record: BareRecord, where: str, check: _Check, max_bytes: int) -> Item | Flaw:
+        body = record.value or b""
+        if len(body) > max_bytes and self._path is None:
+            return _too_large(len(body), max_bytes)
         parsed, hashed = parse_hashed(body)
         if self._path is not None:
             parsed = _inside(parsed, self._path)
@@ -144,17 +170,22 @@ class ItemReader:
         if is_identified:
             parsed, body = _identified(identity_of(where, record), parsed, body)
             hashed = content_hash(parsed)
-        if (flaw := self._spec.flaw(parsed)) is not None:
+        if (flaw := check(parsed)) is not None:
             return flaw
-        if len(body) > self._max_bytes:
-            return self._too_large(len(body))
+        if len(body) > max_bytes:
+            return _too_large(len(body), max_bytes)
         if (record.key or record.headers) and (size := _overhead(record)) > self._max_overhead_bytes:
             limit = self._max_overhead_bytes
             return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
         return Item(record, body, hashed, is_identified, is_bare=record.key is None and not record.headers)
 
-    def _too_large(self, size: int) -> Flaw:
-        return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {self._max_bytes} of a request")
+
+def _unchecked(_: Mapping[str, Any]) -> Flaw | None:
+    return None
+
+
+def _too_large(size: int, max_bytes: int) -> Flaw:
+    return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {max_bytes} of a request")
 
 
 def _overhead(record: BareRecord) -> int:

@@ -10,7 +10,7 @@ from daemon.model import EPOCH, Batch, Created, Item
 
 def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     """The batch with everything adopted that is there; by the ledger's word first, then by content."""
-    rest = batch.besides(taken.accounted)
+    rest = batch.besides(taken.accounted).with_possible()
     used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
     # What is further from the time of the first attempt is more likely another's, who looks for it, too.
     since = batch.since or EPOCH
@@ -20,7 +20,7 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     )
     pairs = _paired(rest.items, free, own_ids(rest))
     ids = {index: created.item_id for index, created in pairs.items()}
-    return rest.adopting(ids, (created.created_at for created in pairs.values()))
+    return rest.adopting(ids, (created.created_at for created in pairs.values())).without_possible()
 
 
 def own_ids(batch: Batch) -> Mapping[str, int]:

@@ -161,7 +161,9 @@ class Search:
         if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
             return None
         found, contested = seen
-        return None if found.items and (contested or not over) else found
+        # What may have been sent was sent with the rest, and is shown along with it.
+        absent = found.items or (not batch.items and len(found.adopted) < len(batch.possible))
+        return None if absent and (contested or not over) else found
 
     def _count_hold(self, reason: str, before: set[str]) -> None:
         """Once for each reason, however its details change."""
@@ -184,23 +186,24 @@ class Search:
         That may have been ours, and what is listed next its own: absence can be told only by another look.
         It comes to an end, for after the quarantine nothing new of ours appears.
         """
-        listed = await unless(until, self._api.created(*self._span(batch, intent, believable=believable)))
+        sought = batch.with_possible()
+        listed = await unless(until, self._api.created(*self._span(sought, intent, believable=believable)))
         if listed is None:
             return None
-        wanted = {item.content_hash for item in batch.items}
-        given = own_ids(batch)
+        wanted = {item.content_hash for item in sought.items}
+        given = own_ids(sought)
         candidates = [each for each in listed if each.content_hash in wanted or each.own_id in given]
         if not candidates and not believable:
             return None
         before = None
-        if candidates and not all(item.identified for item in batch.items):
-            before = await self._taken(batch, candidates)
+        if candidates and not all(item.identified for item in sought.items):
+            before = await self._taken(sought, candidates)
             if not believable and matched(batch, candidates, before).items:
                 return None
             turns = self._turns
             if not (await turns.come(until) and await turns.take(claim, believable=landed)):
                 return None
-        taken = await self._taken(batch, candidates)
+        taken = await self._taken(sought, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)
         found = matched(batch, candidates, taken)
         if taken.altered and found.items and believable:

@@ -9,7 +9,7 @@ from daemon.flows.batching import BatchLimits
 from daemon.flows.budgeting import Budget
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.holding import Gate, Holds
-from daemon.flows.items import ReadAll
+from daemon.flows.items import RecordReader
 from daemon.flows.watching import SubmitWatch
 from daemon.ports import Clock, Kafka, TolokaClock
 
@@ -43,7 +43,7 @@ class SharedParts:
     watch: SubmitWatch
     guard: RejectionGuard
     rng: Random
-    read_all: ReadAll
+    record_reader: RecordReader
     look_again: Callable[[], Awaitable[None]]
     new_attempt: Callable[[], str]
     turn: asyncio.Lock

@@ -94,7 +94,8 @@ class Submitting:
         )
         seal = partial(outbox.seal, () if shared.budget is None else shared.budget.written)
         await seal()
-        take = partial(take_over, shared.kafka, place, outbox, self._options.start_from, shared.read_all)
+        start_from, reader = self._options.start_from, shared.record_reader
+        take = partial(take_over, shared.kafka, place, outbox, start_from, reader)
         beginning = await take()
         tally = await last_tally(shared.kafka, place)
         outbox.resume(tally)
@@ -109,9 +110,9 @@ class Submitting:
             # There may have been more in doubt behind it.
             beginning = await take()
         limits, first = self._delivery.allowance, beginning.offset
-        filling = Filling(place.topic, place.partition, first, limits, shared.read_all)
-        async with shared.kafka.reader(place.topic, {place.partition: first}) as reader:
-            source = Source(reader, filling, self._options.linger_seconds, shared.turn)
+        filling = Filling(place.topic, place.partition, first, limits, reader.read_all)
+        async with shared.kafka.reader(place.topic, {place.partition: first}) as records:
+            source = Source(records, filling, self._options.linger_seconds, shared.turn)
             async with (
                 filled(source, stopping, seal) as batches,
                 self._delivery.ahead(outbox, source.due, stopping) as ahead,

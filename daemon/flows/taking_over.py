@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from daemon.errors import Held
 from daemon.flows import codec
 from daemon.flows.batching import BatchLimits, Filling
-from daemon.flows.items import ReadAll
+from daemon.flows.items import RecordReader, standing
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.scanning import scan
-from daemon.model import Batch, Committed, Intent
+from daemon.model import Batch, Committed, Intent, Item
 from daemon.ports import Kafka
 
 READ_RECORDS = 1000
@@ -26,7 +26,7 @@ class Beginning:
 
 
 async def take_over(
-    kafka: Kafka, place: Place, outbox: Outbox, start_from: str, read_all: ReadAll
+    kafka: Kafka, place: Place, outbox: Outbox, start_from: str, record_reader: RecordReader
 ) -> Beginning:
     """Find out where to go on, after the outbox's writer has fenced every predecessor.
 
@@ -41,7 +41,7 @@ async def take_over(
     await _insist_in_log(kafka, place, committed.offset, intent)
     if intent is None:
         return Beginning(committed.offset)
-    batch = await read_range(kafka, place, committed.offset, intent.end, read_all)
+    batch = await read_range(kafka, place, committed.offset, intent.end, record_reader)
     return Beginning(intent.end, (replace(intent, first=committed.offset), batch))
 
 
@@ -88,16 +88,19 @@ async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent
     )
 
 
-async def read_range(kafka: Kafka, place: Place, first: int, end: int, read_all: ReadAll) -> Batch:
-    """What stands between these offsets, as one batch.
+async def read_range(kafka: Kafka, place: Place, first: int, end: int, record_reader: RecordReader) -> Batch:
+    """What stands between these offsets, as one batch, with what may have been sent of it by other checks.
 
     Raises:
         Held: `offset_out_of_range`: it is gone.
         Transient: Kafka cannot say now.
     """
-    filling = Filling(place.topic, place.partition, first, UNLIMITED, read_all)
+    filling = Filling(place.topic, place.partition, first, UNLIMITED, record_reader.read_all)
     async with kafka.reader(place.topic, {place.partition: first}) as reader:
         while reader.position(place.partition) < end:
             records = await reader.read_bare(READ_RECORDS, READ_SECONDS)
             filling.add([record for record in records if record.offset < end])
-    return replace(filling.take(), end=end)
+    batch = filling.take()
+    where = standing(place.topic, place.partition)
+    possible = (record_reader.read_unchecked(letter.record, where) for letter in batch.dead_letters)
+    return replace(batch, end=end, possible=tuple(item for item in possible if isinstance(item, Item)))

@@ -104,7 +104,8 @@ class Batch:
     piece of such a range, `doubt_end` is where that range ends; where another batch was sent behind this one,
     that one's end, and `doubt_at` when that was announced. `oldest` is when the first of the adopted was
     created: of equal content, there may be some from before this range was attempted. `known` counts the
-    items that are in the ledger already.
+    items that are in the ledger already. Of a range that a predecessor attempted, `possible` are what it may
+    have sent, by other checks, of records that are dead letters today.
     """
 
     topic: str
@@ -120,6 +121,7 @@ class Batch:
     doubt_at: datetime | None = None
     oldest: datetime | None = None
     known: int = 0
+    possible: tuple[Item, ...] = ()
 
     @property
     def has_doubt_behind(self) -> bool:
@@ -167,6 +169,19 @@ class Batch:
         dead = tuple(letter for letter in self.dead_letters if letter.record.offset not in offsets)
         gone = len(self.items) - len(kept) + len(self.dead_letters) - len(dead)
         return replace(self, items=kept, dead_letters=dead, known=self.known + gone)
+
+    def with_possible(self) -> "Batch":
+        """The same range; what may have been sent is looked for along with what is to be sent."""
+        dead = {letter.record.offset for letter in self.dead_letters}
+        return replace(self, items=(*self.items, *(i for i in self.possible if i.record.offset in dead)))
+
+    def without_possible(self) -> "Batch":
+        """The same range, after `with_possible`; of what may have been sent, what was not adopted was not."""
+        possible = {item.record.offset for item in self.possible}
+        adopted = {item.record.offset for item, _ in self.adopted}
+        kept = tuple(item for item in self.items if item.record.offset not in possible)
+        dead = tuple(letter for letter in self.dead_letters if letter.record.offset not in adopted)
+        return replace(self, items=kept, dead_letters=dead)
 
     def split(self, count: int) -> "tuple[Batch, Batch]":
         """Cut behind the first `count` items: two batches whose ranges meet.

@@ -79,7 +79,7 @@ class _Walk:
         audit.ledger_ends()
         await self._read(kafka.output_topic, audit.note_result)
         await self._read(kafka.dead_letter_topic, audit.note_dead_letter)
-        contents = None if toloka is None else Contents(committed, toloka.service.read)
+        contents = None if toloka is None else Contents(committed, toloka.service.record_reader.read)
         await self._read_input(audit, contents)
         there = await cluster.topics.find(audit.other_topics()) if audit.other_topics() else ()
         account = audit.conclude(there, await cluster.start_offsets(kafka.input_topic))

@@ -100,7 +100,7 @@ async def rehearse(settings: Settings, limit: int | None, progress: Progress) ->
         async with aclosing(records(cluster, settings.kafka.input_topic, begins, ends)) as found:
             async for some in found:
                 for record in some[: max(left - rehearsal.records, 0)]:
-                    rehearsal.note(record, service.read)
+                    rehearsal.note(record, service.record_reader.read)
                 progress.add(len(some))
                 if rehearsal.records >= left:
                     break

@@ -149,8 +149,8 @@ class DoubtfulBatch:
     async def _look(self) -> Doubt:
         intent, first = await self._standing()
         place, service = self._place, None if self._toloka is None else self._toloka.service
-        read_all = service.read_all if service else _any_reader(self._settings).read_all
-        batch = await read_range(self._cluster, place, first, intent.end, read_all)
+        reader = service.record_reader if service else _any_reader(self._settings)
+        batch = await read_range(self._cluster, place, first, intent.end, reader)
         offsets = range(batch.first, batch.end)
         taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
         rest = intent.doubting(batch.besides(taken.accounted))

@@ -231,3 +231,14 @@ def test_huge_integers_survive_being_written_again(pointer: str | None) -> None:
     inner = b'{"text":"a","id":null,"n":123456789012345678901234567890}'
     value = inner if pointer is None else b'{"p":' + inner + b"}"
     assert parse(item_of(value, WITH_ID, pointer=pointer).body)["n"] == 123456789012345678901234567890
+
+
+@pytest.mark.parametrize("value", [b'{"text":1}', b'{"text":"%s"}' % (b"a" * 1000)])
+def test_what_other_checks_would_have_sent_is_what_they_would_have_sent(value: bytes) -> None:
+    """With the id that it would have been given; what can be no item was never sent."""
+    reader, where = ItemReader(WITH_ID, None, 1000), standing(INPUT, 3)
+    found = reader.read_unchecked(FakeRecord(7, value), where)
+    assert isinstance(found, Item)
+    assert found.body == b'{"id":"%s-7",' % where.encode() + value[1:]
+    assert isinstance(reader.read(FakeRecord(7, value), where), Flaw)
+    assert isinstance(reader.read_unchecked(FakeRecord(7, value[:-1]), where), Flaw)

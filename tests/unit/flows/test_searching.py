@@ -14,7 +14,7 @@ from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Hold
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Patience, Search
-from daemon.model import Batch, Committed, Created, Intent, Outcome
+from daemon.model import Batch, Committed, Created, DeadLetter, Flaw, Intent, Outcome, PlacedRecord
 from tests.doubles import (
     GROUP,
     INPUT,
@@ -247,6 +247,59 @@ async def test_a_range_without_items_comes_out_as_it_is() -> None:
     """Nothing can be missing."""
     doubt = Doubt([created("x", body("a"))])
     assert await doubt.resolve(batch_of("")) == batch_of("")
+
+
+def stricter(contents: str, refused: str) -> Batch:
+    """A batch of a predecessor's; today's checks refuse the items of these contents."""
+    whole = batch_of(contents, identified=False)
+    possible = tuple(i for i in whole.items if i.body in map(body, refused))
+    flaw = Flaw("TOO_LARGE", "above the limit of today")
+    letters = tuple(DeadLetter(PlacedRecord.of(INPUT, 1, i.record), flaw) for i in possible)
+    kept = tuple(i for i in whole.items if i not in possible)
+    return replace(whole, items=kept, dead_letters=letters, possible=possible)
+
+
+@pytest.mark.parametrize("refused", ["b", "ab"])
+@in_virtual_time
+async def test_what_todays_checks_refuse_is_adopted_where_it_was_sent_by_others(refused: str) -> None:
+    """It is paid for, and its result comes: it is no dead letter."""
+    doubt = Doubt([created("x", body("a")), created("y", body("b"))])
+    resolved = await doubt.resolve(stricter("ab", refused))
+    assert (pairs(resolved), left(resolved)) == ({0: "x", 1: "y"}, [])
+    assert resolved is not None
+    assert not resolved.dead_letters
+    assert seconds() == 0
+
+
+@in_virtual_time
+async def test_what_todays_checks_refuse_and_was_not_sent_stays_a_dead_letter() -> None:
+    """Nobody waits for it where all else of the batch is there."""
+    doubt = Doubt([created("x", body("a"))])
+    resolved = await doubt.resolve(stricter("ab", "b"))
+    assert (pairs(resolved), left(resolved)) == ({0: "x"}, [])
+    assert resolved is not None
+    assert [letter.record.offset for letter in resolved.dead_letters] == [1]
+    assert seconds() == 0
+
+
+@in_virtual_time
+async def test_where_todays_checks_refuse_all_their_absence_is_waited_for() -> None:
+    """The request may be under way still."""
+    doubt = Doubt([], *[[created("x", body("a"))]] * 100)
+    resolved = await doubt.resolve(stricter("ab", "ab"))
+    assert (pairs(resolved), left(resolved)) == ({0: "x"}, [])
+    assert seconds() > QUARANTINE_SECONDS
+
+
+@in_virtual_time
+async def test_what_the_ledger_has_is_no_dead_letter_by_todays_checks() -> None:
+    """A predecessor's torn transaction wrote it."""
+    doubt = Doubt([created("x", body("a")), created("y", body("b"))])
+    doubt.settle("y", 1, partition=1)
+    resolved = await doubt.resolve(stricter("ab", "b"))
+    assert (pairs(resolved), left(resolved)) == ({0: "x"}, [])
+    assert resolved is not None
+    assert (resolved.dead_letters, resolved.known) == ((), 1)
 
 
 # --- what the ledger knows -----------------------------------------------------------------------------

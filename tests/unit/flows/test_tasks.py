@@ -6,13 +6,15 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.flows.tasks import PoolTerms
+from daemon.flows.items import ItemReader
+from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.model import Flaw, Item
 from tests.doubles import FakeRecord
 from tests.simulator.pools import TASKS_POOL
 from tests.unit.pools import reader
 
 VALUES = {"text": "a"}
+SPEC = TaskSpec(TASKS_POOL, {TASKS_POOL: PoolTerms()}, allow_defaults=False)
 
 
 def read(task: dict[str, Any], **pools: PoolTerms) -> Item | Flaw:
@@ -136,3 +138,13 @@ def test_solutions_that_are_too_large() -> None:
     found = roomy.read(FakeRecord(7, body), "tasks-0")
     assert isinstance(found, Flaw)
     assert (found.code, found.message.split(":")[0]) == ("TOO_LARGE", "output_values")
+
+
+def test_a_task_that_another_limit_let_through_is_what_it_would_have_sent() -> None:
+    """What was never a task was never sent."""
+    small = TaskReader(ItemReader(SPEC, None, 100), SPEC)
+    large = FakeRecord(7, msgspec.json.encode({"input_values": {"text": "a" * 100}, "overlap": 2}))
+    found = small.read_unchecked(large, "tasks-0")
+    assert found == reader().read(large, "tasks-0")
+    assert isinstance(small.read(large, "tasks-0"), Flaw)
+    assert isinstance(small.read_unchecked(FakeRecord(7, b'{"overlap":2}'), "tasks-0"), Flaw)

@@ -98,7 +98,7 @@ class Way:
         self.submitting = self._assembled(max_items, connections)
 
     def _assembled(self, max_items: int, connections: int) -> Submitting:
-        spec = InputSpec({"text": {"type": "string"}})
+        reader = ItemReader(InputSpec({"text": {"type": "string"}}), None, 10_000)
         shared = SharedParts(
             kafka=self.kafka,
             clock=self.time,
@@ -108,7 +108,7 @@ class Way:
             watch=SubmitWatch(self.metrics),
             guard=self.guard,
             rng=seeded(),
-            read_all=ItemReader(spec, None, 10_000).read_all,
+            record_reader=reader,
             look_again=self._look_again,
             new_attempt=self._new_attempt,
             turn=asyncio.Lock(),

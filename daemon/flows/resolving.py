@@ -7,7 +7,6 @@ it has done must be looked for (`daemon.flows.searching`).
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from random import Random
 
 import structlog
@@ -107,26 +106,22 @@ class Resolver:
     ) -> Batch | None:
         """Send until the answer is clear; None when the event came first."""
         backoff = Backoff(self._rng, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
-        latest = intent
         while batch.items:
             if until.is_set() or (outcome := await again(batch)) is None:
                 return None
             if isinstance(outcome, InDoubt) and outcome.listing:
                 return await self._search.resolve(batch, intent, note, until)
-            if (told := self._told(outcome, batch, latest)) is not None:
+            if (told := self._told(outcome, batch, intent)) is not None:
                 return told
-            if isinstance(outcome, InDoubt):
-                latest = replace(intent, at=self._clock.now())
             await pause(backoff.seconds(), until)
         return batch
 
-    def _told(self, outcome: Outcome, batch: Batch, latest: Intent) -> Batch | None:
+    def _told(self, outcome: Outcome, batch: Batch, intent: Intent) -> Batch | None:
         """What an answer tells of the attempt; None where it tells only of the last request.
 
-        A no to this request says nothing of one before it, until that one has landed or died: the latest
-        that went without an answer.
+        A no to this request says nothing of one before it, until that one has landed or died.
         """
-        believable = self._patience.is_over(latest, self._clock.now())
+        believable = self._patience.is_over(intent, self._clock.now())
         match outcome:
             case Accepted(ids):
                 return batch.adopting(dict(enumerate(ids)))

@@ -57,7 +57,6 @@ class Doubt:
         self.api = ScriptedSubmissions()
         self.outcomes = deque(outcomes)
         self.sent: list[list[int]] = []
-        self.sent_at: list[float] = []
         self.stopping = asyncio.Event()
         holds, self.metrics = fresh_holds()
         here, clock = place(), FakeTime()
@@ -74,7 +73,6 @@ class Doubt:
     async def again(self, batch: Batch) -> Outcome | None:
         """Send it, and hear what a test has written down."""
         self.sent.append([item.record.offset for item in batch.items])
-        self.sent_at.append(asyncio.get_running_loop().time())
         return self.outcomes.popleft()
 
     def resolutions(self) -> dict[str, float]:
@@ -131,17 +129,6 @@ async def test_a_no_to_one_request_says_nothing_of_the_one_before(no: Outcome) -
     assert left(await doubt.resolve()) == [0, 1, 2]
     assert asyncio.get_running_loop().time() >= QUARANTINE.total_seconds()
     assert len(doubt.sent) > 2
-
-
-@in_virtual_time
-async def test_a_no_says_nothing_of_a_repetition_without_an_answer_either() -> None:
-    """It is as late as the last of them that what they did may show."""
-    no = Rejected({}, FLAW)
-    doubt = Doubt(*[no] * 10, SILENCE, *[no] * 1000)
-    assert left(await doubt.resolve()) == [0, 1, 2]
-    silent_at = doubt.sent_at[10]
-    assert silent_at > 0
-    assert asyncio.get_running_loop().time() >= silent_at + QUARANTINE.total_seconds()
 
 
 @in_virtual_time

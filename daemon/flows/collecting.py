@@ -16,6 +16,7 @@ from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, Sh
 from daemon.flows.opening import open_state
 from daemon.flows.overlapping import Overlapping
 from daemon.flows.paging import Pages
+from daemon.flows.second_looks import SecondLooks
 from daemon.flows.sweeping import Sweeping
 from daemon.flows.waiting import pause, unless
 from daemon.flows.watching import CollectWatch
@@ -165,7 +166,7 @@ class Collecting:
                 due = max(due + intervals.interval_seconds, began)
             await unless(stopping, looks.once() if more else looks.until(due, stopping))
 
-    def _second_looks(self, state: CollectorState) -> "_SecondLooks":
+    def _second_looks(self, state: CollectorState) -> SecondLooks:
         parts, intervals = self._parts, self._intervals
         # From the first page on the cursor tells a successor how far the second looks have come.
         state.looked_until(state.cursor.second_look_from)
@@ -181,7 +182,7 @@ class Collecting:
             intervals.sweep_every_seconds,
             intervals.sweep_requests_per_second,
         )
-        return _SecondLooks(state, overlapping, sweeping, self._foreign)
+        return SecondLooks(state, overlapping, sweeping, self._foreign)
 
     async def _publish(self, state: CollectorState, items: Sequence[Finished]) -> bool:
         """Publish a page and move the cursor to its end; False where nothing came of it."""
@@ -212,43 +213,3 @@ class Collecting:
         """Whether its end does not lie further ahead than a second look reaches back from there."""
         ahead = min(FUTURE, self._options.overlap)
         return item.finished_at is None or item.finished_at <= self._parts.toloka_clock.now() + ahead
-
-
-class _SecondLooks:
-    """Overlap, sweep and foreign items: whatever is due, between two looks at the tail."""
-
-    def __init__(
-        self, state: CollectorState, overlapping: Overlapping, sweeping: Sweeping, foreign: Foreign
-    ) -> None:
-        self._state = state
-        self._overlapping = overlapping
-        self._sweeping = sweeping
-        self._foreign = foreign
-
-    async def until(self, end: float, stopping: asyncio.Event) -> None:
-        """Look, a page at a time, while there is something to look for; return at this time of the loop.
-
-        One look is taken in any case: a tail that is slower than its interval must not put them off.
-        """
-        loop = asyncio.get_running_loop()
-        while not stopping.is_set():
-            more = await self._look(loop.time())
-            left = end - loop.time()
-            if not more:
-                await pause(max(left, 0), stopping)
-            if not more or left <= 0:
-                return
-
-    async def once(self) -> None:
-        """One look, if one is due."""
-        await self._look(asyncio.get_running_loop().time())
-
-    async def _look(self, now: float) -> bool:
-        for look in (self._overlapping, self._sweeping, self._foreign):
-            try:
-                if await look.step(self._state, now):
-                    return True
-            except Held as held:
-                # A second look that Toloka does not answer holds nothing up: the next one is due soon.
-                log.warning("look_failed", reason=held.reason, detail=held.detail)
-        return False

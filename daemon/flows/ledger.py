@@ -5,14 +5,11 @@ from datetime import datetime
 from itertools import takewhile
 from typing import NamedTuple
 
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.id_set import IdSet
 from daemon.model import Finished, Headers, Record
 
 BY_HEADER = "tolokad-by"
-# As of when a tombstone closes its item, by Toloka's clock, in milliseconds: a record's own timestamp must be
-# the machine's, for a broker refuses one that is far ahead of its clock.
-CLOSED_HEADER = "tolokad-closed"
 
 
 class Open(NamedTuple):
@@ -65,7 +62,7 @@ class Ledger:
         table = self._tables.setdefault(record.partition, {})
         if record.value is None:
             table.pop(key, None)
-            self._close(key, _closed_ms(record))
+            self._close(key, tombstones.closed_ms(record))
             return None
         ledger_records.check(record.value)
         table[key] = record.value
@@ -183,13 +180,3 @@ def closed_as_of(item: Finished, now: Now) -> int:
     """Now, or at its end where that lies ahead by another clock: until then it is shown again and again."""
     end = item.finished_at
     return now.ms if end is None or end <= now.moment else codec.micros(end) // 1000
-
-
-def closed_header(closed_ms: int) -> tuple[str, bytes]:
-    """What a tombstone says of the time as of which it closes its item."""
-    return CLOSED_HEADER, b"%d" % closed_ms
-
-
-def _closed_ms(record: Record) -> int:
-    named = dict(record.headers).get(CLOSED_HEADER) or b""
-    return int(named) if named.isdigit() else record.timestamp

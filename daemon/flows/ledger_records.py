@@ -17,9 +17,6 @@ import xxhash
 from daemon.flows.codec import VERSION, UnreadableError, from_micros, insist_readable, micros
 from daemon.model import Headers, Item
 
-ORIGIN_HEADER = "tolokad-origin"
-FOREIGN = ("", -1, -1)
-
 # version, partition, offset, batch end less offset, timestamp in ms, submitted_at in µs, content hash
 _HEAD = struct.Struct(">BIQIqqQ")
 # Its beginning, which all of a batch have in common, and what is each record's own.
@@ -244,25 +241,3 @@ def peek_batch(packed: bytes) -> tuple[int, int]:
     """What entries of one batch have in common: the input partition and the batch's end."""
     _, partition, offset, behind, *_ = _HEAD.unpack_from(packed)
     return partition, offset + behind
-
-
-def tombstone_headers(origin: Origin | None) -> Headers:
-    """What a tombstone still says of the item that it closes; without origin, that it was foreign."""
-    topic, partition, offset = (origin.topic, origin.partition, origin.offset) if origin else FOREIGN
-    return ((ORIGIN_HEADER, f"{topic}/{partition}/{offset}".encode()),)
-
-
-def tombstone_origin(headers: Headers) -> tuple[str, int, int] | None:
-    """Topic, partition and offset that a tombstone names; None where it names none.
-
-    Raises:
-        UnreadableError: it names something else.
-    """
-    named = dict(headers).get(ORIGIN_HEADER)
-    if named is None:
-        return None
-    try:
-        topic, partition, offset = named.decode().rsplit("/", 2)
-        return topic, int(partition), int(offset)
-    except ValueError as error:
-        raise UnreadableError(f"a tombstone's origin is unreadable: {named[:200]!r}") from error

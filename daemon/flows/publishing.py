@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from daemon.flows import codec, ledger_records
-from daemon.flows.ledger import Ledger, Now, Open, closed_as_of, closed_header
+from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.ledger import Ledger, Now, Open, closed_as_of
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
 from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
@@ -182,8 +182,8 @@ class Publisher:
     ) -> None:
         """Close an item by its tombstone, which says as of when, and by whom."""
         headers = (
-            *ledger_records.tombstone_headers(origin),
-            closed_header(closed_ms),
+            tombstones.origin_header(origin),
+            tombstones.closed_header(closed_ms),
             *self._ledger.signature(),
         )
         publication.appends.append(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from daemon.errors import Held
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.reading_through import until_ends
 from daemon.model import Record
 from daemon.ports import Kafka
@@ -69,7 +69,7 @@ class _Scan:
 
 def _owner(record: Record) -> tuple[str, int, int] | None:
     if record.value is None:
-        return ledger_records.tombstone_origin(record.headers)
+        return tombstones.origin_of(record.headers)
     ledger_records.check(record.value)
     return ledger_records.peek_origin(record.value)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.codec import UnreadableError
 from daemon.flows.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
@@ -54,8 +54,8 @@ def test_a_ledger_value_is_read_as_it_was_written(
 @given(TOPICS, st.integers(0, 2**31), OFFSETS)
 def test_a_tombstones_origin_is_read_as_it_was_written(topic: str, partition: int, offset: int) -> None:
     """Whatever the topic is called."""
-    headers = ledger_records.tombstone_headers(Origin(topic, partition, offset, 0))
-    assert ledger_records.tombstone_origin(headers) == (topic, partition, offset)
+    headers = (tombstones.origin_header(Origin(topic, partition, offset, 0)),)
+    assert tombstones.origin_of(headers) == (topic, partition, offset)
 
 
 @given(st.uuids().map(str), OFFSETS, TIMES, TIMES)
@@ -137,4 +137,4 @@ def test_no_cursor_raises_anything_else(value: bytes) -> None:
 def test_no_origin_raises_anything_else(value: bytes | None) -> None:
     """Nor a tombstone's header."""
     with suppress(UnreadableError):
-        ledger_records.tombstone_origin(((ledger_records.ORIGIN_HEADER, value),))
+        tombstones.origin_of(((tombstones.ORIGIN_HEADER, value),))

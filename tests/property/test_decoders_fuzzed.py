@@ -16,7 +16,7 @@ from daemon.edges import app_bulk, app_items, operations, tasks_items
 from daemon.edges.answers import complaint, refusal
 from daemon.edges.sending import Answer
 from daemon.edges.wire import MalformedError
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.model import Cursor, Intent, Item
 from tests.doubles import START, FakeRecord, packed_items
 
@@ -103,7 +103,7 @@ DECODERS: dict[str, tuple[Callable[[bytes], object], bytes, type[Exception] | No
     "a cursor": (codec.read_cursor, CURSOR, codec.UnreadableError),
     "a mark": (codec.read_mark, MARK, codec.UnreadableError),
     "a tombstone": (
-        lambda data: ledger_records.tombstone_origin(((ledger_records.ORIGIN_HEADER, data),)),
+        lambda data: tombstones.origin_of(((tombstones.ORIGIN_HEADER, data),)),
         b"moderation.items/1/7",
         codec.UnreadableError,
     ),

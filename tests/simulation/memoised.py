@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from daemon.edges import app_items, clocks
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.model import Finished
 
 PURE = (
@@ -18,7 +18,7 @@ PURE = (
     (codec, "read_intent"),
     (ledger_records, "peek_batch"),
     (ledger_records, "peek_origin"),
-    (ledger_records, "tombstone_origin"),
+    (tombstones, "origin_of"),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.codec import UnreadableError
 from daemon.flows.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
@@ -164,25 +164,25 @@ def test_a_negative_length_is_damage() -> None:
 )
 def test_a_tombstone_names_the_origin_of_what_it_closes(origin: Origin) -> None:
     """Whatever letters the topic has."""
-    assert ledger_records.tombstone_origin(ledger_records.tombstone_headers(origin)) == origin[:3]
+    assert tombstones.origin_of((tombstones.origin_header(origin),)) == origin[:3]
 
 
 def test_a_tombstone_of_a_foreign_item_says_so() -> None:
     """It belongs to no record."""
-    assert ledger_records.tombstone_origin(ledger_records.tombstone_headers(None)) == ledger_records.FOREIGN
+    assert tombstones.origin_of((tombstones.origin_header(None),)) == tombstones.FOREIGN
 
 
 @pytest.mark.parametrize("headers", [(), (("other", b"x"),), (("tolokad-origin", None),)])
 def test_a_tombstone_that_names_no_origin_has_none(headers: Headers) -> None:
     """An operator's tool may have written it."""
-    assert ledger_records.tombstone_origin(headers) is None
+    assert tombstones.origin_of(headers) is None
 
 
 @pytest.mark.parametrize("value", [b"", b"t/1", b"t/x/1", b"t/1/", b"\xff/1/2"])
 def test_a_damaged_origin_is_unreadable(value: bytes) -> None:
     """It is an UnreadableError that says so, not a bare ValueError."""
     with pytest.raises(UnreadableError):
-        ledger_records.tombstone_origin(((ledger_records.ORIGIN_HEADER, value),))
+        tombstones.origin_of(((tombstones.ORIGIN_HEADER, value),))
 
 
 def test_the_mark_of_a_partition_has_its_own_key_and_holds_the_offset() -> None:

@@ -10,10 +10,9 @@ import msgspec
 import pytest
 
 from daemon.errors import ConfigurationError, Transient
-from daemon.flows import codec, collector_state
+from daemon.flows import codec, collector_state, tombstones
 from daemon.flows.collector_state import PARTITIONS_SECONDS, CollectOptions, CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.ledger import closed_header
 from daemon.flows.opening import open_state
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
@@ -264,7 +263,7 @@ async def test_what_was_closed_while_toloka_told_a_wrong_year_is_forgotten_like_
     """Its `Date` was believed once: what was closed then is not kept in memory for that year."""
     kafka = MemoryKafka.usual()
     year_ms = START_MS + 365 * 86_400_000
-    kafka.put(LEDGER, None, key=b"a", headers=(closed_header(year_ms),))
+    kafka.put(LEDGER, None, key=b"a", headers=(tombstones.closed_header(year_ms),))
     async with opened(kafka) as (state, _):
         for minutes in range(0, 15, 5):
             assert state.ledger.was_closed("a")

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from daemon.errors import Transient
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, tombstones
 from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.foreign import EVERY_SECONDS, Foreign
 from daemon.flows.opening import open_state
@@ -191,7 +191,7 @@ async def test_what_was_published_as_foreign_is_not_published_again() -> None:
         await ours.judge()
         assert (ours.results(), ours.state.waiting) == ([None], {})
         (tombstone,) = ours.kafka.written(LEDGER)
-        assert ledger_records.tombstone_origin(tombstone.headers) == ledger_records.FOREIGN
+        assert tombstones.origin_of(tombstone.headers) == tombstones.FOREIGN
 
 
 @in_virtual_time

@@ -4,9 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import codec, ledger_records
-from daemon.flows.ledger import Ledger, Open, closed_header
-from daemon.flows.ledger_records import Origin
+from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.ledger import Ledger, Open
 from daemon.model import Headers
 from tests.doubles import LEDGER, START, START_MS, FakeRecord, item, packed_items
 
@@ -162,7 +161,7 @@ def test_the_id_of_what_was_closed_can_be_kept_for_good(*, keep: bool) -> None:
 def test_what_was_closed_by_a_clock_far_ahead_keeps_nothing_else_in_memory() -> None:
     """Nor itself for much longer than anything else."""
     book = ledger()
-    book.note(written("odd", None, headers=(closed_header(NEVER_MS),)))
+    book.note(written("odd", None, headers=(tombstones.closed_header(NEVER_MS),)))
     for second in range(10):
         book.note(written(f"i{second}", None, ms=START_MS + second * 1000))
     book.forget_before(START_MS + 4000, START_MS + 20_000)
@@ -231,20 +230,10 @@ def test_due_items_come_oldest_first() -> None:
     assert [item_id for _, item_id in due] == ["i1", "i2", "i0"]
 
 
-def test_a_tombstone_names_the_origin_it_was_opened_for() -> None:
-    """The headers are what `audit` and a resolution read."""
-    origin = Origin("moderation.items", 4, 5, 6)
-    assert ledger_records.tombstone_origin(ledger_records.tombstone_headers(origin)) == (
-        "moderation.items",
-        4,
-        5,
-    )
-
-
 def test_a_tombstone_is_as_old_as_it_says() -> None:
     """Its own time counts, by Toloka's clock; the record's timestamp only where it says none."""
     book = ledger(START_MS)
-    book.note(written("new", None, ms=0, headers=(closed_header(START_MS),)))
-    book.note(written("old", None, headers=(closed_header(START_MS - 1),)))
+    book.note(written("new", None, ms=0, headers=(tombstones.closed_header(START_MS),)))
+    book.note(written("old", None, headers=(tombstones.closed_header(START_MS - 1),)))
     book.note(written("plain", None))
     assert [book.was_closed(name) for name in ("new", "old", "plain")] == [True, False, True]

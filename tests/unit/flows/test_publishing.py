@@ -6,8 +6,8 @@ from itertools import permutations
 import msgspec
 import pytest
 
-from daemon.flows import codec, ledger_records
-from daemon.flows.ledger import Ledger, closed_header
+from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.ledger import Ledger
 from daemon.flows.publishing import Publication, Publisher
 from daemon.model import Append, Cursor, DeadLetter, Finished, Flaw, Item
 from tests.doubles import (
@@ -76,7 +76,7 @@ class Table:
         return publication
 
 
-def tombstones(publication: Publication) -> list[Append]:
+def tombstones_in(publication: Publication) -> list[Append]:
     """What it closes."""
     return [append for append in publication.appends if append.topic == LEDGER and append.value is None]
 
@@ -88,10 +88,10 @@ def test_a_terminal_item_that_is_open_is_a_result(status: str) -> None:
     table.settle("a", ["x"], partition=1)
     publication = table.publish([finished("x", body("a"), status=status)])
     assert table.results == [(0, "a")]
-    (tombstone,) = tombstones(publication)
+    (tombstone,) = tombstones_in(publication)
     assert (tombstone.key, tombstone.partition) == (b"x", 1)
-    assert closed_header(START_MS) in tombstone.headers
-    assert ledger_records.tombstone_origin(tombstone.headers) == ("moderation.items", 0, 0)
+    assert tombstones.closed_header(START_MS) in tombstone.headers
+    assert tombstones.origin_of(tombstone.headers) == ("moderation.items", 0, 0)
     assert set(table.ledger.signature()) <= set(tombstone.headers)
     assert publication.changes == {"x": None}
     assert len(publication.appends) == 2
@@ -169,8 +169,8 @@ def test_two_records_change_places_durably() -> None:
     (moved,) = [append for append in publication.appends if append.topic == LEDGER and append.value]
     assert (moved.key, tuple(moved.headers)) == (b"y", tuple(table.ledger.signature()))
     assert ledger_records.peek_origin(moved.value or b"") == ("moderation.items", 0, 0)
-    (tombstone,) = tombstones(publication)
-    assert ledger_records.tombstone_origin(tombstone.headers) == ("moderation.items", 0, 1)
+    (tombstone,) = tombstones_in(publication)
+    assert tombstones.origin_of(tombstone.headers) == ("moderation.items", 0, 1)
     table.publish([finished("y", body("a"))])
     assert sorted(table.results) == [(0, "a"), (1, "b")]
 
@@ -268,7 +268,7 @@ def test_a_foreign_item_is_published_with_a_tombstone_of_its_own() -> None:
     publication = table.publisher.foreign([finished("x", body("a"))])
     result, tombstone = publication.appends
     assert msgspec.json.decode(result.value or b"")["origin"] is None
-    assert ledger_records.tombstone_origin(tombstone.headers) == ledger_records.FOREIGN
+    assert tombstones.origin_of(tombstone.headers) == tombstones.FOREIGN
     table.ledger.apply(publication.changes, publication.closed_ms)
     assert table.ledger.was_closed("x")
 
@@ -283,8 +283,8 @@ def test_what_ends_ahead_of_our_time_is_closed_as_of_its_end() -> None:
     ]
     for publication in publications:
         table.ledger.apply(publication.changes, publication.closed_ms)
-        (tombstone,) = tombstones(publication)
-        assert closed_header(START_MS + 240_000) in tombstone.headers
+        (tombstone,) = tombstones_in(publication)
+        assert tombstones.closed_header(START_MS + 240_000) in tombstone.headers
     table.ledger.forget_before(START_MS + 240_000, START_MS + 240_000)
     assert (table.ledger.was_closed("x"), table.ledger.was_closed("y")) == (True, True)
 
@@ -328,14 +328,14 @@ def test_an_item_of_several_results_closes_with_the_last() -> None:
     """Each is published once, whichever status it is shown with, on one page or on several."""
     table = open_for(2)
     first = table.publisher.publication([shared("s-1")])
-    assert (outputs(first), tombstones(first)) == (1, [])
+    assert (outputs(first), tombstones_in(first)) == (1, [])
     table.ledger.apply(first.changes, first.closed_ms)
     again = table.publisher.publication([shared("s-1", "ACCEPTED")])
     assert again.appends == []
     last = table.publisher.publication([shared("s-1"), shared("s-2"), shared("s-3")])
-    assert (outputs(last), len(tombstones(last))) == (1, 1)
+    assert (outputs(last), len(tombstones_in(last))) == (1, 1)
     both = open_for(2).publisher.publication([shared("s-1"), shared("s-2")])
-    assert (outputs(both), len(tombstones(both)), both.changes) == (2, 1, {"x": None})
+    assert (outputs(both), len(tombstones_in(both)), both.changes) == (2, 1, {"x": None})
 
 
 def test_the_rewritten_record_tells_another_collector_what_is_out() -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import ledger_records
+from daemon.flows import ledger_records, tombstones
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Patience, Search
 from daemon.model import (
@@ -165,7 +165,7 @@ async def test_what_an_earlier_attempt_created_is_not_sent_again() -> None:
     doubt = Doubt()
     (packed,) = packed_items([item(0)], 3, START)
     doubt.kafka.put(LEDGER, packed, 0, key=b"x")
-    headers = ledger_records.tombstone_headers(ledger_records.Origin(INPUT, 0, 2, 0))
+    headers = (tombstones.origin_header(ledger_records.Origin(INPUT, 0, 2, 0)),)
     doubt.kafka.put(LEDGER, None, 0, key=b"z", headers=headers)
     assert left(await doubt.resolver.unaccounted(BATCH, INTENT)) == [1]
     assert await doubt.resolver.unaccounted(BATCH, replace(INTENT, once=False)) == BATCH

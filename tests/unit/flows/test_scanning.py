@@ -6,7 +6,7 @@ from collections.abc import Collection
 import pytest
 
 from daemon.errors import Held
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, tombstones
 from daemon.flows.ledger_records import Origin
 from daemon.flows.scanning import Taken, scan
 from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, item, packed_items
@@ -20,7 +20,7 @@ def opened(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, le
 
 def closed(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
     """A tombstone."""
-    headers = ledger_records.tombstone_headers(Origin(INPUT, partition, offset, 0))
+    headers = (tombstones.origin_header(Origin(INPUT, partition, offset, 0)),)
     kafka.put(LEDGER, None, ledger, key=item_id.encode(), headers=headers)
 
 
@@ -59,7 +59,7 @@ async def test_asked_ids_of_other_origins_are_taken_open_or_closed() -> None:
     kafka = MemoryKafka.usual()
     opened(kafka, "a", 3)
     closed(kafka, "b", 5, partition=1)
-    kafka.put(LEDGER, None, key=b"c", headers=ledger_records.tombstone_headers(None))
+    kafka.put(LEDGER, None, key=b"c", headers=(tombstones.origin_header(None),))
     opened(kafka, "unasked", 4)
     taken = await ask(kafka, ["a", "b", "c", "d"])
     assert set(taken.elsewhere) == {"a", "b", "c"}

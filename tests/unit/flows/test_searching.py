@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from daemon.errors import Fenced, Held
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Hold
 from daemon.flows.resolving import Resolver
@@ -320,7 +320,7 @@ async def test_what_was_published_already_is_accounted_for() -> None:
     """Its tombstone names the origin."""
     doubt = Doubt([created("x", body("a"), status="COMPLETED")])
     origin = ledger_records.Origin(INPUT, 1, 0, 0)
-    doubt.kafka.put(LEDGER, None, key=b"x", headers=ledger_records.tombstone_headers(origin))
+    doubt.kafka.put(LEDGER, None, key=b"x", headers=(tombstones.origin_header(origin),))
     resolved = await doubt.resolve(batch_of("a"))
     assert (pairs(resolved), left(resolved), seconds()) == ({}, [], 0)
 
@@ -331,7 +331,7 @@ async def test_what_belongs_to_another_record_is_not_adopted(*, closed: bool) ->
     """By its ledger record or its tombstone; equal content is no proof."""
     doubt = Doubt([created("x", body("a"))])
     if closed:
-        headers = ledger_records.tombstone_headers(ledger_records.Origin(INPUT, 0, 77, 0))
+        headers = (tombstones.origin_header(ledger_records.Origin(INPUT, 0, 77, 0)),)
         doubt.kafka.put(LEDGER, None, key=b"x", headers=headers)
     else:
         doubt.settle("x", 77, partition=1)

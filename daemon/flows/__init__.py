@@ -6,8 +6,8 @@ Submitting, one way per input partition: `sharing` starts `submitting`; then `ha
 `shared_parts`. The spend guard: `budgeting`, `spending`.
 
 Collecting, one way per project: `collecting`, `opening`, `collector_state` (with `ledger`, `cursors`,
-`id_set`), `paging`, `publishing`; `second_looks`: `overlapping`, `sweeping`, `vanishing`, `foreign`,
-`origins`.
+`id_set`), `paging`, `publishing` (with `exchanging`); `second_looks`: `overlapping`, `sweeping`, `vanishing`,
+`foreign`, `origins`.
 
 Both: `holding`, `waiting`, `reading_through`; `pausing` (with `orders`, `keeping_up`); `watching`,
 `lagging` and `delaying` measure. Bytes: `items`, `shape`, `spec`, `tasks` read the input; `codec`,

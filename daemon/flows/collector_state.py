@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.errors import ConfigurationError, Fenced, Transient
-from daemon.flows import codec, ledger_records
+from daemon.flows import codec
 from daemon.flows.cursors import FUTURE, SKEW
 from daemon.flows.ledger import Ledger, Now, closed_as_of
 from daemon.flows.origins import record_of
@@ -221,7 +221,7 @@ class CollectorState:
         passed = self.cursor.finished_at - self._overlap
         for item_id in opened:
             entry = self.ledger.find(item_id)
-            if entry is not None and ledger_records.peek_submitted(entry.packed) < passed:
+            if entry is not None and entry.submitted_at < passed:
                 self.overdue.add(item_id)
 
 

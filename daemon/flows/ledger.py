@@ -12,11 +12,34 @@ from daemon.model import Finished, Headers, Record
 BY_HEADER = "tolokad-by"
 
 
-class Open(NamedTuple):
-    """An open item: the ledger partition it was read from, and its packed record."""
+class PackedEntry(NamedTuple):
+    """An open item as it is kept: the ledger partition it was read from, and its record's packed value."""
 
     ledger_partition: int
     packed: bytes
+
+    @property
+    def content_hash(self) -> int:
+        """See `ledger_records.Entry`."""
+        return ledger_records.peek_hash(self.packed)
+
+    @property
+    def batch(self) -> tuple[int, int]:
+        """What entries of one batch have in common: the input partition and the batch's end."""
+        return ledger_records.peek_batch(self.packed)
+
+    @property
+    def submitted_at(self) -> datetime:
+        """See `ledger_records.Entry`."""
+        return ledger_records.peek_submitted(self.packed)
+
+    def unpacked(self) -> ledger_records.Entry:
+        """All that the record says.
+
+        Raises:
+            UnreadableError: it is damaged.
+        """
+        return ledger_records.unpack(self.packed)
 
 
 class Ledger:
@@ -70,12 +93,12 @@ class Ledger:
         self._closed.pop(key, None)
         return key
 
-    def find(self, item_id: str) -> Open | None:
+    def find(self, item_id: str) -> PackedEntry | None:
         """The open item of this id."""
         key = item_id.encode()
         for partition, table in self._tables.items():
             if (packed := table.get(key)) is not None:
-                return Open(partition, packed)
+                return PackedEntry(partition, packed)
         return None
 
     def _close(self, key: bytes, closed_ms: int) -> None:
@@ -106,7 +129,7 @@ class Ledger:
             del self._closed[key]
             self._remember(key, min(closed_ms, latest_ms))
 
-    def apply(self, changes: Mapping[str, Open | None], closed_ms: Mapping[str, int]) -> None:
+    def apply(self, changes: Mapping[str, PackedEntry | None], closed_ms: Mapping[str, int]) -> None:
         """Follow a committed transaction: None closes an item, anything else replaces its record.
 
         Args:
@@ -130,17 +153,17 @@ class Ledger:
         """Whether anything of this partition was ever settled."""
         return self._settled.get((topic, partition), -1) >= 0
 
-    def has_whole_batch(self, packed: bytes) -> bool:
+    def has_whole_batch(self, entry: PackedEntry) -> bool:
         """Whether all records of this one's batch have been read: their mark comes behind them."""
-        topic, partition, _ = ledger_records.peek_origin(packed)
-        return self._settled.get((topic, partition), -1) >= ledger_records.peek_batch(packed)[1]
+        topic, partition, _ = ledger_records.peek_origin(entry.packed)
+        return self._settled.get((topic, partition), -1) >= entry.batch[1]
 
-    def of_batches(self, batches: frozenset[tuple[int, int]]) -> Iterator[tuple[str, Open]]:
+    def of_batches(self, batches: frozenset[tuple[int, int]]) -> Iterator[tuple[str, PackedEntry]]:
         """The open items of these batches; a walk through everything that is open."""
         for partition, table in self._tables.items():
             for key, packed in table.items():
                 if ledger_records.peek_batch(packed) in batches:
-                    yield key.decode(), Open(partition, packed)
+                    yield key.decode(), PackedEntry(partition, packed)
 
     def oldest(self) -> datetime | None:
         """When the item was submitted that has been open for longest."""

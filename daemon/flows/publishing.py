@@ -1,12 +1,13 @@
 """Pure: a page of finished items becomes one transaction: results, what they close, and the cursor."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.ledger import Ledger, Now, Open, closed_as_of
+from daemon.flows.exchanging import Exchange, rearranged
+from daemon.flows.ledger import Ledger, Now, PackedEntry, closed_as_of
 from daemon.flows.outputs import append_bytes, dead_letter_append, foreign_append, result_append
 from daemon.metrics.labels import OTHER, RESULT_STATUSES
 from daemon.model import Append, Cursor, DeadLetter, Finished, Transaction
@@ -59,7 +60,7 @@ class Publication:
     oversized: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
     left_out: list[Finished] = field(default_factory=list)
     unsure: list[Finished] = field(default_factory=list)
-    changes: dict[str, Open | None] = field(default_factory=dict)
+    changes: dict[str, PackedEntry | None] = field(default_factory=dict)
     appends: list[Append] = field(default_factory=list)
     buried: Counter[str] = field(default_factory=Counter)
     altered: bool = False
@@ -79,100 +80,57 @@ class Publisher:
         publication = Publication()
         fresh = {(item.item_id, item.share): item for item in items if item.status in TERMINAL}
         found = [(item, entry) for item in fresh.values() if (entry := self._ledger.find(item.item_id))]
-        others = [
-            (item, entry)
-            for item, entry in found
-            if ledger_records.peek_hash(entry.packed) != item.content_hash
-        ]
-        counterparts = self._counterparts(others) if others else {}
-        now = self._toloka_now()
+        astray = frozenset(entry.batch for item, entry in found if entry.content_hash != item.content_hash)
+        exchange, now = Exchange(self._ledger, publication.changes, astray), self._toloka_now()
         for item, entry in found:
             # An earlier item of the page may have taken its record.
-            record = publication.changes.get(item.item_id, entry)
-            if record is not None:
-                self._close(publication, item, record, counterparts, now)
+            current = publication.changes.get(item.item_id, entry)
+            if current is not None and (own := self._own(publication, item, current, exchange)) is not None:
+                self._publish(publication, item, own, now)
         return publication
 
-    def _counterparts(
-        self, others: Sequence[tuple[Finished, Open]]
-    ) -> dict[tuple[tuple[int, int], int], list[str]]:
-        """Where content does not match its record: the open items of the same batches, by content."""
-        batches = frozenset(ledger_records.peek_batch(entry.packed) for _, entry in others)
-        by_content = defaultdict(list)
-        for item_id, entry in self._ledger.of_batches(batches):
-            by_content[
-                ledger_records.peek_batch(entry.packed), ledger_records.peek_hash(entry.packed)
-            ].append(item_id)
-        return by_content
+    def _own(
+        self, publication: Publication, item: Finished, entry: PackedEntry, exchange: Exchange
+    ) -> PackedEntry | None:
+        """The record with the item's content, if there is one, else that under its id; None if unsure yet."""
+        if entry.content_hash == item.content_hash:
+            return entry
+        if (swap := exchange.swap(item, entry)) is not None:
+            self._move(publication, swap.other_id, swap.left)
+            return swap.taken
+        if not self._ledger.has_whole_batch(entry):
+            publication.unsure.append(item)
+            return None
+        publication.altered = True
+        return entry
 
-    def _close(
-        self,
-        publication: Publication,
-        item: Finished,
-        entry: Open,
-        counterparts: dict[tuple[tuple[int, int], int], list[str]],
-        now: Now,
-    ) -> None:
-        if ledger_records.peek_hash(entry.packed) != item.content_hash:
-            exchanged = self._change_places(publication, item, entry, counterparts)
-            if exchanged is None and not self._ledger.has_whole_batch(entry.packed):
-                publication.unsure.append(item)
-                return
-            publication.altered = publication.altered or exchanged is None
-            entry = exchanged or entry
-        origin = ledger_records.unpack(entry.packed)
-        if origin.has_published(item.share):
+    def _publish(self, publication: Publication, item: Finished, packed: PackedEntry, now: Now) -> None:
+        entry = packed.unpacked()
+        if entry.has_published(item.share):
             return
         out = self._outlets
-        result = result_append(out.output_topic, out.output_partitions, origin, item)
-        left = ledger_records.publishing(origin, entry.packed, item.share)
+        result = result_append(out.output_topic, out.output_partitions, entry, item)
+        left = ledger_records.publishing(entry, packed.packed, item.share)
         if append_bytes(result) <= out.max_result_bytes:
-            publication.results.append((origin, item))
+            publication.results.append((entry, item))
             publication.appends.append(result)
-        elif origin.published:
+        elif entry.published:
             publication.left_out.append(item)
         else:
             # Its dead letter closes the item: another result of it would have to be another dead letter.
-            publication.oversized.append((origin, item))
+            publication.oversized.append((entry, item))
             left = None
+        partition, item_id = packed.ledger_partition, item.item_id
         if left is None:
-            self._shut(
-                publication, item.item_id, entry.ledger_partition, origin.origin, closed_as_of(item, now)
-            )
+            self._close(publication, item_id, partition, entry.origin, closed_as_of(item, now))
         else:
-            self._move(publication, item.item_id, Open(entry.ledger_partition, left))
-
-    def _now(self, publication: Publication, item_id: str) -> Open | None:
-        if item_id in publication.changes:
-            return publication.changes[item_id]
-        return self._ledger.find(item_id)
-
-    def _change_places(
-        self,
-        publication: Publication,
-        item: Finished,
-        entry: Open,
-        counterparts: dict[tuple[tuple[int, int], int], list[str]],
-    ) -> Open | None:
-        """Ids were not answered in item order: take the record with this content, and leave ours there.
-
-        None where no open item of the batch has this content.
-        """
-        place = (ledger_records.peek_batch(entry.packed), item.content_hash)
-        for other_id in counterparts.get(place, ()):
-            other = self._now(publication, other_id)
-            if other is None or ledger_records.peek_hash(other.packed) != item.content_hash:
-                continue
-            self._move(publication, other_id, Open(other.ledger_partition, entry.packed))
-            counterparts.setdefault((place[0], ledger_records.peek_hash(entry.packed)), []).append(other_id)
-            return Open(entry.ledger_partition, other.packed)
-        return None
+            self._move(publication, item_id, PackedEntry(partition, left))
 
     def _toloka_now(self) -> Now:
         # By Toloka's clock, which is what "finished" is measured by when it is asked how old a closing is.
         return Now.of(self._clock.now())
 
-    def _shut(
+    def _close(
         self,
         publication: Publication,
         item_id: str,
@@ -193,31 +151,19 @@ class Publisher:
         publication.closed_ms[item_id] = closed_ms
 
     def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
-        """Give the open items of a batch the records with their content, as far as that is known.
-
-        What is left over belongs to those whose content nobody knows: by elimination.
+        """Give the open items of a batch the records with their content; see `exchanging.rearranged`.
 
         Args:
-            batch: as `ledger_records.peek_batch` tells it.
+            batch: as `daemon.flows.ledger.PackedEntry.batch` tells it.
             contents: item id to content hash.
         """
         publication = Publication()
-        open_now = dict(self._ledger.of_batches(frozenset({batch})))
-        astray = [
-            i for i, entry in open_now.items() if ledger_records.peek_hash(entry.packed) != contents.get(i)
-        ]
-        records = [open_now[i].packed for i in astray]
-        for item_id in sorted(astray, key=lambda i: i not in contents):
-            wanted = contents.get(item_id)
-            fitting = (packed for packed in records if wanted in {None, ledger_records.peek_hash(packed)})
-            own = open_now[item_id].packed
-            packed = next(fitting, own if own in records else records[0])
-            records.remove(packed)
-            if packed != own:
-                self._move(publication, item_id, Open(open_now[item_id].ledger_partition, packed))
+        mates = dict(self._ledger.of_batches(frozenset({batch})))
+        for item_id, entry in rearranged(mates, contents):
+            self._move(publication, item_id, entry)
         return publication
 
-    def _move(self, publication: Publication, item_id: str, entry: Open) -> None:
+    def _move(self, publication: Publication, item_id: str, entry: PackedEntry) -> None:
         """Note down, durably, that an open item has this record."""
         publication.changes[item_id] = entry
         topic, headers = self._outlets.ledger_topic, self._ledger.signature()
@@ -235,7 +181,7 @@ class Publisher:
             # No record asked for it, so there is none to make a dead letter of.
             if append_bytes(result) <= out.max_result_bytes:
                 publication.appends.append(result)
-            self._shut(publication, item.item_id, partition, None, closed_as_of(item, now))
+            self._close(publication, item.item_id, partition, None, closed_as_of(item, now))
         return publication
 
     def point_at(self, publication: Publication, letters: Iterable[DeadLetter]) -> None:
@@ -253,13 +199,13 @@ class Publisher:
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
                 continue
-            unpacked = ledger_records.unpack(entry.packed)
+            unpacked = entry.unpacked()
             if not unpacked.published:
                 publication.appends.append(
                     dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
                 )
                 publication.buried[letter.flaw.code] += 1
-            self._shut(publication, item_id, entry.ledger_partition, unpacked.origin, closed_ms)
+            self._close(publication, item_id, entry.ledger_partition, unpacked.origin, closed_ms)
         return publication
 
     def transaction(self, publication: Publication, cursor: Cursor | None) -> Transaction:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import structlog
 
-from daemon.flows import ledger_records
 from daemon.flows.collector_state import CollectorState
 from daemon.flows.cursors import SKEW
-from daemon.flows.ledger import Open
+from daemon.flows.ledger import PackedEntry
 from daemon.flows.origins import record_of
 from daemon.model import DeadLetter, Flaw, Sight
 from daemon.ports import Kafka, Results, TolokaClock
@@ -75,7 +74,7 @@ class Vanishing:
         letters = []
         for item_id in ids:
             if (entry := state.ledger.find(item_id)) is not None:
-                record = await record_of(self._kafka, ledger_records.unpack(entry.packed))
+                record = await record_of(self._kafka, entry.unpacked())
                 # What has ended without a result is still at Toloka, and an audit asks whose it is.
                 at_toloka = item_id if code == NO_RESULT else ""
                 letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"), at_toloka)))
@@ -91,11 +90,7 @@ class Vanishing:
         what the others of its batch hold can be asked: theirs are put right, and what is left is its own.
         """
         certain: list[str] = []
-        batches = {
-            ledger_records.peek_batch(entry.packed)
-            for i in gone
-            if (entry := state.ledger.find(i)) is not None
-        }
+        batches = {entry.batch for i in gone if (entry := state.ledger.find(i)) is not None}
         for batch in batches:
             mates = dict(state.ledger.of_batches(frozenset({batch})))
             others = [item_id for item_id in mates if not self._is_gone(item_id)]
@@ -105,9 +100,9 @@ class Vanishing:
                 certain.extend(item_id for item_id in mates if item_id not in others)
         return certain
 
-    async def _contents(self, ids: Sequence[str], mates: Mapping[str, Open]) -> dict[str, int]:
+    async def _contents(self, ids: Sequence[str], mates: Mapping[str, PackedEntry]) -> dict[str, int]:
         """The content hashes of these items, of those that Toloka knows."""
-        moments = [ledger_records.peek_submitted(mates[item_id].packed) for item_id in ids]
+        moments = [mates[item_id].submitted_at for item_id in ids]
         found: dict[str, int] = {}
         async with aclosing(self._api.created_items(min(moments) - SKEW, max(moments) + SKEW)) as pages:
             async for page in pages:

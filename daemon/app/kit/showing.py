@@ -109,7 +109,7 @@ class OpenItems:
     def _item(self, item_id: str) -> OpenItem | None:
         if (entry := self._ledger.find(item_id)) is None:
             return None
-        told = ledger_records.unpack(entry.packed)
+        told = entry.unpacked()
         age = (self._now - told.submitted_at).total_seconds()
         return OpenItem(item_id, told.origin, told.submitted_at, max(age, 0.0), told.key)
 

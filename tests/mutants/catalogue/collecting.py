@@ -106,8 +106,8 @@ COLLECTING = (
         "content-not-compared",
         "results are matched by the order of ids alone",
         PUBLISH,
-        "        if ledger_records.peek_hash(entry.packed) != item.content_hash:\n            exchanged",
-        "        if False:\n            exchanged",
+        "        if entry.content_hash == item.content_hash:\n",
+        "        if True:\n",
     ),
     Mutant(
         "places-changed-in-memory-only",
@@ -119,9 +119,9 @@ COLLECTING = (
     Mutant(
         "moved-record-not-found-again",
         "a record that changed places within a page is not found by the next who looks for it",
-        PUBLISH,
-        "ledger_records.peek_hash(entry.packed)), []).append(other_id)",
-        "0), []).append(other_id)",
+        "daemon.flows.exchanging",
+        "self._by_content[entry.batch, entry.content_hash].append(other_id)",
+        "self._by_content[entry.batch, 0].append(other_id)",
     ),
     Mutant(
         "door-stays-shut",

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.ledger import Ledger, Open
+from daemon.flows.ledger import Ledger, PackedEntry
 from daemon.model import Headers
 from tests.doubles import LEDGER, START, START_MS, FakeRecord, item, packed_items
 
@@ -35,7 +35,7 @@ def test_a_record_opens_its_item() -> None:
     book = ledger()
     packed = value(3)
     assert book.note(written("a", packed, partition=1)) == b"a"
-    assert book.find("a") == Open(1, packed)
+    assert book.find("a") == PackedEntry(1, packed)
     assert (len(book), book.find("b"), book.was_closed("a")) == (1, None, False)
 
 
@@ -180,7 +180,7 @@ def test_changes_close_items_and_swap_records() -> None:
     book = ledger()
     book.note(written("a", value(1), partition=0))
     book.note(written("b", value(2), partition=1))
-    moved = Open(1, value(1))
+    moved = PackedEntry(1, value(1))
     book.apply({"a": None, "b": moved}, {"a": START_MS})
     assert (book.find("a"), book.find("b"), len(book)) == (None, moved, 1)
     assert book.was_closed("a")
@@ -217,7 +217,7 @@ def test_the_oldest_is_right_when_records_changed_places() -> None:
     book.note(written("a", value(1, seconds=0)))
     book.note(written("b", value(2, seconds=0)))
     book.note(written("c", value(3, seconds=500)))
-    book.apply({"a": None, "b": Open(0, value(1, seconds=0))}, {"a": START_MS})
+    book.apply({"a": None, "b": PackedEntry(0, value(1, seconds=0))}, {"a": START_MS})
     assert book.oldest() == START
 
 

@@ -1,0 +1,86 @@
+"""Pure: ids that were not answered in item order: open items of a batch whose ledger records change places.
+
+Which record is an item's own its content tells: the two have the same hash.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from daemon.flows.ledger import Ledger, PackedEntry
+from daemon.model import Finished
+
+
+class Swap(NamedTuple):
+    """The records of two open items change places: `taken` is now that of the item that has finished.
+
+    `left` is what it had before, and now the record of the open item `other_id`.
+    """
+
+    taken: PackedEntry
+    other_id: str
+    left: PackedEntry
+
+
+class Exchange:
+    """Finds the records of finished items whose content is not that of the record under their id.
+
+    Args:
+        ledger: what is open.
+        changes: what the transaction changes of that, by item id, as it grows; None closes an item.
+        batches: those of the items; none of them where every item has its own record.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        changes: Mapping[str, PackedEntry | None],
+        batches: frozenset[tuple[int, int]],
+    ) -> None:
+        self._ledger = ledger
+        self._changes = changes
+        self._by_content: defaultdict[tuple[tuple[int, int], int], list[str]] = defaultdict(list)
+        # A walk through everything that is open.
+        for item_id, entry in ledger.of_batches(batches) if batches else ():
+            self._by_content[entry.batch, entry.content_hash].append(item_id)
+
+    def swap(self, item: Finished, entry: PackedEntry) -> Swap | None:
+        """The change of places that gives an item its record; None where no open item of its batch has it.
+
+        Args:
+            item: what has finished.
+            entry: what the ledger has under its id.
+        """
+        for other_id in self._by_content.get((entry.batch, item.content_hash), ()):
+            other = self._changes[other_id] if other_id in self._changes else self._ledger.find(other_id)
+            if other is None or other.content_hash != item.content_hash:
+                continue
+            self._by_content[entry.batch, entry.content_hash].append(other_id)
+            return Swap(
+                PackedEntry(entry.ledger_partition, other.packed),
+                other_id,
+                PackedEntry(other.ledger_partition, entry.packed),
+            )
+        return None
+
+
+def rearranged(
+    mates: Mapping[str, PackedEntry], contents: Mapping[str, int]
+) -> Iterator[tuple[str, PackedEntry]]:
+    """The open items of a batch that get another record: that with their content, as far as that is known.
+
+    What is left over belongs to those whose content nobody knows: by elimination.
+
+    Args:
+        mates: all open items of the batch, by id.
+        contents: item id to content hash, of those of which it is known.
+    """
+    astray = [item_id for item_id, entry in mates.items() if entry.content_hash != contents.get(item_id)]
+    records = [mates[item_id] for item_id in astray]
+    for item_id in sorted(astray, key=lambda i: i not in contents):
+        own, wanted = mates[item_id], contents.get(item_id)
+        fitting = (entry for entry in records if wanted in {None, entry.content_hash})
+        entry = next(fitting, own if own in records else records[0])
+        records.remove(entry)
+        if entry.packed != own.packed:
+            yield item_id, PackedEntry(own.ledger_partition, entry.packed)

@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from daemon.flows.ahead import Ahead, Attempt
-from daemon.flows.guarding import RejectionGuard
-from daemon.flows.holding import Gate
 from daemon.flows.outbox import Outbox
-from daemon.flows.watching import SubmitWatch
-from daemon.model import Batch, Deadline, Intent
-from daemon.ports import Clock, Submissions
+from daemon.flows.pieces import Pieces
+from daemon.flows.shared_parts import SharedParts
+from daemon.model import Batch, Deadline, Intent, NotNow
+from daemon.ports import Submissions
 
+SPENT = NotNow(
+    "budget",
+    "the limit of TOLOKAD_BUDGET__… is reached: a daily one ends with Toloka's day (UTC); raise it to go on",
+)
 # A connection that nothing has been sent over for a while is tried out first.
 WARMING_SECONDS = 1.0
 
@@ -19,61 +23,82 @@ class Announcer:
     """Begins the attempts of one partition's way.
 
     Args:
+        outbox: what it writes with.
         api: the connection of what is sent by itself.
-        gate: the door to Toloka that all ways share.
-        guard: says what may not be sent for all the dead letters around it.
-        watch: hears what went to the ledger.
-        clock: by which attempts grow old.
+        shared: what it shares with the other ways.
         request_seconds: how long an attempt may take, from before its intent.
+        stopping: when set, no further attempt begins.
     """
 
     def __init__(
         self,
+        outbox: Outbox,
         api: Submissions,
-        gate: Gate,
-        guard: RejectionGuard,
-        watch: SubmitWatch,
-        clock: Clock,
+        shared: SharedParts,
         request_seconds: float,
+        stopping: asyncio.Event,
     ) -> None:
+        self._outbox = outbox
         self._api = api
-        self._gate = gate
-        self._guard = guard
-        self._watch = watch
-        self._clock = clock
+        self._gate = shared.gate
+        self._guard = shared.guard
+        self._watch = shared.watch
+        self._clock = shared.clock
         self._request_seconds = request_seconds
+        self._stopping = stopping
 
-    async def begin(self, outbox: Outbox, batch: Batch, stopping: asyncio.Event) -> Attempt | None:
-        """The batch's attempt, announced by itself; None if stopped first.
+    async def begin(self, batch: Batch, pieces: Pieces) -> Attempt | None:
+        """Announce as much of the batch as the budget has room for, the rest put back; None if stopped first.
 
         Raises:
             Held: `rejected_ratio`.
         """
+        holds_others_up = batch.since is not None
+        while (room := self._outbox.room()) is not None and room < len(batch.items):
+            if room:
+                batch, rest = batch.split(room)
+                pieces.again(rest)
+                break
+            if holds_others_up:
+                batch, holds_others_up = await self._give_way(batch), False
+            self._gate.shut(SPENT)
+            await self._gate.wait(self._stopping)
+            if self._stopping.is_set():
+                return None
         self._guard.insist(batch)
-        return await self.announce(outbox, batch, stopping)
+        return await self.announce(batch)
 
-    async def announce(
-        self, outbox: Outbox, batch: Batch, stopping: asyncio.Event, again: Intent | None = None
-    ) -> Attempt | None:
+    async def _give_way(self, batch: Batch) -> Batch:
+        """Write down that what is left of a batch in doubt is absent, and release what it has reserved.
+
+        While it was in doubt others with equal items waited for it; what they reserved may be all the room
+        that there is, so that it would wait for them.
+        """
+        intent = replace(self._outbox.intent(batch), once=False, decided=True)
+        await self._outbox.record(batch, intent)
+        self._watch.recorded(batch)
+        return batch.recorded()
+
+    async def announce(self, batch: Batch, again: Intent | None = None) -> Attempt | None:
         """Wait until Toloka may be asked, then write an intent, or this one again; None if stopped first."""
         while True:
-            await self._gate.wait(stopping)
-            if stopping.is_set():
+            await self._gate.wait(self._stopping)
+            if self._stopping.is_set():
                 return None
             if (no := await self._api.ready(len(batch.items))) is not None:
                 self._gate.shut(no)
                 continue
             self._gate.reached()
             deadline = self._deadline()
-            intent = await outbox.announce(batch, again)
+            intent = await self._outbox.announce(batch, again)
             self._watch.recorded(batch)
             batch = batch.recorded()
             attempt = Attempt(batch, intent, deadline, self._api)
             if self.is_in_time(attempt):
                 return attempt
-            await self.step_back(outbox, batch)
+            await self.step_back(batch)
 
-    async def behind_settlement(self, outbox: Outbox, settled: Batch, ahead: Ahead) -> Attempt | None:
+    async def behind_settlement(self, settled: Batch, ahead: Ahead) -> Attempt | None:
         """An attempt of the batch that waits, to be announced by the transaction that settles this one.
 
         None where it has to wait for anything: then it is announced by itself, when it may be sent. Nor is
@@ -81,23 +106,22 @@ class Announcer:
         """
         connection = ahead.free(None) if ahead.is_well else None
         before = [settled, *(attempt.batch for attempt in ahead.attempts)]
-        return await self._possible(outbox, before, ahead.due(), connection, 0)
+        return await self._possible(before, ahead.due(), connection, 0)
 
-    async def behind_attempt(self, outbox: Outbox, first: Attempt, ahead: Ahead) -> Attempt | None:
+    async def behind_attempt(self, first: Attempt, ahead: Ahead) -> Attempt | None:
         """An attempt of the batch that waits, to be announced behind this one, which is under way."""
         connection = ahead.free(first.connection)
-        return await self._possible(outbox, [first.batch], ahead.due(), connection, WARMING_SECONDS)
+        return await self._possible([first.batch], ahead.due(), connection, WARMING_SECONDS)
 
     async def _possible(
         self,
-        outbox: Outbox,
         before: Sequence[Batch],
         due: Batch | None,
         connection: Submissions | None,
         patience_seconds: float,
     ) -> Attempt | None:
         # What is left of a budget is known once the batch before is settled, and not earlier.
-        if due is None or not due.items or connection is None or outbox.room() is not None:
+        if due is None or not due.items or connection is None or self._outbox.room() is not None:
             return None
         if not self._gate.is_open or not self._guard.allows(*before, due):
             return None
@@ -110,15 +134,15 @@ class Announcer:
             return None
         # The time that is allowed begins before the intent names its own.
         deadline = self._deadline()
-        return Attempt(due, outbox.intent(due), deadline, connection)
+        return Attempt(due, self._outbox.intent(due), deadline, connection)
 
-    async def step_back(self, outbox: Outbox, batch: Batch) -> None:
+    async def step_back(self, batch: Batch) -> None:
         """Take back the intent of a first attempt that certainly came to nothing.
 
         A range that has been in doubt keeps its intent: a successor must look for what it may have created.
         """
         if batch.since is None:
-            await outbox.withdraw(batch.first)
+            await self._outbox.withdraw(batch.first)
 
     def is_in_time(self, attempt: Attempt) -> bool:
         """Whether its intent was written soon enough to send it."""

@@ -9,7 +9,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from daemon.flows.ahead import Ahead, Attempt, Sent, covering
-from daemon.flows.announcing import Announcer
+from daemon.flows.announcing import SPENT, Announcer
 from daemon.flows.batching import Allowance
 from daemon.flows.outbox import Outbox
 from daemon.flows.pieces import Pieces
@@ -28,10 +28,6 @@ from daemon.model import (
 )
 from daemon.ports import Submissions
 
-SPENT = NotNow(
-    "budget",
-    "the limit of TOLOKAD_BUDGET__… is reached: a daily one ends with Toloka's day (UTC); raise it to go on",
-)
 # As many requests of a partition can be under way.
 CONNECTIONS = 2
 # To announce a batch by itself takes about as long: it does not pay where answers come sooner.
@@ -44,52 +40,56 @@ class Delivery:
     """Sees the batches of one partition's way to their ends.
 
     Args:
+        outbox: what it writes with, from one take-over until a failure.
+        allowance: how large a batch may be: it outlives a take-over.
         shared: what it shares with the other ways.
         connections: the way's own, to Toloka; one or more.
         resolver: what to do with an intent in doubt.
-        options: how it cuts, and how long an attempt may take.
+        options: how long an attempt may take.
+        stopping: when set, nothing further is sent.
     """
 
     def __init__(
         self,
+        outbox: Outbox,
+        allowance: Allowance,
         shared: SharedParts,
         connections: Sequence[Submissions],
         resolver: Resolver,
         options: SubmitOptions,
+        stopping: asyncio.Event,
     ) -> None:
+        self._outbox = outbox
+        self._allowance = allowance
         self._shared = shared
         self._connections = connections
         self._resolver = resolver
         self._request_seconds = options.request_seconds
-        self.allowance = Allowance(options.limits)
-        self._announcer = Announcer(
-            connections[0], shared.gate, shared.guard, shared.watch, shared.clock, options.request_seconds
-        )
+        self._stopping = stopping
+        self._announcer = Announcer(outbox, connections[0], shared, options.request_seconds, stopping)
 
-    def ahead(self, outbox: Outbox, due: Callable[[int], Batch | None], stopping: asyncio.Event) -> Ahead:
+    def ahead(self, due: Callable[[int], Batch | None]) -> Ahead:
         """What may be sent while an answer is awaited."""
-        return Ahead(self._connections, due, partial(self._post_in_time, outbox), self._shared.gate, stopping)
+        return Ahead(self._connections, due, self._post_in_time, self._shared.gate, self._stopping)
 
-    async def finish(self, outbox: Outbox, intent: Intent, batch: Batch, stopping: asyncio.Event) -> bool:
+    async def finish(self, intent: Intent, batch: Batch) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
         batch = await self._resolver.unaccounted(batch, intent)
         batch = intent.doubting(batch)
-        resolved = batch if intent.decided else await self._resolve(outbox, batch, intent, stopping)
+        resolved = batch if intent.decided else await self._resolve(batch, intent)
         if resolved is None:
             return False
-        async with self.ahead(outbox, lambda _: None, stopping) as nothing:
-            return await self.deliver(outbox, resolved, stopping, nothing)
+        async with self.ahead(lambda _: None) as nothing:
+            return await self.deliver(resolved, nothing)
 
-    async def _resolve(
-        self, outbox: Outbox, batch: Batch, intent: Intent, stopping: asyncio.Event
-    ) -> Batch | None:
+    async def _resolve(self, batch: Batch, intent: Intent) -> Batch | None:
         """What is still to be sent of a batch in doubt; None when stopped first."""
 
         async def again(whole: Batch) -> Outcome | None:
-            attempt = await self._announcer.announce(outbox, whole, stopping, intent)
+            attempt = await self._announcer.announce(whole, intent)
             if attempt is None:
                 return None
-            outcome = await self._post(outbox, attempt)
+            outcome = await self._post(attempt)
             if isinstance(outcome, NotNow):
                 self._shared.gate.shut(outcome)
             elif isinstance(outcome, InDoubt):
@@ -97,24 +97,24 @@ class Delivery:
             return outcome
 
         doubtful = replace(batch, since=intent.since)
-        note = partial(outbox.note, batch.first)
-        resolved = await self._resolver.resolve(doubtful, intent, again, note, stopping)
+        note = partial(self._outbox.note, batch.first)
+        resolved = await self._resolver.resolve(doubtful, intent, again, note, self._stopping)
         if resolved is None:
             return None
         if resolved.doubt_at is not None:
             # What was sent behind it may have given its items away: what replaces them may land as late.
             resolved = replace(resolved, doubt_at=intent.last_at)
-        return await self._recorded(outbox, resolved, replace(intent, doubted=True, claiming=False))
+        return await self._recorded(resolved, replace(intent, doubted=True, claiming=False))
 
-    async def _recorded(self, outbox: Outbox, batch: Batch, intent: Intent) -> Batch:
+    async def _recorded(self, batch: Batch, intent: Intent) -> Batch:
         """The batch, what was adopted of it in the ledger: the rest may have to wait before it is sent."""
         if not (batch.adopted and batch.items):
             return batch
-        await outbox.record(batch, replace(intent, once=False))
+        await self._outbox.record(batch, replace(intent, once=False))
         self._shared.watch.recorded(batch)
         return batch.recorded()
 
-    async def deliver(self, outbox: Outbox, whole: Batch, stopping: asyncio.Event, ahead: Ahead) -> bool:
+    async def deliver(self, whole: Batch, ahead: Ahead) -> bool:
         """See a batch to its end, in as many requests as Toloka makes necessary; False when stopped first.
 
         Under a backlog its settlement announces a batch behind it, or there is one on its way already.
@@ -124,55 +124,53 @@ class Delivery:
         while (batch := pieces.next()) is not None:
             if not batch.items:
                 self._shared.guard.insist(batch)
-                await self._settle(outbox, batch, Accepted(()), None, pieces, ahead)
+                await self._settle(batch, Accepted(()), None, pieces, ahead)
                 continue
-            if sent is None and (attempt := await self._begin(outbox, batch, pieces, stopping)) is not None:
+            if sent is None and (attempt := await self._announcer.begin(batch, pieces)) is not None:
                 sent = ahead.send(attempt)
-            if sent is None or not await self._see_through(outbox, sent, pieces, stopping, ahead):
+            if sent is None or not await self._see_through(sent, pieces, ahead):
                 return False
             sent = None
         return True
 
-    async def _see_through(
-        self, outbox: Outbox, sent: Sent, pieces: Pieces, stopping: asyncio.Event, ahead: Ahead
-    ) -> bool:
+    async def _see_through(self, sent: Sent, pieces: Pieces, ahead: Ahead) -> bool:
         """Wait for what an attempt comes to, and do what follows; False when stopped first."""
         if sent.attempt.batch.end == pieces.end:
-            await self._send_behind(outbox, sent, ahead)
+            await self._send_behind(sent, ahead)
         outcome = await sent.outcome
         if isinstance(outcome, Accepted):
-            await self._settle(outbox, sent.attempt.batch, outcome, sent.attempt.intent, pieces, ahead)
+            await self._settle(sent.attempt.batch, outcome, sent.attempt.intent, pieces, ahead)
             return True
         if isinstance(outcome, InDoubt):
             self._shared.gate.leave()
         if isinstance(outcome, NotNow):
             # At once: what was sent behind it may take as long as a request can.
             self._shared.gate.shut(outcome)
-        batch, intent = await self._come_to_rest(outbox, sent.attempt, outcome, ahead)
+        batch, intent = await self._come_to_rest(sent.attempt, outcome, ahead)
         match outcome:
             case Divided(ids, culprits):
                 divided = replace(batch.divided(ids, culprits), since=intent.since)
-                pieces.again(await self._recorded(outbox, divided, replace(intent, decided=True)))
+                pieces.again(await self._recorded(divided, replace(intent, decided=True)))
             case Rejected(culprits) if culprits:
-                await self._announcer.step_back(outbox, batch)
+                await self._announcer.step_back(batch)
                 pieces.again(batch.without(culprits))
             case Rejected(flaw=flaw):
                 pieces.refused(batch, flaw)
             case TooLarge(flaw):
-                self.allowance.refused(batch)
+                self._allowance.refused(batch)
                 pieces.too_large(batch, flaw)
             case InDoubt():
-                resolved = await self._resolve(outbox, batch, intent, stopping)
+                resolved = await self._resolve(batch, intent)
                 if resolved is None:
                     return False
                 ahead.not_before(intent.at)
                 pieces.again(resolved)
             case NotNow() | None:
-                await self._announcer.step_back(outbox, batch)
+                await self._announcer.step_back(batch)
                 pieces.again(batch)
         return True
 
-    async def _send_behind(self, outbox: Outbox, sent: Sent, ahead: Ahead) -> None:
+    async def _send_behind(self, sent: Sent, ahead: Ahead) -> None:
         """Announce and send what waits behind an attempt whose answer takes its time."""
         attempt = sent.attempt
         if attempt.batch.since is not None or ahead.free(attempt.connection) is None:
@@ -180,12 +178,12 @@ class Delivery:
         await asyncio.wait({sent.outcome}, timeout=PROMPT_SECONDS)
         if sent.outcome.done():
             return
-        if (behind := await self._announcer.behind_attempt(outbox, attempt, ahead)) is not None:
-            await outbox.note(attempt.batch.first, covering(attempt, behind))
+        if (behind := await self._announcer.behind_attempt(attempt, ahead)) is not None:
+            await self._outbox.note(attempt.batch.first, covering(attempt, behind))
             ahead.send_behind(behind)
 
     async def _come_to_rest(
-        self, outbox: Outbox, attempt: Attempt, outcome: Outcome | None, ahead: Ahead
+        self, attempt: Attempt, outcome: Outcome | None, ahead: Ahead
     ) -> tuple[Batch, Intent]:
         """What there is to do of an attempt that did not succeed, once what was sent behind it has ended.
 
@@ -211,45 +209,17 @@ class Delivery:
             if not isinstance(outcome, InDoubt | Divided):
                 # Nothing is in doubt, and nothing unwritten: nobody has to look for it, or to wait for us.
                 intent = replace(intent, decided=True)
-            await outbox.record(known, intent)
+            await self._outbox.record(known, intent)
             self._shared.watch.recorded(known)
             ahead.known(known.recorded())
         return intent.doubting(attempt.batch), intent
 
-    async def _begin(
-        self, outbox: Outbox, batch: Batch, pieces: Pieces, stopping: asyncio.Event
-    ) -> Attempt | None:
-        """Announce as much of the batch as the budget has room for, the rest put back; None if stopped."""
-        holds_others_up = batch.since is not None
-        while (room := outbox.room()) is not None and room < len(batch.items):
-            if room:
-                batch, rest = batch.split(room)
-                pieces.again(rest)
-                break
-            if holds_others_up:
-                batch, holds_others_up = await self._give_way(outbox, batch), False
-            self._shared.gate.shut(SPENT)
-            await self._shared.gate.wait(stopping)
-            if stopping.is_set():
-                return None
-        return await self._announcer.begin(outbox, batch, stopping)
+    async def _post_in_time(self, attempt: Attempt) -> Outcome | None:
+        return await self._post(attempt) if self._announcer.is_in_time(attempt) else None
 
-    async def _give_way(self, outbox: Outbox, batch: Batch) -> Batch:
-        """Write down that what is left of a batch in doubt is absent, and release what it has reserved.
-
-        While it was in doubt others with equal items waited for it; what they reserved may be all the room
-        that there is, so that it would wait for them.
-        """
-        await outbox.record(batch, replace(outbox.intent(batch), once=False, decided=True))
-        self._shared.watch.recorded(batch)
-        return batch.recorded()
-
-    async def _post_in_time(self, outbox: Outbox, attempt: Attempt) -> Outcome | None:
-        return await self._post(outbox, attempt) if self._announcer.is_in_time(attempt) else None
-
-    async def _post(self, outbox: Outbox, attempt: Attempt) -> Outcome:
+    async def _post(self, attempt: Attempt) -> Outcome:
         batch = attempt.batch
-        if not await outbox.fits(attempt.intent, self._request_seconds / 2):
+        if not await self._outbox.fits(attempt.intent, self._request_seconds / 2):
             # Another partition was faster, or takes an attempt of its own back in a moment.
             return SPENT
         with bound_contextvars(attempt=attempt.intent.attempt, batch=f"{batch.first}-{batch.end}"):
@@ -265,31 +235,25 @@ class Delivery:
         return outcome
 
     async def _settle(
-        self,
-        outbox: Outbox,
-        batch: Batch,
-        accepted: Accepted,
-        intent: Intent | None,
-        pieces: Pieces,
-        ahead: Ahead,
+        self, batch: Batch, accepted: Accepted, intent: Intent | None, pieces: Pieces, ahead: Ahead
     ) -> None:
         at, behind = intent.at if intent else None, None
-        then = outbox.behind(batch, at)
+        then = self._outbox.behind(batch, at)
         if batch.end == pieces.end:
-            behind = await self._announcer.behind_settlement(outbox, batch, ahead)
+            behind = await self._announcer.behind_settlement(batch, ahead)
             attempts = [*ahead.attempts, *([behind] if behind else [])]
             then = covering(*attempts) if attempts else then
-        await outbox.settle(batch, accepted.ids, at, then)
+        await self._outbox.settle(batch, accepted.ids, at, then)
         if behind is not None:
             ahead.send_behind(behind)
         pieces.settled(batch)
-        self.allowance.accepted(batch)
+        self._allowance.accepted(batch)
         self._shared.guard.count(batch)
         self._shared.watch.settled(batch)
 
-    async def drain(self, outbox: Outbox, stopping: asyncio.Event, ahead: Ahead) -> None:
+    async def drain(self, ahead: Ahead) -> None:
         """See to its end what was sent before it was time to stop."""
         while (sent := ahead.next) is not None:
             self._shared.watch.consumed(sent.attempt.batch)
-            if not await self.deliver(outbox, sent.attempt.batch, stopping, ahead):
+            if not await self.deliver(sent.attempt.batch, ahead):
                 return

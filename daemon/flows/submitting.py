@@ -11,7 +11,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.batching import Filling
+from daemon.flows.batching import Allowance, Filling
 from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, ShownHold
@@ -55,7 +55,8 @@ class Submitting:
         self._options = options
         self._handed_over = handed_over
         self._still_ours = still_ours
-        self._delivery = Delivery(shared, connections, resolver, options)
+        self._resolver = resolver
+        self._allowance = Allowance(options.limits)
         self._shown = ShownHold("submit", shared.holds, place.partition)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -88,14 +89,34 @@ class Submitting:
             await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
-        place, shared = self._place, self._shared
-        outbox = Outbox(
-            writer, place, shared.toloka_clock, shared.new_attempt, once=self._options.attempts_once
-        )
+        place, shared, options = self._place, self._shared, self._options
+        outbox = Outbox(writer, place, shared.toloka_clock, shared.new_attempt, once=options.attempts_once)
         seal = partial(outbox.seal, () if shared.budget is None else shared.budget.written)
         await seal()
-        start_from, reader = self._options.start_from, shared.record_reader
-        take = partial(take_over, shared.kafka, place, outbox, start_from, reader)
+        delivery = Delivery(
+            outbox, self._allowance, shared, self._connections, self._resolver, options, stopping
+        )
+        if (first := await self._take_over(outbox, delivery)) is None:
+            return
+        filling = Filling(place.topic, place.partition, first, self._allowance, shared.record_reader.read_all)
+        async with shared.kafka.reader(place.topic, {place.partition: first}) as reader:
+            source = Source(reader, filling, options.linger_seconds, shared.turn)
+            async with (
+                filled(source, stopping, seal) as batches,
+                delivery.ahead(source.due) as ahead,
+            ):
+                async for batch in batches:
+                    shared.watch.consumed(batch)
+                    if not await delivery.deliver(batch, ahead):
+                        return
+                    backoff.reset()
+                    self._shown.end()
+                await delivery.drain(ahead)
+
+    async def _take_over(self, outbox: Outbox, delivery: Delivery) -> int | None:
+        """Finish what the predecessor left in doubt; the offset to go on from, None when stopped first."""
+        place, shared = self._place, self._shared
+        take = partial(take_over, shared.kafka, place, outbox, self._options.start_from, shared.record_reader)
         beginning = await take()
         tally = await last_tally(shared.kafka, place)
         outbox.resume(tally)
@@ -105,22 +126,8 @@ class Submitting:
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
         self._shown.end_unless("rejected_ratio", "too_large")
         while beginning.found is not None:
-            if not await self._delivery.finish(outbox, *beginning.found, stopping):
-                return
+            if not await delivery.finish(*beginning.found):
+                return None
             # There may have been more in doubt behind it.
             beginning = await take()
-        limits, first = self._delivery.allowance, beginning.offset
-        filling = Filling(place.topic, place.partition, first, limits, reader.read_all)
-        async with shared.kafka.reader(place.topic, {place.partition: first}) as records:
-            source = Source(records, filling, self._options.linger_seconds, shared.turn)
-            async with (
-                filled(source, stopping, seal) as batches,
-                self._delivery.ahead(outbox, source.due, stopping) as ahead,
-            ):
-                async for batch in batches:
-                    shared.watch.consumed(batch)
-                    if not await self._delivery.deliver(outbox, batch, stopping, ahead):
-                        return
-                    backoff.reset()
-                    self._shown.end()
-                await self._delivery.drain(outbox, stopping, ahead)
+        return beginning.offset

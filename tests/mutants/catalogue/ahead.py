@@ -18,10 +18,10 @@ AHEAD = (
         "sent-before-it-is-announced",
         "the second batch is sent while its intent is written: a crash in between sends it twice",
         DELIVER,
-        "            await outbox.note(attempt.batch.first, covering(attempt, behind))\n"
+        "            await self._outbox.note(attempt.batch.first, covering(attempt, behind))\n"
         "            ahead.send_behind(behind)\n",
         "            ahead.send_behind(behind)\n"
-        "            await outbox.note(attempt.batch.first, covering(attempt, behind))\n",
+        "            await self._outbox.note(attempt.batch.first, covering(attempt, behind))\n",
         only="kill,kill_all,slow",
     ),
     Mutant(
@@ -35,7 +35,7 @@ AHEAD = (
         "created-behind-unrecorded",
         "what was created behind a batch that was refused is not in the ledger: its results are nobody's",
         DELIVER,
-        "            await outbox.record(known, intent)\n",
+        "            await self._outbox.record(known, intent)\n",
         "",
     ),
     Mutant(

@@ -26,7 +26,7 @@ STEERING = (
     _mutant(
         "absence-keeps-its-room",
         "what is absent and waits for room keeps the room that others wait with for it",
-        "daemon.flows.delivering",
+        "daemon.flows.announcing",
         "            if holds_others_up:\n",
         "            if False:\n",
         found_by="tests/unit/flows/test_submitting.py::"

@@ -14,6 +14,7 @@ import structlog
 
 from daemon.edges.answers import no_answer, refusal
 from daemon.edges.limits import RequestLimiter
+from daemon.edges.page_size import PageSize
 from daemon.edges.sending import LineError
 from daemon.edges.transport import Line
 from daemon.edges.wire import MalformedError, filter_time
@@ -27,10 +28,6 @@ FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
 PATIENCE_PAGES = 3
 WINDOWS = 64
-# After so many pages as many items as once were too many are tried again.
-PAGES_UNTIL_MORE = 100
-# An answer that does not come in time may be too large for the network; it is rather Toloka that is slow.
-FEWEST_IN_TIME = 100
 MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
 
@@ -88,9 +85,7 @@ class Listing:
         self._flow = flow
         self._clock = clock
         self._rows = rows
-        self._most = PAGE_ITEMS
-        self._too_many = PAGE_ITEMS + 1
-        self._well = 0
+        self._size = PageSize(PAGE_ITEMS)
 
     async def ask(self, query: Mapping[str, str], known: Known | None = None) -> Page | NotNow:
         """One page, asked for once; `query` has a `limit`. Where all in it is known, it is only skimmed.
@@ -98,43 +93,24 @@ class Listing:
         Fewer are asked for at a time, for a while, where so many make an answer that is too large.
         """
         await self._requests.take(self._flow)
-        limit = min(int(query["limit"]), self._most)
+        limit = min(int(query["limit"]), self._size.rows)
         rows, query = self._rows, {**self._rows.filters, **query, "limit": str(limit)}
         try:
             answer = await self._line.request(rows.operation, "GET", self._path, query, LIST_SECONDS)
         except LineError as error:
-            if self._ask_for_less(limit, error) and error.is_too_large:
+            if self._size.failed(limit, error) and error.is_too_large:
                 return await self.ask(query, known)
             return no_answer(rows.asked, error)
         if not answer.succeeded:
             return refusal(rows.asked, answer, self._clock.now())
-        self._ask_for_more()
-        if (
-            known is not None
-            and rows.skim is not None
-            and (page := rows.skim(answer.body, known)) is not None
-        ):
+        self._size.succeeded()
+        if known and rows.skim and (page := rows.skim(answer.body, known)) is not None:
             return page
         try:
-            return rows.page_of(answer.body, int(query["limit"]))
+            return rows.page_of(answer.body, limit)
         except MalformedError as error:
             self._line.unreadable(rows.operation)
             return NotNow("unreachable", f"{rows.asked}: {error}")
-
-    def _ask_for_less(self, limit: int, error: LineError) -> bool:
-        """Whether fewer are asked for from now on."""
-        fewest = 1 if error.is_too_large else FEWEST_IN_TIME
-        if limit <= fewest or not (error.is_too_large or error.outcome == "timeout"):
-            return False
-        self._too_many, self._most, self._well = limit, max(limit // 2, fewest), 0
-        return True
-
-    def _ask_for_more(self) -> None:
-        self._well += 1
-        if self._well % PAGES_UNTIL_MORE == 0:
-            self._too_many = PAGE_ITEMS + 1
-        if (more := min(2 * self._most, PAGE_ITEMS)) < self._too_many:
-            self._most = more
 
     async def insist(self, query: Mapping[str, str], known: Known | None = None) -> Page:
         """One page; what may pass is waited out once.

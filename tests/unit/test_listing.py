@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges import bodies, listing
+from daemon.edges import bodies, listing, page_size
 from daemon.errors import Held
 from daemon.model import Accepted, Finished
 from tests.simulator.faults import Fault
@@ -324,7 +324,7 @@ async def test_one_bad_item_spoils_the_listing() -> None:
 
 async def test_fewer_are_asked_for_where_so_many_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Items may be of any size: an answer above the limit is asked for in parts, down to single items."""
-    monkeypatch.setattr(listing, "PAGES_UNTIL_MORE", 5)
+    monkeypatch.setattr(page_size, "PAGES_UNTIL_MORE", 5)
     knobs = Knobs(finish_distribution="never", requests_per_second=None)
     async with serve(knobs) as toloka, app(toloka.url) as here:
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges import listing, tasks_api
+from daemon.edges import following, listing
 from daemon.model import (
     Accepted,
     Divided,
@@ -38,7 +38,7 @@ MODES = pytest.mark.parametrize("once", [True, False], ids=["operation", "at onc
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks_api, "FIRST_WAIT_SECONDS", 0.005)
+    monkeypatch.setattr(following, "FIRST_WAIT_SECONDS", 0.005)
     monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
 
 
@@ -272,7 +272,7 @@ async def test_an_operation_that_toloka_does_not_show_is_not_given_up(status: in
         intent = attempt()
         await here.submit(tasks("a", "b"), intent)
         fault(toloka, "status", "operation", status=status, style="json")
-        for _ in range(tasks_api.PATIENCE_TRIES + 2):
+        for _ in range(following.PATIENCE_TRIES + 2):
             outcome = await here.submit(tasks("a", "b"), intent)
             assert isinstance(outcome, InDoubt)
             assert not outcome.listing
@@ -286,7 +286,7 @@ async def test_a_log_that_shows_less_than_was_created() -> None:
         (operation,) = toloka.core.state.operations.values()
         del operation.log[1]
         told: list[Outcome] = [
-            await here.submit(tasks("a", "b"), intent) for _ in range(tasks_api.PATIENCE_TRIES)
+            await here.submit(tasks("a", "b"), intent) for _ in range(following.PATIENCE_TRIES)
         ]
     assert all(isinstance(outcome, InDoubt) for outcome in told)
     assert [outcome.listing for outcome in told if isinstance(outcome, InDoubt)][-2:] == [False, True]

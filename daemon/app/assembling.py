@@ -5,16 +5,20 @@ import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
 
-from daemon.app.places import collector_transactional_id, outlets_of, patience_of, place_of, start_at
-from daemon.flows.batching import BatchLimits
+from daemon.app.places import (
+    collect_intervals,
+    collect_options,
+    collector_transactional_id,
+    patience_of,
+    place_of,
+    submit_options,
+)
 from daemon.flows.budgeting import Budget
-from daemon.flows.collecting import Collecting, CollectIntervals, CollectorParts
-from daemon.flows.collector_state import CollectOptions
+from daemon.flows.collecting import Collecting, CollectorParts
 from daemon.flows.delivering import CONNECTIONS
 from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
@@ -24,7 +28,7 @@ from daemon.flows.items import RecordReader
 from daemon.flows.pausing import Pausing
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Search
-from daemon.flows.shared_parts import SharedParts, SubmitOptions
+from daemon.flows.shared_parts import SharedParts
 from daemon.flows.sharing import Sharing, Way
 from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Submitting
@@ -32,9 +36,6 @@ from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics
 from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
 from daemon.settings import Settings
-
-# Second looks by the sweep take one request in so many: the tail comes first.
-SWEEP_SHARE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ def _submitting(
     settings: Settings, world: World, ours: _OurShare, gate: Gate, budget: Budget | None
 ) -> Sharing:
     kafka = settings.kafka
-    shared, options = _shared_parts(settings, world, gate, budget), _submit_options(settings, world)
+    shared = _shared_parts(settings, world, gate, budget)
+    options = submit_options(settings, attempts_once=world.attempts_once)
     patience = patience_of(settings)
     # What is left of a budget is known once the batch before is settled; what can be sent again under its
     # intent needs one of its own.
@@ -186,21 +188,8 @@ def _shared_parts(settings: Settings, world: World, gate: Gate, budget: Budget |
     )
 
 
-def _submit_options(settings: Settings, world: World) -> SubmitOptions:
-    submit = settings.submit
-    return SubmitOptions(
-        start_from=settings.kafka.start_from,
-        limits=BatchLimits(submit.max_items, submit.max_bytes),
-        linger_seconds=submit.linger_seconds,
-        request_seconds=submit.request_timeout_seconds,
-        attempts_once=world.attempts_once,
-    )
-
-
 def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -> Sharing:
-    kafka, collect = settings.kafka, settings.collect
-    project = settings.toloka.target_id
-    watch = CollectWatch(world.metrics)
+    kafka, watch = settings.kafka, CollectWatch(world.metrics)
     parts = CollectorParts(
         kafka=world.kafka,
         api=world.results,
@@ -211,20 +200,8 @@ def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -
         rng=world.rng,
         new_incarnation=world.new_id,
     )
-    intervals = CollectIntervals(
-        interval_seconds=collect.interval_seconds,
-        page_size=collect.page_size,
-        overlap_every_seconds=collect.overlap_every_seconds,
-        sweep_after=timedelta(seconds=collect.sweep_after_seconds),
-        sweep_every_seconds=collect.sweep_every_seconds,
-        sweep_requests_per_second=settings.toloka.requests_per_second / SWEEP_SHARE,
-    )
-    options = CollectOptions(
-        outlets_of(settings, world.partitions, project, world.max_result_bytes),
-        timedelta(seconds=collect.overlap_seconds),
-        start_at(settings),
-        publish_foreign=collect.unknown_items == "publish",
-    )
+    options = collect_options(settings, world.partitions, world.max_result_bytes)
+    transactional_id, intervals = collector_transactional_id(settings), collect_intervals(settings)
 
     def way(partition: int) -> Way:
         # The owner of partition 0 collects; a further partition of the topic has nothing to do.
@@ -232,9 +209,7 @@ def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -
             return _nothing
         foreign = Foreign(world.kafka, kafka.group_id, kafka.input_topic, watch)
         still_ours = _still_ours(sharing, partition)
-        return Collecting(
-            collector_transactional_id(settings), options, parts, intervals, foreign, still_ours
-        ).run
+        return Collecting(transactional_id, options, parts, intervals, foreign, still_ours).run
 
     join = _joining(world, kafka.collect_group_id, kafka.cursor_topic)
     sharing = Sharing("collect", join, way, ours.collecting, world.holds, world.rng)

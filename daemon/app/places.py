@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from daemon.flows.batching import BatchLimits
 from daemon.flows.claiming import ABORTING, SETTLING
+from daemon.flows.collecting import CollectIntervals
+from daemon.flows.collector_state import CollectOptions
 from daemon.flows.outbox import Place
 from daemon.flows.publishing import Outlets
 from daemon.flows.searching import Patience
+from daemon.flows.shared_parts import SubmitOptions
 from daemon.model import EPOCH
 from daemon.settings import KafkaSettings, Settings
+
+# Second looks by the sweep take one request in so many: the tail comes first.
+SWEEP_SHARE = 10
 
 
 def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]) -> Place:
@@ -24,7 +31,7 @@ def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]
     )
 
 
-def outlets_of(
+def _outlets(
     settings: Settings, partitions: Mapping[str, int], project: str, max_result_bytes: int
 ) -> Outlets:
     """Where the collector of a project writes, and how large a result may be."""
@@ -60,7 +67,45 @@ def patience_of(settings: Settings) -> Patience:
     )
 
 
-def start_at(settings: Settings) -> datetime | None:
+def submit_options(settings: Settings, *, attempts_once: bool) -> SubmitOptions:
+    """How ways begin, cut batches and wait; for `attempts_once` see `SubmitOptions`."""
+    submit = settings.submit
+    return SubmitOptions(
+        start_from=settings.kafka.start_from,
+        limits=BatchLimits(submit.max_items, submit.max_bytes),
+        linger_seconds=submit.linger_seconds,
+        request_seconds=submit.request_timeout_seconds,
+        attempts_once=attempts_once,
+    )
+
+
+def collect_options(
+    settings: Settings, partitions: Mapping[str, int], max_result_bytes: int
+) -> CollectOptions:
+    """Where the collector writes, how far back it looks, and where a new cursor starts."""
+    collect = settings.collect
+    return CollectOptions(
+        _outlets(settings, partitions, settings.toloka.target_id, max_result_bytes),
+        timedelta(seconds=collect.overlap_seconds),
+        _start_at(settings),
+        publish_foreign=collect.unknown_items == "publish",
+    )
+
+
+def collect_intervals(settings: Settings) -> CollectIntervals:
+    """How often the collector looks, and how much at a time."""
+    collect = settings.collect
+    return CollectIntervals(
+        interval_seconds=collect.interval_seconds,
+        page_size=collect.page_size,
+        overlap_every_seconds=collect.overlap_every_seconds,
+        sweep_after=timedelta(seconds=collect.sweep_after_seconds),
+        sweep_every_seconds=collect.sweep_every_seconds,
+        sweep_requests_per_second=settings.toloka.requests_per_second / SWEEP_SHARE,
+    )
+
+
+def _start_at(settings: Settings) -> datetime | None:
     """Where a new cursor starts; None for now."""
     chosen = settings.collect.start_at
     if isinstance(chosen, datetime):

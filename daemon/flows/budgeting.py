@@ -130,7 +130,7 @@ class Purse:
         if self._granted < items:
             self._budget.expect(attempt)
         total = self._spent.total + adopted
-        return self._now(Spent(total, day, today + adopted, items, attempt))
+        return self._noted(Spent(total, day, today + adopted, items, attempt))
 
     async def fits(self, attempt: str, seconds: float) -> bool:
         """Whether the attempt that was written may go ahead; one that reserved nothing may not."""
@@ -146,8 +146,9 @@ class Purse:
         """The record that goes with a settlement: so many items are submitted, and nothing is reserved."""
         self._granted = 0
         spent = self._spent
-        return self._now(Spent(spent.total + items, spent.day, spent.today + items))
+        return self._noted(Spent(spent.total + items, spent.day, spent.today + items))
 
-    def _now(self, spent: Spent) -> Append:
+    def _noted(self, spent: Spent) -> Append:
+        """The record that says so, which is about to be written."""
         self._spent = spent
         return Append(self._topic, PARTITION, self._key, spent_value(spent))

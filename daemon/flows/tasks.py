@@ -33,14 +33,14 @@ _CODES = {
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
-class Known(msgspec.Struct):
+class KnownSolution(msgspec.Struct):
     """A correct response to a control or training task."""
 
     output_values: dict[str, Any]
     correctness_weight: Weight | None = None
 
 
-class Baseline(msgspec.Struct):
+class BaselineSolution(msgspec.Struct):
     """A preliminary response, for dynamic overlap and aggregation."""
 
     output_values: dict[str, Any]
@@ -54,8 +54,8 @@ class Task(msgspec.Struct):
     pool_id: str | None = None
     overlap: Annotated[int, msgspec.Meta(ge=1, le=MAX_OVERLAP)] | None = None
     infinite_overlap: bool | None = None
-    known_solutions: list[Known] | None = None
-    baseline_solutions: list[Baseline] | None = None
+    known_solutions: list[KnownSolution] | None = None
+    baseline_solutions: list[BaselineSolution] | None = None
     message_on_unknown_solution: str | None = None
     reserved_for: list[str | int] | None = None
     unavailable_for: list[str | int] | None = None

@@ -17,9 +17,13 @@ from daemon.ports import Submissions
 
 
 class Attempt(NamedTuple):
-    """What is left to be sent of a batch: the intent that announces it, and when its request must be over.
+    """One request for a batch, announced and then sent.
 
-    And over which connection it is sent.
+    Attributes:
+        batch: what is left to be sent of it.
+        intent: announces it.
+        deadline: when its request must be over.
+        connection: over which it is sent.
     """
 
     batch: Batch

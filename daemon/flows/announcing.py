@@ -120,6 +120,14 @@ class Announcer:
         connection: Submissions | None,
         patience_seconds: float,
     ) -> Attempt | None:
+        """An attempt of the batch that is due; None where it would have to wait, for longer than that.
+
+        Args:
+            before: batches that are under way or being settled, whose dead letters count for the guard.
+            due: the batch; None where there is none.
+            connection: a free one; None where there is none.
+            patience_seconds: how long Toloka's answer may be waited for.
+        """
         # What is left of a budget is known once the batch before is settled, and not earlier.
         if due is None or not due.items or connection is None or self._outbox.room() is not None:
             return None

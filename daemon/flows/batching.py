@@ -63,6 +63,13 @@ class Filling:
 
     Every record counts as one, whatever becomes of it, so that a transaction stays small even where all
     are dead letters.
+
+    Args:
+        topic: the input topic.
+        partition: of it.
+        first: the offset that the first batch begins at.
+        limits: how large a batch may become; asked anew for each.
+        read_all: turns records into items.
     """
 
     def __init__(

@@ -43,7 +43,11 @@ class CollectIntervals:
 
 @dataclass(frozen=True, slots=True)
 class CollectorParts:
-    """What the collector works with."""
+    """What the collector works with.
+
+    `new_incarnation` names a collector from one take-over to the next, so that it knows its own records
+    again: see `daemon.flows.ledger.Ledger`.
+    """
 
     kafka: Kafka
     api: Results

@@ -107,7 +107,7 @@ class Delivery:
         return await self._recorded(resolved, replace(intent, doubted=True, claiming=False))
 
     async def _recorded(self, batch: Batch, intent: Intent) -> Batch:
-        """The batch, what was adopted of it in the ledger: the rest may have to wait before it is sent."""
+        """Write what was adopted to the ledger now, for what is left may have to wait; returns the batch."""
         if not (batch.adopted and batch.items):
             return batch
         await self._outbox.record(batch, replace(intent, once=False))

@@ -68,7 +68,13 @@ class Publication:
 
 
 class Publisher:
-    """Builds transactions from what is open; writes nothing and changes nothing."""
+    """Builds transactions from what is open; writes nothing and changes nothing.
+
+    Args:
+        outlets: where the collector writes.
+        ledger: what is open.
+        clock: Toloka's.
+    """
 
     def __init__(self, outlets: Outlets, ledger: Ledger, clock: TolokaClock) -> None:
         self._outlets = outlets

@@ -59,10 +59,15 @@ class PlacedRecord(msgspec.Struct, frozen=True, gc=False):
 class Item(msgspec.Struct, frozen=True, gc=False):
     """One thing to moderate: its record, the bytes that are sent for it, and their content hash.
 
-    `identified` where tolokad gave it an id of its own, so that no other item can have its content;
-    `wanted` results are awaited of it, 0 where it is Toloka that decides when there are enough; `is_bare`
-    where the record certainly has neither key nor headers, and one result is awaited.
     A struct, for one is made per record on the hot path.
+
+    Attributes:
+        record: where it came from.
+        body: its JSON, as it is sent.
+        content_hash: of its canonical JSON, 64 bits; see `daemon.content.content_hash`.
+        identified: tolokad gave it an id of its own, so that no other item can have its content.
+        wanted: how many results are awaited of it; 0 where it is Toloka that decides when there are enough.
+        is_bare: the record certainly has neither key nor headers, and one result is awaited.
     """
 
     record: BareRecord
@@ -99,13 +104,24 @@ class DeadLetter(NamedTuple):
 class Batch:
     """A contiguous offset range `[first, end)` of one input partition, sorted into what becomes of it.
 
-    `items` are still to be sent; `adopted` are those that Toloka is known to have, with their ids.
-    `since` is set once the range has been in doubt: when it was first attempted, by Toloka's clock. Of a
-    piece of such a range, `doubt_end` is where that range ends; where another batch was sent behind this one,
-    that one's end, and `doubt_at` when that was announced. `oldest` is when the first of the adopted was
-    created: of equal content, there may be some from before this range was attempted. `known` counts the
-    items that are in the ledger already. Of a range that a predecessor attempted, `possible` are what it may
-    have sent, by other checks, of records that are dead letters today.
+    Attributes:
+        topic: the input topic.
+        partition: of it.
+        first: the offset of its first record.
+        end: the offset behind its last record.
+        items: still to be sent, in the order of their offsets.
+        dead_letters: its records that cannot be sent.
+        skipped: how many tombstones there were.
+        adopted: items that Toloka is known to have and the ledger does not, with their ids there.
+        since: when the range was first attempted, by Toloka's clock; None unless it has been in doubt.
+        doubt_end: of a piece of a range that has been in doubt, where that range ends; where another batch
+            was sent behind this one, that one's end.
+        doubt_at: when that other batch was announced; None where nothing else was sent behind.
+        oldest: when the first of the adopted was created: of equal content, there may be some from before
+            this range was attempted.
+        known: how many of its records the ledger has already.
+        possible: of a range that a predecessor attempted, what it may have sent, by other checks, of records
+            that are dead letters today.
     """
 
     topic: str

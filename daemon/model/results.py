@@ -24,9 +24,15 @@ class Created(NamedTuple):
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """An item as Toloka returned it, or one of several results of an item.
 
-    `raw` is what a result says of it: members of a JSON object, byte for byte. `finished_at` is missing while
-    it is unfinished, and on some ends. `share` names the result where an item can have several. An `echo` was
-    shown before, with an earlier status: who does not find its item open need not wait for it.
+    Attributes:
+        item_id: Toloka's.
+        status: as Toloka spells it.
+        created_at: by Toloka's clock.
+        finished_at: by Toloka's clock; None while it is unfinished, and on some ends.
+        content_hash: as in `Item`, of what Toloka shows.
+        raw: what a result says of it: members of a JSON object without its braces, byte for byte.
+        share: names the result where an item can have several.
+        echo: it was shown before, with an earlier status: if its item is not open, it need not wait for it.
     """
 
     item_id: str

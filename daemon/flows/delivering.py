@@ -11,10 +11,12 @@ from structlog.contextvars import bound_contextvars
 from daemon.flows.ahead import Ahead, Attempt, Sent, covering
 from daemon.flows.announcing import SPENT, Announcer
 from daemon.flows.batching import Allowance
+from daemon.flows.holding import ShownHold
 from daemon.flows.outbox import Outbox
 from daemon.flows.pieces import Pieces
 from daemon.flows.resolving import Resolver
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
+from daemon.flows.unanswered import show
 from daemon.model import (
     Accepted,
     Batch,
@@ -47,6 +49,7 @@ class Delivery:
         resolver: what to do with an intent in doubt.
         options: how long an attempt may take.
         stopping: when set, nothing further is sent.
+        shown: the way's hold.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class Delivery:
         resolver: Resolver,
         options: SubmitOptions,
         stopping: asyncio.Event,
+        shown: ShownHold,
     ) -> None:
         self._outbox = outbox
         self._allowance = allowance
         self._shared = shared
+        self._shown = shown
         self._connections = connections
         self._resolver = resolver
         self._request_seconds = options.request_seconds
@@ -94,6 +99,7 @@ class Delivery:
                 self._shared.gate.shut(outcome)
             elif isinstance(outcome, InDoubt):
                 self._shared.gate.leave()
+            show(self._shown, whole, outcome)
             return outcome
 
         doubtful = replace(batch, since=intent.since)
@@ -138,6 +144,7 @@ class Delivery:
         if sent.attempt.batch.end == pieces.end:
             await self._send_behind(sent, ahead)
         outcome = await sent.outcome
+        show(self._shown, sent.attempt.batch, outcome)
         if isinstance(outcome, Accepted):
             await self._settle(sent.attempt.batch, outcome, sent.attempt.intent, pieces, ahead)
             return True

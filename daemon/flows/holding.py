@@ -23,6 +23,8 @@ LONGEST_WAIT_SECONDS = 30.0
 LONGEST_PROBE_SECONDS = 5.0
 SHORTEST_WAIT_SECONDS = 0.05
 PAUSED_LOOK_SECONDS = 0.2
+# What a way is held for by what it has read: only a batch that gets to its end shows that it goes on.
+HELD_APART = ("rejected_ratio", "too_large")
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
 

@@ -14,7 +14,7 @@ from daemon.errors import Fenced, Held, Transient
 from daemon.flows.batching import Allowance, Filling
 from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, ShownHold
+from daemon.flows.holding import HELD_APART, LONGEST_PROBE_SECONDS, Backoff, ShownHold
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.resolving import Resolver
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
@@ -94,7 +94,7 @@ class Submitting:
         seal = partial(outbox.seal, () if shared.budget is None else shared.budget.written)
         await seal()
         delivery = Delivery(
-            outbox, self._allowance, shared, self._connections, self._resolver, options, stopping
+            outbox, self._allowance, shared, self._connections, self._resolver, options, stopping, self._shown
         )
         if (first := await self._take_over(outbox, delivery)) is None:
             return
@@ -124,7 +124,7 @@ class Submitting:
             outbox.spend_from(await shared.budget.purse(place.budget_key))
         self._connections[0].resume(tally)
         log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
-        self._shown.end_unless("rejected_ratio", "too_large")
+        self._shown.end_unless(*HELD_APART)
         while beginning.found is not None:
             if not await delivery.finish(*beginning.found):
                 return None

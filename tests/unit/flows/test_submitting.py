@@ -305,6 +305,37 @@ async def test_what_got_lost_is_sent_again_after_the_quarantine() -> None:
 
 
 @in_virtual_time
+async def test_what_is_sent_again_without_an_answer_is_held_visibly() -> None:
+    """One lost answer is waited out; at the next the hold names the way out, until there is a clear one."""
+    way = Way(kafka_of("a", "b"))
+    way.script(way.lost, way.lost)
+    async with running(way, QUARANTINE_SECONDS - 1):
+        assert list(way.holds) == []
+        await asyncio.sleep(5)
+        (hold,) = way.holds
+        assert (hold.reason, hold.partition) == ("unreachable", 0)
+        assert "offsets 0 to 1 was sent again, and again without a clear answer" in hold.detail
+        assert "timeout" in hold.detail
+        assert "tolokad resolve --partition 0" in hold.detail
+        await asyncio.sleep(QUARANTINE_SECONDS)
+        assert list(way.holds) == []
+    assert way.posted() == ["ab", "ab", "ab"]
+    assert way.committed == Committed(2, "")
+
+
+@in_virtual_time
+async def test_what_an_operator_has_decided_is_held_no_longer() -> None:
+    """A way that finds its doubt decided by somebody else shows nothing of it any more."""
+    way = Way(kafka_of("a"))
+    way.script(way.lost, way.lost)
+    async with running(way, QUARANTINE_SECONDS + 5):
+        assert [hold.reason for hold in way.holds] == ["unreachable"]
+        way.kafka.offsets[GROUP, INPUT, 0] = Committed(1, "")
+        await asyncio.sleep(15)
+        assert list(way.holds) == []
+
+
+@in_virtual_time
 async def test_a_range_in_doubt_keeps_its_intent_when_toloka_says_not_now() -> None:
     """What the first attempt may have created has to be looked for by a successor, too."""
     way = Way(kafka_of(*"abc"))

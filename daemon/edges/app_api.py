@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from daemon.edges import app_bulk
 from daemon.edges.answers import no_answer, refusal
-from daemon.edges.app_items import own_id_of, page_of, shows_content, skimmed, the_item
+from daemon.edges.app_items import page_of, shows_content, skimmed, the_item
 from daemon.edges.limits import QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
@@ -218,7 +218,7 @@ def _created(item: Finished) -> Created:
             "listing_failed",
             f"Toloka shows the item {item.item_id} without its content: it may be one that is looked for",
         )
-    return Created(item.item_id, item.created_at, item.content_hash, item.status, own_id=own_id_of(item))
+    return Created(item.item_id, item.created_at, item.content_hash, item.status, own_id=item.own_id)
 
 
 def _sight(item: Finished) -> Sight:

@@ -29,24 +29,6 @@ class _Rows(msgspec.Struct):
     has_more: bool
 
 
-class _Content(msgspec.Struct):
-    """What is looked at of an item's content."""
-
-    id: str | None = None
-
-
-class _Sent(msgspec.Struct):
-    """An item, by what was sent."""
-
-    input_data: _Content
-
-
-class _Own(msgspec.Struct):
-    """A `Finished`, as its raw JSON has it."""
-
-    item: _Sent
-
-
 class _Shown(msgspec.Struct):
     """An item, by its content as it came."""
 
@@ -59,7 +41,6 @@ class _Told(msgspec.Struct):
     item: _Shown
 
 
-_own = msgspec.json.Decoder(_Own)
 _told = msgspec.json.Decoder(_Told)
 _rows = msgspec.json.Decoder(_Rows)
 _contents = msgspec.json.Decoder(list[msgspec.Raw])
@@ -191,14 +172,6 @@ def shows_content(item: Finished) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return bytes(told.item.input_data).startswith(b"{")
-
-
-def own_id_of(item: Finished) -> str:
-    """The `id` that an item's content carries; empty where it has none."""
-    try:
-        return _own.decode(b"{" + item.raw + b"}").item.input_data.id or ""
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return ""
 
 
 def the_item(raw: bytes, item_id: str) -> Finished:

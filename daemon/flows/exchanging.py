@@ -1,14 +1,14 @@
 """Pure: ids that were not answered in item order: open items of a batch whose ledger records change places.
 
-Which record is an item's own its content tells: the two have the same hash.
+Which record is an item's own its content tells: the two have the same hash. Where Toloka has altered that,
+the `id` in it tells, if it is one that we gave.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from daemon.flows.ledger import Ledger, PackedEntry
-from daemon.model import Finished
+from daemon.flows.ledger import Ledger, Mark, PackedEntry
 
 
 class Swap(NamedTuple):
@@ -39,23 +39,27 @@ class Exchange:
     ) -> None:
         self._ledger = ledger
         self._changes = changes
-        self._by_content: defaultdict[tuple[tuple[int, int], int], list[str]] = defaultdict(list)
+        self._by_mark: defaultdict[tuple[tuple[int, int], Mark], list[str]] = defaultdict(list)
         # A walk through everything that is open.
         for item_id, entry in ledger.of_batches(batches) if batches else ():
-            self._by_content[entry.batch, entry.content_hash].append(item_id)
+            for mark in entry.marks:
+                self._by_mark[entry.batch, mark].append(item_id)
 
-    def swap(self, item: Finished, entry: PackedEntry) -> Swap | None:
-        """The change of places that gives an item its record; None where no open item of its batch has it.
+    def swap(self, wanted: Mark, entry: PackedEntry) -> Swap | None:
+        """The change of places that gives an item its record; None where no other of its batch has that.
 
         Args:
-            item: what has finished.
+            wanted: what has finished has this mark.
             entry: what the ledger has under its id.
         """
-        for other_id in self._by_content.get((entry.batch, item.content_hash), ()):
+        if wanted in entry.marks:
+            return None
+        for other_id in self._by_mark.get((entry.batch, wanted), ()):
             other = self._changes[other_id] if other_id in self._changes else self._ledger.find(other_id)
-            if other is None or other.content_hash != item.content_hash:
+            if other is None or wanted not in other.marks:
                 continue
-            self._by_content[entry.batch, entry.content_hash].append(other_id)
+            for mark in entry.marks:
+                self._by_mark[entry.batch, mark].append(other_id)
             return Swap(
                 PackedEntry(entry.ledger_partition, other.packed),
                 other_id,

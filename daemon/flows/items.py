@@ -140,7 +140,7 @@ class ItemReader:
         bare: Sequence[bool],
     ) -> Iterable[Item] | Misfit:
         def identity(index: int) -> str:
-            return identity_of(where, records[index])
+            return identity_of(where, records[index].offset)
 
         plain = shape.read(values, identity if self._spec.takes_id else None)
         if isinstance(plain, Misfit):
@@ -168,7 +168,7 @@ class ItemReader:
             hashed = content_hash(parsed)
         is_identified = self._spec.takes_id and parsed.get("id") is None
         if is_identified:
-            parsed, body = _identified(identity_of(where, record), parsed, body)
+            parsed, body = _identified(identity_of(where, record.offset), parsed, body)
             hashed = content_hash(parsed)
         if (flaw := check(parsed)) is not None:
             return flaw
@@ -198,9 +198,9 @@ def standing(topic: str, partition: int) -> str:
     return f"{topic}-{partition}"
 
 
-def identity_of(where: str, record: BareRecord) -> str:
-    """The id for the item in a record, if it has none."""
-    return f"{where}-{record.offset}"
+def identity_of(where: str, offset: int) -> str:
+    """The id for the item in the record at this offset, if it has none."""
+    return f"{where}-{offset}"
 
 
 def _identified(identity: str, parsed: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:

@@ -7,9 +7,14 @@ from typing import NamedTuple
 
 from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.id_set import IdSet
+from daemon.flows.items import identity_of, standing
 from daemon.model import Finished, Headers, Record
 
 BY_HEADER = "tolokad-by"
+
+
+# What tells a record from the others of its batch: its content's hash, or the id that we give to its item.
+Mark = int | str
 
 
 class PackedEntry(NamedTuple):
@@ -27,6 +32,12 @@ class PackedEntry(NamedTuple):
     def batch(self) -> tuple[int, int]:
         """What entries of one batch have in common: the input partition and the batch's end."""
         return ledger_records.peek_batch(self.packed)
+
+    @property
+    def marks(self) -> tuple[Mark, Mark]:
+        """See `Mark`."""
+        topic, partition, offset = ledger_records.peek_origin(self.packed)
+        return self.content_hash, identity_of(standing(topic, partition), offset)
 
     @property
     def submitted_at(self) -> datetime:

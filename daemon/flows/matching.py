@@ -27,7 +27,7 @@ def own_ids(batch: Batch) -> Mapping[str, int]:
     """The ids that tolokad has given to items, with the items' indexes: no other item has one of these."""
     where = standing(batch.topic, batch.partition)
     given = ((index, item) for index, item in enumerate(batch.items) if item.identified)
-    return {identity_of(where, item.record): index for index, item in given}
+    return {identity_of(where, item.record.offset): index for index, item in given}
 
 
 def _paired(

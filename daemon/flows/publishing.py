@@ -101,14 +101,18 @@ class Publisher:
         """The record with the item's content, if there is one, else that under its id; None if unsure yet."""
         if entry.content_hash == item.content_hash:
             return entry
-        if (swap := exchange.swap(item, entry)) is not None:
-            self._move(publication, swap.other_id, swap.left)
-            return swap.taken
-        if not self._ledger.has_whole_batch(entry):
-            publication.unsure.append(item)
-            return None
-        publication.altered = True
-        return entry
+        swap = exchange.swap(item.content_hash, entry)
+        if swap is None:
+            if not self._ledger.has_whole_batch(entry):
+                publication.unsure.append(item)
+                return None
+            publication.altered = True
+            # Whatever became of its content, it may have the id that we gave to another of its batch.
+            swap = exchange.swap(item.own_id, entry)
+        if swap is None:
+            return entry
+        self._move(publication, swap.other_id, swap.left)
+        return swap.taken
 
     def _publish(self, publication: Publication, item: Finished, packed: PackedEntry, now: Now) -> None:
         entry = packed.unpacked()

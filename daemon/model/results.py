@@ -21,6 +21,27 @@ class Created(NamedTuple):
     own_id: str = ""
 
 
+class _Content(msgspec.Struct):
+    """What is looked at of an item's content."""
+
+    id: str | None = None
+
+
+class _Sent(msgspec.Struct):
+    """An item, by what was sent."""
+
+    input_data: _Content
+
+
+class _Own(msgspec.Struct):
+    """A `Finished`, as its raw JSON has it."""
+
+    item: _Sent
+
+
+_own = msgspec.json.Decoder(_Own)
+
+
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """An item as Toloka returned it, or one of several results of an item.
 
@@ -48,6 +69,14 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     def bookmark(self) -> str:
         """What a cursor behind it is called."""
         return self.share or self.item_id
+
+    @property
+    def own_id(self) -> str:
+        """The `id` that its content carries; empty where it has none, or one that is no text."""
+        try:
+            return _own.decode(b"{" + self.raw + b"}").item.input_data.id or ""
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return ""
 
 
 class Sight(NamedTuple):

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges.app_items import item_of, own_id_of, page_of, skimmed
+from daemon.edges.app_items import item_of, page_of, skimmed
 from daemon.edges.wire import UNHASHABLE, MalformedError, filter_time, time_of
 
 ITEM: dict[str, Any] = {
@@ -251,4 +251,4 @@ def test_times_in_filters() -> None:
 )
 def test_the_id_that_the_content_carries(changes: dict[str, Any], own: str) -> None:
     """Of text alone: what tolokad gives is text."""
-    assert own_id_of(item_of(encoded(**changes))) == own
+    assert item_of(encoded(**changes)).own_id == own

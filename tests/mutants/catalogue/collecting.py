@@ -120,8 +120,8 @@ COLLECTING = (
         "moved-record-not-found-again",
         "a record that changed places within a page is not found by the next who looks for it",
         "daemon.flows.exchanging",
-        "self._by_content[entry.batch, entry.content_hash].append(other_id)",
-        "self._by_content[entry.batch, 0].append(other_id)",
+        "self._by_mark[entry.batch, mark].append(other_id)",
+        "self._by_mark[entry.batch, 0].append(other_id)",
     ),
     Mutant(
         "door-stays-shut",

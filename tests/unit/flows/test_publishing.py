@@ -217,6 +217,49 @@ def test_content_that_was_never_sent_is_published_and_remembered_as_altered() ->
     assert (note.topic, note.value is not None) == (LEDGER, True)
 
 
+def with_our_id(offset: int) -> bytes:
+    """Content that Toloka has altered, but for the id that it was given."""
+    return b'{"id":"moderation.items-0-%d","text":"%d","more":null}' % (offset, offset)
+
+
+@pytest.mark.parametrize("ids", list(permutations("xyz")))
+def test_altered_content_finds_its_record_by_the_id_that_it_was_given(ids: tuple[str, ...]) -> None:
+    """Ids in any order, items in any order: nobody gets another's result, and it is said to be altered."""
+    for arrival in permutations(range(3)):
+        for size in (1, 2, 3):
+            table = Table()
+            table.settle("abc", ids)
+            pages = [arrival[first : first + size] for first in range(0, 3, size)]
+            for page in pages:
+                table.publish([finished(ids[offset], with_our_id(offset)) for offset in page])
+            assert sorted(table.results) == [(0, "0"), (1, "1"), (2, "2")]
+            assert table.altered
+            assert len(table.ledger) == 0
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_altered_content_under_shuffled_ids_finds_its_record(order: tuple[int, ...]) -> None:
+    """What was answered for one item is another's: its own id tells whose."""
+    for arrival in permutations(range(3)):
+        for size in (1, 2, 3):
+            table = Table()
+            table.settle("abc", "xyz")
+            items = [finished("xyz"[place], with_our_id(order[place])) for place in arrival]
+            for first in range(0, 3, size):
+                table.publish(items[first : first + size])
+            assert sorted(table.results) == [(0, "0"), (1, "1"), (2, "2")], (arrival, size)
+            assert len(table.ledger) == 0
+
+
+def test_an_id_of_another_batch_moves_nothing() -> None:
+    """Ids of one answer can be shuffled among themselves only, whatever an item says."""
+    table = Table()
+    table.settle("a", ["x"], end=10)
+    table.settle("b", ["y"], end=20)
+    table.publish([finished("x", with_our_id(1))])
+    assert table.results == [(0, "1")]
+
+
 def test_content_is_not_called_altered_before_its_whole_batch_is_known() -> None:
     """The record with that content may be the next to be read."""
     table = Table()

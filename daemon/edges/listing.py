@@ -179,7 +179,8 @@ class Listing:
             if new:
                 yield new
                 query["id_gt"] = new[-1].bookmark
-            if not page.has_more:
+            # A full page is not believed to be the last one: what it hides would be taken for absent.
+            if not (page.has_more or (new and len(page.items) >= PAGE_ITEMS)):
                 return
             if not new:
                 raise _NothingNewError

@@ -28,7 +28,7 @@ def text_of(value: Any) -> str:
 
 
 def time_of(text: Any) -> datetime:
-    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits.
+    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits; letters of either case.
 
     Raises:
         MalformedError: it is none.

@@ -274,6 +274,22 @@ async def test_windows_where_pages_lead_nowhere() -> None:
 # --- what was created ------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("count", [PAGE - 1, PAGE, PAGE + 1, 3 * PAGE])
+async def test_a_full_page_is_not_believed_to_be_the_last(count: int) -> None:
+    """A server that never says that there is more hides nothing, for what it hid would be paid for again."""
+    rows = sorted((item(n) for n in range(count)), key=lambda row: str(row["id"]))
+
+    async def script(connection: Connection) -> None:
+        while True:
+            query = (await connection.request()).query
+            found = [row for row in rows if row["id"] > query.get("id_gt", "")][:PAGE]
+            await connection.answer(200, msgspec.json.encode({"content": found, "has_more": False}))
+
+    async with serving(script) as wire, app(wire.url) as here:
+        assert len(await here.submissions.created(EARLIEST, None)) == count
+    assert len(wire.requests) == count // PAGE + 1
+
+
 @pytest.mark.parametrize("late", [0.0, 1.0])
 async def test_everything_that_was_created_is_given_once(late: float) -> None:
     """Page by page, by id: a set that does not change is given whole, and nothing twice."""

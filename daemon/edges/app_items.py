@@ -1,12 +1,13 @@
 """Pure: items of the App API as they come in answers (`GET …/items`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from daemon import content
+from daemon.edges.answers import CODE_LETTERS, text
 from daemon.edges.odd_items import looked_at, members_once
 from daemon.edges.wire import UNHASHABLE, MalformedError, has_more_of, hash_of, text_of, time_of
 from daemon.model import EPOCH, Finished, Page
@@ -160,7 +161,14 @@ def _item(item: dict[str, Any], raw: bytes) -> Finished:
             b'"item":' + raw,
         )
     except KeyError as error:
-        raise MalformedError(f"an item without {error}") from None
+        raise MalformedError(f"{_named(item)} is without {error}") from None
+    except MalformedError as error:
+        raise MalformedError(f"{_named(item)}: {error}") from None
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    """An item, for the operator: one that cannot be read keeps all others waiting until it is gone."""
+    return f"the item {text(item.get('id'), CODE_LETTERS) or 'without an id'}"
 
 
 def shows_content(item: Finished) -> bool:

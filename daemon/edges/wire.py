@@ -28,13 +28,14 @@ def text_of(value: Any) -> str:
 
 
 def time_of(text: Any) -> datetime:
-    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits; letters of either case.
+    """A time as Toloka writes it: UTC, usually without zone, 0 to 6 fraction digits; a Z of either case.
 
     Raises:
         MalformedError: it is none.
     """
     try:
-        moment = datetime.fromisoformat(text_of(text))
+        written = text_of(text)
+        moment = datetime.fromisoformat(written.upper() if written[-1] == "z" else written)
         # What `replace(tzinfo=UTC)` comes to, in a sixth of its time.
         return EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -1,5 +1,6 @@
 """Items and pages as Toloka writes them, and everything that they might be instead."""
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -224,6 +225,24 @@ def test_no_page(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"status": None}, "the item i-7: text is wanted"),
+        ({"finished_at": "soon"}, "the item i-7: a time is wanted"),
+        ({"created_at": ...}, "the item i-7 is without 'created_at'"),
+        ({"id": 7}, "the item without an id: text is wanted"),
+        ({"id": "a\nb", "status": 1}, "the item a b: text is wanted"),
+    ],
+)
+def test_an_item_that_cannot_be_read_is_named(change: dict[str, Any], why: str) -> None:
+    """It keeps all others waiting, so that somebody has to find it."""
+    fields = {"id": "i-7", **change}
+    row = {name: said for name, said in {**ITEM, **fields}.items() if said is not ...}
+    with pytest.raises(MalformedError, match=f"^{re.escape(why)}$"):
+        page_of(page(msgspec.json.encode(row)), 1000)
+
+
+@pytest.mark.parametrize(
     ("text", "microsecond"),
     [
         ("2026-11-22T11:24:46", 0),
@@ -232,6 +251,8 @@ def test_no_page(body: bytes) -> None:
         ("2026-11-22T11:24:46.81821", 818_210),
         ("2026-11-22T11:24:46.818213", 818_213),
         ("2026-11-22T11:24:46.818213Z", 818_213),
+        ("2026-11-22T11:24:46.818213z", 818_213),
+        ("2026-11-22T11:24:46.818213789", 818_213),
         ("2026-11-22T13:24:46.818213+02:00", 818_213),
     ],
 )

@@ -102,7 +102,13 @@ def _members(value: Any) -> Mapping[str, Any]:
 
 def _specification(value: Any) -> Mapping[str, Mapping[str, Any]]:
     """A rule that is no object says nothing: what breaks it is left to Toloka to refuse."""
-    return {name: rule for name, rule in _members(value).items() if isinstance(rule, dict)}
+    return {name: _rule(rule) for name, rule in _members(value).items() if isinstance(rule, dict)}
+
+
+def _rule(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Nor do allowed values say anything that are no list."""
+    is_told = isinstance(rule.get("allowed_values", []), list)
+    return rule if is_told else {name: said for name, said in rule.items() if name != "allowed_values"}
 
 
 def _price(value: Any) -> Decimal | None:

@@ -142,9 +142,10 @@ async def test_prices(price: object, expected: Decimal | None) -> None:
 
 
 async def test_rules_that_are_none() -> None:
-    """What is no rule is left out of the specification."""
-    spec = {"input_spec": {"text": {"type": "string"}, "odd": None}, "output_spec": []}
+    """What is no rule is left out of the specification, and so are allowed values that are no list."""
+    odd = {"type": "string", "allowed_values": 5}
+    spec = {"input_spec": {"text": {"type": "string"}, "odd": None, "one": odd}, "output_spec": []}
     async with serving(server([{"app_id": "A"}], msgspec.json.encode(spec))) as wire:
         found = await found_at(wire.url)
     assert isinstance(found, Project)
-    assert found.input_spec == {"text": {"type": "string"}}
+    assert found.input_spec == {"text": {"type": "string"}, "one": {"type": "string"}}

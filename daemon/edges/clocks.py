@@ -18,6 +18,9 @@ _RESOLUTION = timedelta(seconds=1)
 _STEP = timedelta(seconds=5)
 # Unless all answers have said the same for so long.
 _CONFIRMED_SECONDS = 10.0
+# What has shown the same second for so long stands still, such as the header of an answer out of a cache: a
+# clock that was held back by it would never see a quarantine's end.
+_STOPPED_SECONDS = 10.0
 
 
 class SystemClock:
@@ -45,6 +48,8 @@ class DateClock:
         # Until two answers agree, the later one is believed.
         self._is_agreed = False
         self._doubted: tuple[datetime, float] | None = None
+        # What was stated last, and since when.
+        self._stated: tuple[datetime, float] | None = None
 
     def now(self) -> datetime:
         """See `daemon.ports.TolokaClock.now`; aware, in UTC."""
@@ -61,13 +66,16 @@ class DateClock:
         goes by this clock, so that one answer alone, which a proxy may have written, does not make it jump.
 
         Args:
-            date: the answer's `Date` header; one that is missing or no plausible date teaches nothing.
+            date: the answer's `Date` header; one that is missing, always the same, or no plausible date
+                teaches nothing.
             took_seconds: from sending the request to this answer.
         """
         stated = parse_date(date)
         if stated is None:
             return
         at = self._clock.elapsed()
+        if self._stands_still(stated, at):
+            return
         if self._told is None:
             self._told = stated, at
             return
@@ -77,6 +85,11 @@ class DateClock:
         if is_near or not self._is_agreed or self._is_confirmed(moment, at):
             self._is_agreed = self._is_agreed or is_near
             self._told, self._doubted = (moment, at), None
+
+    def _stands_still(self, stated: datetime, at: float) -> bool:
+        if self._stated is None or self._stated[0] != stated:
+            self._stated = stated, at
+        return at - self._stated[1] > _STOPPED_SECONDS
 
     def _is_confirmed(self, moment: datetime, at: float) -> bool:
         """Whether answers have told of a time that is far from ours for long enough to believe it."""

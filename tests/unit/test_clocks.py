@@ -109,6 +109,19 @@ def test_an_earlier_date_moves_the_clock_back_no_further_than_it_proves() -> Non
     assert toloka.now() == NOON + timedelta(seconds=3)
 
 
+@pytest.mark.parametrize("every_seconds", [1, 4, 30])
+def test_a_date_that_stands_still_does_not_stop_the_clock(every_seconds: int) -> None:
+    """Answers out of a cache repeat their header for ever, and a quarantine has to end all the same."""
+    clock = FakeClock()
+    toloka = DateClock(clock)
+    for _ in range(600 // every_seconds):
+        toloka.hear(NOON_TEXT, 0.1)
+        clock.elapsed_seconds += every_seconds
+    assert toloka.now() > NOON + timedelta(seconds=560)
+    toloka.hear(after_noon(600), 0.1)
+    assert abs(toloka.now() - NOON - timedelta(seconds=600)) < timedelta(seconds=30)
+
+
 def test_an_answer_that_took_long_does_not_set_the_clock_back() -> None:
     """A server that stamps its answer when the request begins is not behind."""
     clock = FakeClock()

@@ -35,7 +35,7 @@ def time_of(text: Any) -> datetime:
     """
     try:
         written = text_of(text)
-        moment = datetime.fromisoformat(written.upper() if written[-1] == "z" else written)
+        moment = datetime.fromisoformat(written.upper() if written.endswith("z") else written)
         # What `replace(tzinfo=UTC)` comes to, in a sixth of its time.
         return EPOCH + (moment - _BARE_EPOCH) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):

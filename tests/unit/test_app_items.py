@@ -261,6 +261,13 @@ def test_times(text: str, microsecond: int) -> None:
     assert time_of(text) == datetime(2026, 11, 22, 11, 24, 46, microsecond, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["", "z", "now", 7])
+def test_what_is_no_time(text: Any) -> None:
+    """It is called malformed, whatever it is."""
+    with pytest.raises(MalformedError):
+        time_of(text)
+
+
 def test_times_in_filters() -> None:
     """A filter's time is UTC without zone."""
     moment = datetime(2026, 11, 22, 13, 24, 46, 818_213, tzinfo=timezone(timedelta(hours=2)))

@@ -22,7 +22,7 @@ READ_RECORDS = 1000
 READ_SECONDS = 1.0
 # How often it is asked whether the ledger has been given more partitions.
 PARTITIONS_SECONDS = 30.0
-# Finished items that wait for their ledger record, at most; what does not fit is found by the sweep.
+# Results that wait for their item's ledger record, at most; what does not fit is found by the sweep.
 WAITING_ITEMS = 20_000
 
 log = structlog.get_logger(__name__)
@@ -72,7 +72,8 @@ class CollectorState:
         self._pen = asyncio.Lock()
         self.ledger = ledger
         self.cursor = cursor
-        self.waiting: dict[str, tuple[Finished, ...]] = {}
+        # By item, and by result where it can have several: one that others created may have any number.
+        self.waiting: dict[str, dict[str, Finished]] = {}
         self._unsure: dict[tuple[str, str], Finished] = {}
         self.overdue: set[str] = set()
         self.taken_in: dict[int, int] = {}
@@ -113,7 +114,9 @@ class CollectorState:
         look at again, for neither ledger nor sweep would show it.
         """
         waiting = self.waiting.values() if self.publishes_foreign else ()
-        ends = [item.finished_at for items in waiting for item in items if item.finished_at is not None]
+        ends = [
+            item.finished_at for found in waiting for item in found.values() if item.finished_at is not None
+        ]
         self.cursor = replace(self.cursor, looked_until=min([moment, *ends]))
         latest = max(self._clock.now(), self.cursor.finished_at) + FUTURE
         self.ledger.forget_before(horizon_ms(moment, self._overlap), codec.micros(latest) // 1000)
@@ -166,10 +169,10 @@ class CollectorState:
         """Remember finished items whose ledger record has not come yet, the latest ones first."""
         for item in items:
             if item.status in TERMINAL and not item.echo and not self.knows(item.item_id):
-                others = (one for one in self.waiting.get(item.item_id, ()) if one.share != item.share)
-                self.waiting[item.item_id] = (*others, item)
-        while len(self.waiting) > WAITING_ITEMS:
-            del self.waiting[next(iter(self.waiting))]
+                self.waiting.setdefault(item.item_id, {})[item.share] = item
+        count = sum(map(len, self.waiting.values()))
+        while count > WAITING_ITEMS:
+            count -= len(self.waiting.pop(next(iter(self.waiting))))
 
     def knows(self, item_id: str) -> bool:
         """Open, or closed not long ago."""
@@ -195,7 +198,7 @@ class CollectorState:
                 await self._insist_on_all(partitions)
             async with self._pen:
                 opened = noted(self.ledger, records)
-            waited = [item for item_id in opened for item in self.waiting.pop(item_id, ())]
+            waited = [item for item_id in opened for item in self.waiting.pop(item_id, {}).values()]
             self.note_overdue(opened)
             if records and self._unsure:
                 waited.extend(self._unsure.values())

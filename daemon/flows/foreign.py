@@ -60,8 +60,9 @@ class Foreign:
             return False
         suspects = [
             i
-            for i, items in state.waiting.items()
-            if oldest is None or all(item.created_at < oldest - SKEW for item in items)
+            for i, found in state.waiting.items()
+            # Of a task that is worked on all the time the first result tells: none is older than its task.
+            if oldest is None or any(item.created_at < oldest - SKEW for item in found.values())
         ]
         if suspects:
             ends = await self._kafka.end_offsets(state.ledger_topic)
@@ -77,7 +78,7 @@ class Foreign:
         suspects, self._pending = self._pending[0], None
         for item_id in filter(state.knows, suspects):
             state.waiting.pop(item_id, None)
-        foreign = [item for i in suspects for item in state.waiting.get(i, ())]
+        foreign = [item for i in suspects for item in state.waiting.get(i, {}).values()]
         if state.publishes_foreign and (again := await self._published_before(state, foreign)):
             log.warning("items_changed_after_their_end", items=sorted(again))
             state.dismiss([item for item in foreign if item.item_id in again])

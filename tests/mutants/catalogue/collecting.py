@@ -135,7 +135,7 @@ COLLECTING = (
         "unsettled-is-foreign",
         "an item is called somebody else's although an intent stands",
         FOREIGN,
-        "if oldest is None or all(item.created_at < oldest - SKEW for item in items)",
+        "if oldest is None or any(item.created_at < oldest - SKEW for item in found.values())",
         "if True",
     ),
     Mutant(

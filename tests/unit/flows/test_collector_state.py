@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from daemon.errors import ConfigurationError, Transient
 from daemon.flows import codec, collector_state, tombstones
@@ -327,6 +328,17 @@ async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened(MemoryKafka.usual()) as (state, _):
         await state.publish([finished(name, body(name)) for name in "abcde"], "tail")
         assert list(state.waiting) == ["c", "d", "e"]
+
+
+@in_virtual_time
+async def test_the_results_of_one_task_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that others created may be worked on any number of times while something is in doubt."""
+    monkeypatch.setattr(collector_state, "WAITING_ITEMS", 3)
+    async with opened(MemoryKafka.usual()) as (state, _):
+        for number in range(10):
+            result = structs.replace(finished("a", body("a")), share=f"s-{number}")
+            await state.publish([result], "tail")
+            assert sum(map(len, state.waiting.values())) <= 3
 
 
 @in_virtual_time

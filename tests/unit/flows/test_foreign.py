@@ -9,6 +9,7 @@ from itertools import count
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from daemon.errors import Transient
 from daemon.flows import codec, tombstones
@@ -148,6 +149,20 @@ async def test_an_intent_from_before_an_item_may_have_made_it(since: float, *, f
         await ours.judge(5)
         assert (ours.counted == 1) is foreign
         assert ("x" in ours.state.waiting) is not foreign
+
+
+@in_virtual_time
+async def test_a_task_of_others_that_is_worked_on_all_the_time_does_not_wait_for_ever() -> None:
+    """However young its latest result is, and the intents: the task is older than its first."""
+    async with office(publish=False) as ours:
+        for number in range(20):
+            at = 10.0 * number
+            ours.intend(at)
+            result = finished("golden", BODY, at, "SUBMITTED", created=at - 5)
+            await ours.state.publish([structs.replace(result, share=f"s-{number}")], "tail")
+            await ours.judge()
+            await asyncio.sleep(10)
+        assert (ours.counted > 0, ours.state.waiting) == (True, {})
 
 
 @in_virtual_time

@@ -90,7 +90,7 @@ class Delivery:
     async def _resolve(self, batch: Batch, intent: Intent) -> Batch | None:
         """What is still to be sent of a batch in doubt; None when stopped first."""
 
-        async def again(whole: Batch) -> Outcome | None:
+        async def again(whole: Batch) -> tuple[Intent, Outcome] | None:
             attempt = await self._announcer.announce(whole, intent)
             if attempt is None:
                 return None
@@ -100,7 +100,7 @@ class Delivery:
             elif isinstance(outcome, InDoubt):
                 self._shared.gate.leave()
             show(self._shown, whole, outcome)
-            return outcome
+            return attempt.intent, outcome
 
         doubtful = replace(batch, since=intent.since)
         note = partial(self._outbox.note, batch.first)

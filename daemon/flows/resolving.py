@@ -24,8 +24,9 @@ from daemon.ports import Kafka, TolokaClock
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 10.0
 
-# Announces the intent's attempt once more and sends these items under it; None when stopped first.
-Again = Callable[[Batch], Awaitable[Outcome | None]]
+# Announces the intent's attempt once more and sends these items under it: as what it was announced, and what
+# that came to; None when stopped first.
+Again = Callable[[Batch], Awaitable[tuple[Intent, Outcome] | None]]
 
 log = structlog.get_logger(__name__)
 
@@ -104,13 +105,19 @@ class Resolver:
     async def _repeat(
         self, batch: Batch, intent: Intent, again: Again, note: Note, until: asyncio.Event
     ) -> Batch | None:
-        """Send until the answer is clear; None when the event came first."""
+        """Send until the answer is clear; None when the event came first.
+
+        Of the requests whose answers were not, the last one counts: it may be carried out as long after it.
+        """
         backoff = Backoff(self._rng, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
         while batch.items:
-            if until.is_set() or (outcome := await again(batch)) is None:
+            if until.is_set() or (sent := await again(batch)) is None:
                 return None
-            if isinstance(outcome, InDoubt) and outcome.listing:
-                return await self._search.resolve(batch, intent, note, until)
+            latest, outcome = sent
+            if isinstance(outcome, InDoubt):
+                intent = latest
+                if outcome.listing:
+                    return await self._search.resolve(batch, intent, note, until)
             if (told := self._told(outcome, batch, intent)) is not None:
                 return told
             await pause(backoff.seconds(), until)

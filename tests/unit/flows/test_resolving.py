@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import ledger_records, tombstones
+from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Patience, Search
 from daemon.model import (
     Accepted,
     Batch,
+    Committed,
     Divided,
     Flaw,
     InDoubt,
@@ -23,6 +24,7 @@ from daemon.model import (
     TooLarge,
 )
 from tests.doubles import (
+    GROUP,
     INPUT,
     LEDGER,
     START,
@@ -70,10 +72,11 @@ class Doubt:
         assert resolved is not None
         return resolved
 
-    async def again(self, batch: Batch) -> Outcome | None:
-        """Send it, and hear what a test has written down."""
+    async def again(self, batch: Batch) -> tuple[Intent, Outcome] | None:
+        """Announce it, send it, and hear what a test has written down."""
         self.sent.append([item.record.offset for item in batch.items])
-        return self.outcomes.popleft()
+        now = START + timedelta(seconds=asyncio.get_running_loop().time())
+        return replace(INTENT, at=now), self.outcomes.popleft()
 
     def resolutions(self) -> dict[str, float]:
         """How doubts ended."""
@@ -148,6 +151,22 @@ async def test_where_only_a_listing_can_tell() -> None:
     doubt.api.listing.append([created(name, body) for name, body in zip("xyz", bodies, strict=True)])
     resolved = await doubt.resolve()
     assert (left(resolved), len(resolved.adopted)) == ([], 3)
+
+
+@in_virtual_time
+async def test_the_last_request_may_be_carried_out_as_late_as_the_first() -> None:
+    """However long the doubt has been: what only a listing can tell is not absent so soon after it."""
+    doubt = Doubt(*[SILENCE] * 1000)
+    bodies = [item.body for item in BATCH.items]
+    shown = [created(name, body) for name, body in zip("xyz", bodies, strict=True)]
+    doubt.kafka.offsets[GROUP, INPUT, 0] = Committed(0, codec.intent_metadata(INTENT))
+    doubt.api.listing.append([])
+    resolving = asyncio.ensure_future(doubt.resolve())
+    await asyncio.sleep(QUARANTINE.total_seconds() * 2)
+    doubt.outcomes.appendleft(InDoubt("it does not show what it has created", listing=True))
+    await asyncio.sleep(QUARANTINE.total_seconds() / 2)
+    doubt.api.listing.append(shown)
+    assert left(await resolving) == []
 
 
 @in_virtual_time

@@ -93,7 +93,7 @@ class Doubt:
         return {name: count for name in names if (count := metric.labels(name)._value.get())}
 
 
-async def _never(_: Batch) -> Outcome | None:
+async def _never(_: Batch) -> tuple[Intent, Outcome] | None:
     raise AssertionError("sent again, though it could be carried out twice")
 
 

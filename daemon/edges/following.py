@@ -30,7 +30,8 @@ log = structlog.get_logger(__name__)
 class Following:
     """Follows the operations of one partition's way to their ends.
 
-    `unopened` is set once a log tells that a pool could not be opened; whoever opens it takes it back.
+    `standing` is the operation that is there, empty for none. `unopened` is set once a log tells that a pool
+    could not be opened; whoever opens it takes it back.
 
     Args:
         line: a connection.
@@ -42,9 +43,15 @@ class Following:
         self._line = line
         self._requests = requests
         self._clock = clock
+        self.standing = ""
         self.unopened = False
-        # How often an operation has not told what became of its tasks.
+        # Whether Toloka has said so, and how often it has not told what became of its tasks.
+        self._said_so = False
         self._untold: Counter[str] = Counter()
+
+    def stands(self, operation_id: str, *, said_so: bool) -> None:
+        """An operation is there; `said_so` where that is Toloka's word, not only a success without one."""
+        self.standing, self._said_so = operation_id, said_so
 
     async def is_there(self, operation_id: str) -> bool | None:
         """Whether an operation was made of an earlier request of its name; None where nobody can say.
@@ -61,13 +68,10 @@ class Following:
 
     async def outcome(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
         """Wait for the end of an operation that is there, and read what its log says of each task."""
-        wait_seconds = FIRST_WAIT_SECONDS
         try:
-            while not (operation := await self._operation(intent.attempt)).over:
-                if deadline.left(self._clock.elapsed(), self._clock.wall()) <= wait_seconds:
-                    return InDoubt(f"the operation {intent.attempt} is still {operation.status}")
-                await asyncio.sleep(wait_seconds)
-                wait_seconds = min(wait_seconds * 2, LONGEST_WAIT_SECONDS)
+            operation = await self._ended(intent, deadline)
+            if isinstance(operation, InDoubt):
+                return operation
             if operation.type != operations.TYPE:
                 why = f"the operation {intent.attempt} is somebody else's {operation.type}"
                 return NotNow("conflict", why, over=True)
@@ -84,16 +88,27 @@ class Following:
             return self._untold_by(intent, outcome.why) if isinstance(outcome, InDoubt) else outcome
         return told
 
-    async def _operation(self, operation_id: str) -> Operation:
-        """The operation of this id.
+    async def _ended(self, intent: Intent, deadline: Deadline) -> Operation | InDoubt:
+        """The attempt's operation once it is over; raises LineError as `_operation`."""
+        wait_seconds = FIRST_WAIT_SECONDS
+        while (operation := await self._operation(intent.attempt)) is not None:
+            if operation.over:
+                return operation
+            if deadline.left(self._clock.elapsed(), self._clock.wall()) <= wait_seconds:
+                return InDoubt(f"the operation {intent.attempt} is still {operation.status}")
+            await asyncio.sleep(wait_seconds)
+            wait_seconds = min(wait_seconds * 2, LONGEST_WAIT_SECONDS)
+        return self._not_shown(intent)
+
+    async def _operation(self, operation_id: str) -> Operation | None:
+        """The operation of this id; None where Toloka does not know it.
 
         Raises:
             LineError: nothing is said of it: it may be carried out yet, however often that happens.
-            MalformedError: Toloka does not know it.
         """
         answer = await self._asked("operation", path(*API, "operations", operation_id))
         if answer.status == HTTPStatus.NOT_FOUND:
-            raise MalformedError(f"answered {answer.status} {complaint(answer).code}")
+            return None
         if not answer.succeeded:
             raise LineError("unreadable", f"answered {answer.status} {complaint(answer).code}".strip())
         try:
@@ -121,6 +136,19 @@ class Following:
     async def _asked(self, operation: str, where: str) -> Answer:
         await self._requests.take("submit")
         return await self._line.request(operation, "GET", where)
+
+    def _not_shown(self, intent: Intent) -> InDoubt:
+        """What follows where Toloka does not know an operation.
+
+        What it has said to be there may be carried out however late, so that a listing does not tell: it is
+        sent again, under the same name.
+        """
+        doubt = self._untold_by(intent, "Toloka does not know it")
+        if not (doubt.listing and self._said_so):
+            return doubt
+        self.standing = ""
+        del self._untold[intent.attempt]
+        return InDoubt(doubt.why)
 
     def _untold_by(self, intent: Intent, why: str) -> InDoubt:
         self._untold[intent.attempt] += 1

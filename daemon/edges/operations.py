@@ -57,6 +57,15 @@ def operation_of(body: bytes, operation_id: str) -> Operation:
     return found
 
 
+def is_operation(body: bytes, operation_id: str) -> bool:
+    """Whether an answer is the operation of this id."""
+    try:
+        operation_of(body, operation_id)
+    except MalformedError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Log:
     """What an operation's log says.

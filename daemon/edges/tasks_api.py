@@ -5,7 +5,7 @@ from datetime import datetime
 
 import structlog
 
-from daemon.edges import tasks_bulk
+from daemon.edges import operations, tasks_bulk
 from daemon.edges.answers import no_answer
 from daemon.edges.endpoint import path
 from daemon.edges.following import Following
@@ -80,8 +80,6 @@ class TasksSubmissions:
             for pool_id in pools
         ]
         self._following = Following(line, requests, clock)
-        # The operation that is certainly there.
-        self._standing = ""
 
     def resume(self, tally: Tally) -> None:
         """See `daemon.ports.Submissions.resume`."""
@@ -100,7 +98,7 @@ class TasksSubmissions:
 
     async def submit(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
         """See `daemon.ports.Submissions.submit`."""
-        if intent.once and intent.attempt == self._standing:
+        if intent.once and intent.attempt == self._following.standing:
             # It is there: sending it again would only be answered so.
             self._posting.give_back()
             return await self._following.outcome(items, intent, deadline)
@@ -127,20 +125,20 @@ class TasksSubmissions:
             if answer.succeeded and isinstance(outcome, InDoubt):
                 self._line.unreadable("tasks")
             return outcome
+        said_so = True
         if tasks_bulk.repeats(answer):
             log.info("operation_exists", operation=intent.attempt)
             # These items were counted when they were sent first.
             self._posting.give_back()
-        elif not answer.succeeded:
+        elif answer.succeeded:
+            said_so = operations.is_operation(answer.body, intent.attempt)
+        else:
             no = tasks_bulk.refused(answer, len(items), now)
-            there = (
-                await self._following.is_there(intent.attempt)
-                if isinstance(no, Rejected | TooLarge)
-                else False
-            )
+            may_be_there = isinstance(no, Rejected | TooLarge)
+            there = await self._following.is_there(intent.attempt) if may_be_there else False
             if not there:
                 return no if there is False else InDoubt(f"the operation {intent.attempt} may be there: {no}")
-        self._standing = intent.attempt
+        self._following.stands(intent.attempt, said_so=said_so)
         return await self._following.outcome(items, intent, deadline)
 
     async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:

@@ -278,6 +278,33 @@ async def test_an_operation_that_toloka_does_not_show_is_not_given_up(status: in
             assert not outcome.listing
 
 
+async def test_an_operation_that_toloka_has_taken_and_does_not_know_is_sent_again() -> None:
+    """Under its name, which is answered by what it is: it may be carried out later than any listing tells."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        intent = attempt()
+        fault(toloka, "status", "operation", status=404, style="json")
+        for _ in range(2 * following.PATIENCE_TRIES + 2):
+            outcome = await here.submit(tasks("a", "b"), intent)
+            assert isinstance(outcome, InDoubt)
+            assert not outcome.listing
+        toloka.faults.clear()
+        ids = made(toloka)
+        assert await here.submit(tasks("a", "b"), intent) == Accepted((ids["a"], ids["b"]))
+        stats = toloka.control.stats()
+    assert (len(ids), stats["requests"]["tasks"]) == (2, {"202": 1, "409": 2})
+
+
+async def test_an_operation_that_toloka_has_not_confirmed_is_not_sent_again() -> None:
+    """Who has answered with something else may carry it out each time: only a listing can tell."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        intent = attempt()
+        fault(toloka, "wrong_type", "tasks", committed=True)
+        toloka.faults.add(Fault("status", ("operation",), status=404, style="json"))
+        told = [await here.submit(tasks("a"), intent) for _ in range(following.PATIENCE_TRIES)]
+        assert toloka.control.stats()["requests"]["tasks"].total() == 1
+    assert [outcome.listing for outcome in told if isinstance(outcome, InDoubt)] == [False] * 4 + [True]
+
+
 async def test_a_log_that_shows_less_than_was_created() -> None:
     """It is asked again some times; then only a listing can tell."""
     async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:

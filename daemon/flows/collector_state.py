@@ -122,9 +122,15 @@ class CollectorState:
         self.ledger.forget_before(horizon_ms(moment, self._overlap), codec.micros(latest) // 1000)
 
     def dismiss(self, items: Sequence[Finished]) -> None:
-        """These are somebody else's: they wait no longer, and seen again, they are known."""
+        """These are somebody else's: they wait no longer, and seen again, they are known.
+
+        Where nothing of that kind is published, nor are further results of theirs.
+        """
         now = Now.of(self._clock.now())
-        closed_ms = {item.item_id: closed_as_of(item, now) for item in self._unknown(items)}
+        closed_ms = {
+            item.result_id if self.publishes_foreign else item.item_id: closed_as_of(item, now)
+            for item in self._unknown(items)
+        }
         self.ledger.apply(dict.fromkeys(closed_ms), closed_ms)
         self._let_go(items)
 
@@ -135,11 +141,14 @@ class CollectorState:
         self._let_go(items)
 
     def _unknown(self, items: Iterable[Finished]) -> list[Finished]:
-        return [item for item in items if not self.knows(item.item_id)]
+        return [item for item in items if not self._knows_result(item)]
 
     def _let_go(self, items: Iterable[Finished]) -> None:
         for item in items:
-            self.waiting.pop(item.item_id, None)
+            found = self.waiting.get(item.item_id, {})
+            found.pop(item.share, None)
+            if not found:
+                self.waiting.pop(item.item_id, None)
 
     async def rearrange(self, batch: tuple[int, int], contents: Mapping[str, int]) -> None:
         """Give the open items of a batch the records with their content."""
@@ -168,7 +177,7 @@ class CollectorState:
     def _let_wait(self, items: Iterable[Finished]) -> None:
         """Remember finished items whose ledger record has not come yet, the latest ones first."""
         for item in items:
-            if item.status in TERMINAL and not item.echo and not self.knows(item.item_id):
+            if item.status in TERMINAL and not item.echo and not self._knows_result(item):
                 self.waiting.setdefault(item.item_id, {})[item.share] = item
         count = sum(map(len, self.waiting.values()))
         while count > WAITING_ITEMS:
@@ -178,6 +187,10 @@ class CollectorState:
         """Open, or closed not long ago."""
         # In this order, for most of what is asked about has just been published.
         return self.ledger.was_closed(item_id) or self.ledger.find(item_id) is not None
+
+    def _knows_result(self, item: Finished) -> bool:
+        """Its item is known, or it was published as one of several of somebody else's."""
+        return self.knows(item.item_id) or (bool(item.share) and self.ledger.was_closed(item.result_id))
 
     async def follow(self, reader: Reader, partitions: Collection[int]) -> None:
         """Read on in the ledger for ever; publish what has waited for its record.

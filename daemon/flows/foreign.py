@@ -81,8 +81,8 @@ class Foreign:
         foreign = [item for i in suspects for item in state.waiting.get(i, {}).values()]
         if state.publishes_foreign and (again := await self._published_before(state, foreign)):
             log.warning("items_changed_after_their_end", items=sorted(again))
-            state.dismiss([item for item in foreign if item.item_id in again])
-            foreign = [item for item in foreign if item.item_id not in again]
+            state.dismiss([item for item in foreign if not again.isdisjoint(_names(item))])
+            foreign = [item for item in foreign if again.isdisjoint(_names(item))]
         if state.publishes_foreign:
             await state.publish_foreign(foreign)
         else:
@@ -92,16 +92,17 @@ class Foreign:
             log.info("foreign_items", items=len(foreign), published=state.publishes_foreign)
         return True
 
-    async def _published_before(self, state: CollectorState, items: Sequence[Finished]) -> Collection[str]:
+    async def _published_before(self, state: CollectorState, items: Sequence[Finished]) -> frozenset[str]:
         """Those that ended once more, so long after their first end that the state has forgotten it.
 
         For what may be among them, which is next to nothing, the ledger is read again.
         """
-        old = [item.item_id for item in items if state.ledger.may_have_closed(item.item_id)]
+        names = {name for item in items for name in _names(item)}
+        old = [name for name in names if state.ledger.may_have_closed(name)]
         if not old:
-            return ()
+            return frozenset()
         taken = await scan(self._kafka, state.ledger_topic, self._topic, 0, range(0), old)
-        return taken.elsewhere
+        return frozenset(taken.elsewhere)
 
     async def _oldest_intent(self, state: CollectorState) -> datetime | None:
         """Since when what is under way may have been made; None where nothing is.
@@ -117,3 +118,8 @@ class Foreign:
                 raise LookupError(f"the offset of {self._topic}-{partition} is lost, and its intent with it")
         intents = (codec.read_intent(found.metadata) for found in committed.values())
         return min((intent.since for intent in intents if intent is not None), default=None)
+
+
+def _names(item: Finished) -> Collection[str]:
+    """Under which the ledger has it, if it is published: its item's where that is ours, else its own."""
+    return {item.item_id, item.result_id}

@@ -182,7 +182,7 @@ class Publisher:
         )
 
     def foreign(self, items: Iterable[Finished]) -> Publication:
-        """Results of items that others created; a tombstone remembers that they were published."""
+        """Results of items that others created; a tombstone remembers each that was published."""
         publication, now = Publication(), self._toloka_now()
         out = self._outlets
         for item in items:
@@ -191,7 +191,7 @@ class Publisher:
             # No record asked for it, so there is none to make a dead letter of.
             if append_bytes(result) <= out.max_result_bytes:
                 publication.appends.append(result)
-            self._close(publication, item.item_id, partition, None, closed_as_of(item, now))
+            self._close(publication, item.result_id, partition, None, closed_as_of(item, now))
         return publication
 
     def point_at(self, publication: Publication, letters: Iterable[DeadLetter]) -> None:

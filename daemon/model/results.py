@@ -78,6 +78,11 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
         except (msgspec.DecodeError, ValueError, RecursionError):
             return ""
 
+    @property
+    def result_id(self) -> str:
+        """An id that no other result has, of this item or another."""
+        return f"{self.item_id}/{self.share}" if self.share else self.item_id
+
 
 class Sight(NamedTuple):
     """What a look at an item by its id shows: what it is doing, and its results so far.

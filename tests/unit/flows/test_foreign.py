@@ -210,6 +210,24 @@ async def test_what_was_published_as_foreign_is_not_published_again() -> None:
 
 
 @in_virtual_time
+async def test_each_result_of_a_task_of_others_is_published_once() -> None:
+    """Its workers are done one after the other, and what they submit is accepted later."""
+    kafka = MemoryKafka.usual()
+    async with office(kafka) as ours:
+        for _ in range(2):
+            for number in range(3):
+                result = structs.replace(finished("x", BODY, status="SUBMITTED"), share=f"s-{number}")
+                await ours.state.publish([result], "tail")
+                await ours.judge()
+        assert (ours.results(), ours.counted, ours.state.waiting) == ([None] * 3, 3, {})
+    async with office(kafka) as successor:
+        successor.state.looked_until(START + timedelta(hours=1))
+        await successor.state.publish([result], "tail")
+        await successor.judge()
+        assert (len(successor.results()), successor.counted, successor.state.waiting) == (3, 0, {})
+
+
+@in_virtual_time
 async def test_judging_is_done_every_so_often() -> None:
     """It asks Kafka for every partition's offset."""
     async with office() as ours:

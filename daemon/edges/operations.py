@@ -16,6 +16,16 @@ from daemon.model import Accepted, Divided, Flaw, InDoubt, Item, NotNow, Outcome
 TYPE = "TASK.BATCH_CREATE"
 ARCHIVED = "OPERATION_LOGS_ARCHIVED"
 _ENDS = frozenset({"SUCCESS", "FAIL"})
+# Codes that speak of Toloka, the account or the pool, whichever task they are met with.
+_NO_TASKS_FAULT = frozenset(
+    {
+        *("TOO_MANY_REQUESTS", "INTERNAL_ERROR", "OPERATION_EXECUTION_ERROR", "REMOTE_SERVICE_UNAVAILABLE"),
+        *("AUTHENTICATION_ERROR", "OAUTH_AUTHENTICATION_ERROR", "ACCESS_DENIED", "NOT_ENOUGH_BALANCE"),
+        *("CONFLICT_STATE", "INAPPROPRIATE_STATUS", "PROJECT_INAPPROPRIATE_STATUS"),
+        *("POOL_INAPPROPRIATE_STATUS", "POOL_LOCKED_BY_ANOTHER_OPERATION", "POOL_TASKS_COUNT_EXCEEDED"),
+        "MIXER_CONFIG_REQUIRED",
+    }
+)
 _steps = msgspec.json.Decoder(list[dict[str, Any]])
 
 
@@ -70,12 +80,14 @@ def is_operation(body: bytes, operation_id: str) -> bool:
 class Log:
     """What an operation's log says.
 
-    `ids` and `flaws` go by the index of the item; `unopened` is why the pool could not be opened.
+    `ids` and `flaws` go by the index of the item; `unopened` is why the pool could not be opened, `refused`
+    why a task was not created that is not to blame for it.
     """
 
     ids: Mapping[int, str]
     flaws: Mapping[int, Flaw]
     unopened: str = ""
+    refused: str = ""
 
 
 def log_of(body: bytes, items: Sequence[Item], first: int) -> Log:
@@ -96,24 +108,28 @@ def log_of(body: bytes, items: Sequence[Item], first: int) -> Log:
     places = _Places(items, first)
     ids: dict[int, str] = {}
     flaws: dict[int, Flaw] = {}
-    unopened = ""
+    unopened = refused = ""
     for step in steps:
         output, succeeded = step.get("output"), step.get("success") is True
         members = output if isinstance(output, dict) else {}
         task_id = members.get("task_id")
         if step.get("type") == "POOL_OPEN" and not succeeded:
-            unopened = (
-                f"{text(members.get('code'), CODE_LETTERS)} {text(members.get('message'), MESSAGE_LETTERS)}"
-            )
+            unopened = _said(members)
         elif succeeded and isinstance(task_id, str) and task_id:
             for index in places.of(step.get("input"), taken=ids):
                 ids[index] = task_id
+        elif not succeeded and text(members.get("code"), CODE_LETTERS) in _NO_TASKS_FAULT:
+            refused = refused or _said(members)
         elif not succeeded and str(step.get("type", "")).startswith("TASK"):
             for index in places.of(step.get("input"), taken=flaws):
                 flaws[index] = _flaw(members)
     if len(set(ids.values())) != len(ids):
         raise MalformedError("a log with a task twice")
-    return Log(ids, {index: flaw for index, flaw in flaws.items() if index not in ids}, unopened)
+    return Log(ids, {index: flaw for index, flaw in flaws.items() if index not in ids}, unopened, refused)
+
+
+def _said(output: Mapping[str, Any]) -> str:
+    return f"{text(output.get('code'), CODE_LETTERS)} {text(output.get('message'), MESSAGE_LETTERS)}".strip()
 
 
 class _Places:
@@ -174,4 +190,5 @@ def outcome(operation: Operation, log: Log, count: int) -> Outcome:
     if log.flaws:
         return Rejected(log.flaws, next(iter(log.flaws.values())), over=True)
     # No task is to blame: it is no reason to give any up.
-    return NotNow("refused", "the operation failed, and its log names no task", over=True)
+    why = f": {log.refused}" if log.refused else ", and its log names no task"
+    return NotNow("refused", f"the operation failed{why}", over=True)

@@ -319,6 +319,24 @@ async def test_a_log_that_shows_less_than_was_created() -> None:
     assert [outcome.listing for outcome in told if isinstance(outcome, InDoubt)][-2:] == [False, True]
 
 
+@pytest.mark.parametrize("code", ["TOO_MANY_REQUESTS", "NOT_ENOUGH_BALANCE", "INTERNAL_ERROR"])
+async def test_a_task_is_not_to_blame_for_what_befell_its_operation(code: str) -> None:
+    """It is sent again, at once or, where none was created, when Toloka is asked again; never given up."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        intent = attempt()
+        await here.submit(tasks("a", "b"), intent)
+        (operation,) = toloka.core.state.operations.values()
+        refused = {"success": False, "output": {"code": code, "message": "not now", "request_id": "1-1"}}
+        operation.log[1] |= refused
+        operation.details = {"success_count": 1}
+        half = await here.submit(tasks("a", "b"), intent)
+        operation.log[0] |= refused
+        operation.details, operation.status = {"success_count": 0}, "FAIL"
+        none = await here.submit(tasks("a", "b"), intent)
+    assert half == Divided({0: made(toloka)["a"]}, {})
+    assert none == NotNow("refused", f"the operation failed: {code} not now", over=True)
+
+
 @pytest.mark.fault(45)
 @MODES
 @pytest.mark.parametrize("committed", [False, True])

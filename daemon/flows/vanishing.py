@@ -44,6 +44,9 @@ class Vanishing:
         self._clock = clock
         self._apart_seconds = apart_seconds
         self._missed: dict[str, Miss] = {}
+        # By id, the content hashes of what was looked at of the batches of those: asking for all of a large
+        # batch once more would take too many requests, where a listing does not show them.
+        self._mates: dict[str, int] = {}
 
     async def note(self, state: CollectorState, found: Mapping[str, Sight | None], now: float) -> None:
         """Take in what a look has shown of these; None is what Toloka does not know."""
@@ -54,6 +57,7 @@ class Vanishing:
             sweeps, at = self._missed.get(item_id, Miss(0, now - self._apart_seconds))
             if now - at >= self._apart_seconds:
                 self._missed[item_id] = Miss(sweeps + 1, now)
+        self._remember(state, found)
         if over := [i for i, sight in found.items() if sight is not None and sight.over]:
             await self._end(state, over, NO_RESULT, "Toloka has ended without a result of the item")
         if gone := [i for i, sight in found.items() if sight is None and self._is_gone(i)]:
@@ -65,6 +69,14 @@ class Vanishing:
     def forget_closed(self, state: CollectorState) -> None:
         """What was unknown, and has its result by now, is not remembered."""
         self._missed = {i: miss for i, miss in self._missed.items() if state.ledger.find(i) is not None}
+        self._mates = {i: content for i, content in self._mates.items() if state.ledger.find(i) is not None}
+
+    def _remember(self, state: CollectorState, found: Mapping[str, Sight | None]) -> None:
+        if not self._missed:
+            return
+        batches = set(filter(None, (_batch(state, item_id) for item_id in self._missed)))
+        seen = {i: sight.content_hash for i, sight in found.items() if sight is not None}
+        self._mates.update((i, content) for i, content in seen.items() if _batch(state, i) in batches)
 
     def _is_gone(self, item_id: str) -> bool:
         return item_id in self._missed and self._missed[item_id].sweeps >= SWEEPS_UNTIL_GONE
@@ -90,8 +102,7 @@ class Vanishing:
         what the others of its batch hold can be asked: theirs are put right, and what is left is its own.
         """
         certain: list[str] = []
-        batches = {entry.batch for i in gone if (entry := state.ledger.find(i)) is not None}
-        for batch in batches:
+        for batch in set(filter(None, (_batch(state, item_id) for item_id in gone))):
             mates = dict(state.ledger.of_batches(frozenset({batch})))
             others = [item_id for item_id in mates if not self._is_gone(item_id)]
             found = await self._contents(others, mates) if others else {}
@@ -109,8 +120,15 @@ class Vanishing:
                 found.update((i, page[i].content_hash) for i in ids if i in page)
                 if len(found) == len(ids):
                     break
+        found.update((i, self._mates[i]) for i in ids if i in self._mates and i not in found)
         rest = [item_id for item_id in ids if item_id not in found][:BY_ID_ITEMS]
         for item_id, sight in (await self._api.by_id(rest)).items():
             if sight is not None:
                 found[item_id] = sight.content_hash
         return found
+
+
+def _batch(state: CollectorState, item_id: str) -> tuple[int, int] | None:
+    """What an open item has in common with the others of its batch."""
+    entry = state.ledger.find(item_id)
+    return None if entry is None else entry.batch

@@ -440,6 +440,20 @@ async def test_a_vanished_item_dies_under_the_record_that_is_certainly_its_own()
 
 
 @in_virtual_time
+async def test_a_vanished_item_dies_however_many_others_its_batch_has() -> None:
+    """Where no listing shows them, as with tasks, the sweeps themselves have seen what they hold."""
+    ids = [f"i-{number:03}" for number in range(100)]
+    async with late(*ids) as ours:
+        one_batch(ours, ids)
+        ours.finish(*ids[:50], *ids[51:], status="NEW")
+        await ours.sweep(61)
+        await ours.sweep(121)
+        (letter,) = ours.kafka.written(DEAD)
+        assert dict(letter.headers)["tolokad-origin-offset"] == b"50"
+        assert sum(map(len, ours.api.asked)) <= 3 * len(ids)
+
+
+@in_virtual_time
 async def test_a_whole_batch_that_vanished_dies_in_two_sweeps() -> None:
     """A project was cleaned up: what is gone needs nobody to tell it apart."""
     ids = [f"i{number:02}" for number in range(BY_ID_ITEMS + 5)]

@@ -8,6 +8,7 @@ import argparse
 from typing import Any, Final
 
 from daemon import __doc__ as promise
+from daemon import __version__
 from daemon.cli.grammar import Parser, actions, command, count, partition_offset, time, time_or_id
 
 FLOWS: Final = ("submit", "collect")
@@ -32,6 +33,7 @@ def parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.set_defaults(work="running.run")
+    whole.add_argument("--version", action="version", version=f"tolokad {__version__}", help="as `version`")
     commands = whole.add_subparsers(title="commands", parser_class=Parser, metavar="command")
     for add in (_basics, _audit, _ledger, _cursor, _dead_letters, _resolve, _pauses):
         add(commands)

@@ -8,6 +8,7 @@ from importlib import import_module
 
 import pytest
 
+from daemon import __version__
 from daemon.cli import main
 from daemon.cli.commands import FLOWS, parser
 from daemon.cli.health import HOST, PORT
@@ -72,6 +73,15 @@ def test_light_commands(arguments: tuple[str, ...]) -> None:
         env={"PYTHONPATH": ":".join(sys.path), "TOLOKAD_HTTP__HOST": "127.0.0.1", "TOLOKAD_HTTP__PORT": "1"},
     )
     assert ended.stdout.splitlines()[-1] == "opened", ended.stdout
+
+
+def test_the_version_is_told_by_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """People try `--version` first."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    told = capsys.readouterr().out
+    assert (ended.value.code, main(["version"])) == (0, 0)
+    assert told == capsys.readouterr().out == f"tolokad {__version__}\n"
 
 
 def test_what_is_said_twice_agrees() -> None:

@@ -162,7 +162,7 @@ def refused(no: NotNow, variable: str, what: str) -> Exception:
         case "not_found":
             return ConfigurationError(
                 f"{variable}: Toloka does not know {what}: {no.detail}."
-                " Check the id, and that TOLOKAD_TOLOKA__URL is the Toloka it belongs to"
+                " Check the id, and that TOLOKAD_TOLOKA__URL is the Toloka it belongs to, without /api"
             )
         case _:
             return Transient(f"Toloka does not answer: {no.detail}")

@@ -22,6 +22,8 @@ LISTEN_LETTERS = re.compile(r"[a-zA-Z0-9._:%-]+")
 ONE_LINE = re.compile(r"[^\r\n\0\ud800-\udfff]+")
 JSON_POINTER = re.compile(r"(/([^~/]|~[01])*)*")
 URL_PATH = re.compile(r"[a-zA-Z0-9._~%/-]*")
+# What comes behind the address of a Toloka: written into it, every request would be answered with 404.
+API_PATH = re.compile(r".*/api/(app|(app/)?v[0-9]+)")
 KAFKA_OWN_TOPICS = frozenset({".", "..", "__consumer_offsets", "__transaction_state"})
 HIGHEST_PORT = 65_535
 MASK = "********"
@@ -172,10 +174,12 @@ def readable_file(value: Path) -> Path:
 
 
 def service_url(value: str) -> str:
-    """An http or https address, bare, without its trailing slash."""
+    """An http or https address, bare, without its trailing slash; not that of an API below it."""
     parts = _address(value)
     if "@" in parts.netloc or set(value) & {"?", "#"} or not URL_PATH.fullmatch(parts.path):
         raise ValueError("not bare")
+    if API_PATH.fullmatch(parts.path.rstrip("/")):
+        raise ValueError("the API's own path")
     return value.rstrip("/")
 
 

@@ -19,7 +19,7 @@ class TolokaSettings(Section):
     url: Annotated[
         str,
         AfterValidator(kinds.service_url),
-        Says("an https address without user name, query or fragment", quiet=True),
+        Says("an https address without user name, query, fragment or the API's own /api/…", quiet=True),
     ] = "https://toloka.dev"
     """Where Toloka is, without `/api/…`; http only for this machine, or with ALLOW_HTTP."""
 

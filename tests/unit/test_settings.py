@@ -95,6 +95,7 @@ GIVEN: list[tuple[str, str, Any]] = [
     ("KAFKA__START_FROM", "latest", "latest"),
     ("TOLOKA__URL", "https://sandbox.toloka.dev/", "https://sandbox.toloka.dev"),
     ("TOLOKA__URL", "https://host:8443/behind/a/path//", "https://host:8443/behind/a/path"),
+    ("TOLOKA__URL", "https://host/api", "https://host/api"),
     ("TOLOKA__URL", "http://127.0.0.1:80", "http://127.0.0.1:80"),
     ("TOLOKA__URL", "http://127.9.9.9", "http://127.9.9.9"),
     ("TOLOKA__URL", "http://[::1]:8080", "http://[::1]:8080"),

@@ -27,7 +27,7 @@ from daemon.metrics import Metrics
 from daemon.settings import Settings
 
 INTERNAL = 70
-# What a shell would show for a process that the signal has ended.
+# What a shell would show for a process that the signal has ended; also where a drain did not come to its end.
 SIGNALS: Mapping[signal.Signals, int] = {signal.SIGTERM: 143, signal.SIGINT: 130}
 CANCEL_SECONDS = 2.0
 
@@ -69,7 +69,7 @@ def _start_error(group: BaseExceptionGroup[BaseException]) -> StartError | None:
 
 async def _run(settings: Settings, logs: Logs) -> int:
     stopping = asyncio.Event()
-    _listen(stopping)
+    heard = _listen(stopping)
     asyncio.get_running_loop().set_exception_handler(pass_over_leftovers)
     metrics = Metrics()
     holds = Holds(metrics)
@@ -90,38 +90,46 @@ async def _run(settings: Settings, logs: Logs) -> int:
             runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
             runs += [flows.pausing.run, lag.run, delays.run, memory.collect_garbage]
             runs += [flows.budget.run] if flows.budget else []
-            await _until_ended(runs, stopping, settings.shutdown_seconds)
+            if not await _until_ended(runs, stopping, settings.shutdown_seconds):
+                return SIGNALS[heard[0]]
     log.info("stopped")
     return 0
 
 
-def _listen(stopping: asyncio.Event) -> None:
-    """The first signal asks for a drain; a second one ends the process at once."""
+def _listen(stopping: asyncio.Event) -> list[signal.Signals]:
+    """The first signal asks for a drain, and is in the list then; a second one ends the process at once."""
+    heard: list[signal.Signals] = []
 
     def asked(number: signal.Signals) -> None:
         if stopping.is_set():
             os._exit(SIGNALS[number])
         log.info("draining", signal=number.name)
+        heard.append(number)
         stopping.set()
 
     for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, asked, number)
+    return heard
 
 
-async def _until_ended(runs: Sequence[Run], stopping: asyncio.Event, drain_seconds: float) -> None:
-    """Run all of it; once the event is set, let them come to their ends for so long, and no longer."""
+async def _until_ended(runs: Sequence[Run], stopping: asyncio.Event, drain_seconds: float) -> bool:
+    """Run all of it; once the event is set, let them come to their ends for so long, and no longer.
+
+    False where they did not.
+    """
     running = asyncio.ensure_future(_together(runs, stopping))
     ending = asyncio.ensure_future(stopping.wait())
     await asyncio.wait([running, ending], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait([running], timeout=0 if running.done() else drain_seconds)
     ending.cancel()
     if running.done():
-        return running.result()
+        running.result()
+        return True
     # What is under way stays announced in Kafka: whoever takes over resolves it.
     log.warning("drain_incomplete", after_seconds=drain_seconds)
     running.cancel()
     await asyncio.wait([running], timeout=CANCEL_SECONDS)
-    return None
+    return False
 
 
 async def _together(runs: Sequence[Run], stopping: asyncio.Event) -> None:

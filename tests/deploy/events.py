@@ -36,7 +36,8 @@ MEANINGS: Final = {
     "credential_unusable": "The token's file cannot be read, or holds none; the last good one stays.",
     "cursor_fallback": "Toloka no longer knows the cursor's item, or repeats itself: on by time.",
     "delay_unknown": "Kafka did not say where a topic's readers stand; asked again soon.",
-    "drain_incomplete": "The drain's deadline is over; whoever takes over resolves what was under way.",
+    "drain_incomplete": "The drain's deadline is over: the exit code is 143 (130 after SIGINT), and whoever"
+    " takes over resolves what was under way.",
     "draining": "A signal was received: what is under way is finished, nothing new is begun.",
     "event_loop_resumed": "The event loop turns again.",
     "event_loop_stalled": "The event loop stands still; `stack` shows where.",

@@ -53,13 +53,17 @@ async def test_drain_under_load(deploy: Deploy) -> None:
 
 @pytest.mark.fault(9)
 async def test_drain_that_cannot_end(deploy: Deploy) -> None:
-    """Where Toloka hangs beyond the deadline, the intent is left, and a successor resolves it."""
+    """Where Toloka hangs beyond the deadline, the intent is left, and a successor resolves it.
+
+    The exit code tells it from a clean drain.
+    """
     deployment = await deploy("--faults", json.dumps([HANGS]), partitions=1)
     replica = await deployment.started(SHUTDOWN_SECONDS="0.5")
     await deployment.feed(sources(50, seed=7, kinds=((without_id, 1),)))
     await until_in_doubt(deployment)
-    await replica.stopped()
+    assert await replica.stopped() == 143
     assert any(replica.events("drain_incomplete")), replica.output()
+    assert not any(replica.events("stopped"))
     (part,) = await deployment.progress()
     assert part.metadata
     await deployment.started()

@@ -51,6 +51,7 @@ class Publication:
     to be read: they are looked at again when those have come.
     `buried` counts, by code, the dead letters of items of which no result will come.
     `oversized` are results that the output topic would refuse: dead letters point at them.
+    `strangers` are results of items that others created, which no record asked for.
     `left_out` are those of items that had other results: a dead letter would be a second answer to a record.
     `altered` where Toloka gave back other content than it was sent.
     `closed_ms` tells as of when it closes items.
@@ -58,6 +59,7 @@ class Publication:
 
     results: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
     oversized: list[tuple[ledger_records.Entry, Finished]] = field(default_factory=list)
+    strangers: list[Finished] = field(default_factory=list)
     left_out: list[Finished] = field(default_factory=list)
     unsure: list[Finished] = field(default_factory=list)
     changes: dict[str, PackedEntry | None] = field(default_factory=dict)
@@ -190,6 +192,7 @@ class Publisher:
             result = foreign_append(out.output_topic, out.output_partitions, item)
             # No record asked for it, so there is none to make a dead letter of.
             if append_bytes(result) <= out.max_result_bytes:
+                publication.strangers.append(item)
                 publication.appends.append(result)
             self._close(publication, item.result_id, partition, None, closed_as_of(item, now))
         return publication

@@ -77,7 +77,8 @@ class CollectWatch:
         for code, count in publication.buried.items():
             self._metrics.items_dead_lettered.labels(code).inc(count)
         results, now = publication.results, datetime.now(UTC)
-        for status, count in Counter([item.status for _, item in results]).items():
+        statuses = [*(item.status for _, item in results), *(item.status for item in publication.strangers)]
+        for status, count in Counter(statuses).items():
             self._metrics.results_published.labels(bounded(status, RESULT_STATUSES)).inc(count)
         if found_by != "tail" and results:
             self._metrics.late_results.labels(found_by).inc(len(results))

@@ -10,6 +10,7 @@ from itertools import count
 import msgspec
 import pytest
 from msgspec import structs
+from prometheus_client import generate_latest
 
 from daemon.errors import Transient
 from daemon.flows import codec, tombstones
@@ -136,6 +137,19 @@ async def test_foreign_items_can_be_ignored() -> None:
         await ours.see("x", "y")
         await ours.judge()
         assert (ours.results(), ours.counted, ours.state.waiting) == ([], 2, {})
+
+
+@pytest.mark.parametrize("publish", [True, False])
+@in_virtual_time
+async def test_a_published_foreign_item_is_among_the_results(*, publish: bool) -> None:
+    """The metric is of the results in the output topic; times from submitting there are none."""
+    async with office(publish=publish) as ours:
+        await ours.see("x", "y")
+        await ours.judge()
+        metrics = ours.metrics
+        assert metrics.results_published.labels("COMPLETED")._value.get() == len(ours.results())
+        assert len(ours.results()) == (2 if publish else 0)
+        assert "tolokad_turnaround_seconds_count 0.0" in generate_latest(metrics.registry).decode()
 
 
 @pytest.mark.parametrize(("since", "foreign"), [(-10, False), (0, False), (60, False), (61, True)])

@@ -21,6 +21,9 @@ COMPACTED = {
     "segment.ms": str(600_000),
     "min.cleanable.dirty.ratio": "0.1",
 }
+# Beyond these a start reads hours of what is over, or half as much again as is open.
+SLOW_SEGMENT_MS = 3_600_000
+SLOW_RATIO = 0.3
 # What the daemon does with each kind of topic (deploy/kafka-acls.md).
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "input": ("Read",),
@@ -128,6 +131,11 @@ def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterato
         if source is not None and topic.use == "output" and topic.name in found:
             yield from too_small(topic, found[topic.name], source.max_message_bytes)
     for topic in demands:
+        if topic.use == "output" and topic.name in found:
+            yield from _compacts(topic, found[topic.name])
+        if topic.use in {"compacted", "budget"} and topic.name in found:
+            yield from _slow(topic, found[topic.name])
+    for topic in demands:
         if topic.use != "compacted" or topic.name not in found:
             continue
         kept = found[topic.name].configs.get("delete.retention.ms")
@@ -136,6 +144,30 @@ def advice(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> Iterato
                 f"{topic.variable}: the topic {topic.name} keeps tombstones for {int(kept) / DAY_MS:g} days:"
                 f" set delete.retention.ms={TOMBSTONE_MS}, so that they outlive the longest hold"
             )
+
+
+def _compacts(topic: Demanded, found: Topic) -> Iterator[str]:
+    """Results and dead letters have the keys of their records, which may be alike, or none."""
+    policy = found.configs.get("cleanup.policy", "")
+    if "compact" in policy:
+        yield (
+            f"{topic.variable}: the topic {topic.name} has cleanup.policy={policy}: of records with one key"
+            f" only the last is kept, and one without a key is refused: {altering(topic.name)}"
+            " cleanup.policy=delete"
+        )
+
+
+def _slow(topic: Demanded, found: Topic) -> Iterator[str]:
+    """What is not compacted yet is read to its end by whoever starts."""
+    limits = {"segment.ms": SLOW_SEGMENT_MS, "min.cleanable.dirty.ratio": SLOW_RATIO}
+    slow = [name for name, limit in limits.items() if float(found.configs.get(name, 0)) > limit]
+    if slow:
+        shown = " and ".join(f"{name}={found.configs[name]}" for name in slow)
+        better = ",".join(f"{name}={COMPACTED[name]}" for name in slow)
+        yield (
+            f"{topic.variable}: the topic {topic.name} has {shown}, so that it is compacted late, and every"
+            f" start reads what it no longer needs: {altering(topic.name)} {better}"
+        )
 
 
 def too_small(topic: Demanded, found: Topic, largest_bytes: int) -> Iterator[str]:

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
-from daemon.app.demands import HEADROOM_BYTES, Demanded, advice, missing
+import pytest
+
+from daemon.app.demands import COMPACTED, HEADROOM_BYTES, Demanded, advice, missing, problems
 from daemon.edges.topics import Topic
 
 INPUT = Demanded("TOLOKAD_KAFKA__INPUT_TOPIC", "in", "input")
 OUTPUT = Demanded("TOLOKAD_KAFKA__OUTPUT_TOPIC", "out", "output")
 DEAD = Demanded("TOLOKAD_KAFKA__DEAD_LETTER_TOPIC", "dead", "output")
+LEDGER = Demanded("TOLOKAD_KAFKA__LEDGER_TOPIC", "ledger", "compacted")
 LARGE = Topic("in", 3, {"max.message.bytes": "3000000"})
 
 
@@ -26,3 +29,25 @@ def test_a_topic_that_takes_less_than_the_input_is_advised_against() -> None:
     assert all(each.endswith(f"max.message.bytes={3_000_000 + HEADROOM_BYTES}") for each in said)
     large = Topic("out", 3, {"max.message.bytes": "3000001"})
     assert not list(advice((INPUT, OUTPUT), {"in": LARGE, "out": large}))
+
+
+@pytest.mark.parametrize("wanted", [OUTPUT, DEAD])
+@pytest.mark.parametrize("policy", ["compact", "compact,delete"])
+def test_results_and_dead_letters_are_better_not_compacted(wanted: Demanded, policy: str) -> None:
+    """Records with one key may each have a result; those without a key would be refused."""
+    found = Topic(wanted.name, 3, {"cleanup.policy": policy})
+    (said,) = advice((wanted,), {wanted.name: found})
+    assert said.startswith(wanted.variable)
+    assert said.endswith(f"--entity-name {wanted.name} --add-config cleanup.policy=delete")
+    assert not list(advice((wanted,), {wanted.name: replace(found, configs={"cleanup.policy": "delete"})}))
+    assert not problems(wanted, found)
+
+
+def test_a_ledger_that_is_compacted_late_is_advised_against() -> None:
+    """With the broker's defaults a week of closed items is read at every start."""
+    defaults = {**COMPACTED, "segment.ms": "604800000", "min.cleanable.dirty.ratio": "0.5"}
+    (said,) = advice((LEDGER,), {"ledger": Topic("ledger", 3, defaults)})
+    assert "has segment.ms=604800000 and min.cleanable.dirty.ratio=0.5" in said
+    assert said.endswith("--add-config segment.ms=600000,min.cleanable.dirty.ratio=0.1")
+    for fine in (COMPACTED, {}):
+        assert not list(advice((LEDGER,), {"ledger": Topic("ledger", 3, fine)}))

@@ -3,18 +3,25 @@
 import asyncio
 import ssl
 import struct
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import errors as kafka_errors
 from aiokafka.conn import create_conn
 
 from daemon.edges.kafka_client import PREFIX, arguments, tls_context
+from daemon.edges.trust import client_context
 from daemon.errors import ConfigurationError, NotPermittedAtStart
 from daemon.settings import KafkaSettings
 
 ANSWER_SECONDS = 5.0
 # ApiVersions, version 0, without a client id: what a broker answers before it knows who asks.
 _QUESTION = struct.pack(">ihhih", 10, 18, 0, 0, -1)
+# SaslHandshake, version 1, without a client id, for the mechanism PLAIN: answered by every listener.
+_LOGIN = struct.pack(">ihhihh5s", 17, 17, 1, 0, -1, 5, b"PLAIN")
+# Size, correlation id, error code; and the code of a listener where nobody logs in (ILLEGAL_SASL_STATE).
+_ANSWER = struct.Struct(">iih")
+_NO_LOGIN = 34
 # Of what a server's TLS says as it hangs up: that which is about the certificate that we came with, or not.
 _ABOUT_US = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
 _REFUSED = (
@@ -28,17 +35,27 @@ async def insist_on_welcome(settings: KafkaSettings, client_id: str) -> None:
     """Knock at each broker that the settings name; returns where none says anything that waiting cannot mend.
 
     Raises:
-        ConfigurationError: a broker's certificate is not trusted, or it does not take our mechanism.
+        ConfigurationError: a broker's certificate is not trusted, or it does not take our mechanism or speak
+            our protocol.
         NotPermittedAtStart: a broker refuses our certificate, or the user and password.
     """
     for server in settings.bootstrap_servers:
         host, _, port = server.rpartition(":")
-        with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                if settings.uses_tls:
-                    await _shake_hands(settings, server, host.strip("[]"), int(port))
-                if settings.uses_sasl:
-                    await _log_in(settings, client_id, server, host.strip("[]"), int(port))
+        async with _patience():
+            if settings.uses_tls:
+                await _shake_hands(settings, server, host.strip("[]"), int(port))
+            if settings.uses_sasl:
+                await _log_in(settings, client_id, server, host.strip("[]"), int(port))
+        async with _patience():
+            await _insist_on_protocol(settings, server, host.strip("[]"), int(port))
+
+
+@asynccontextmanager
+async def _patience() -> AsyncIterator[None]:
+    """Pass over what is away, or silent for too long."""
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            yield
 
 
 async def _shake_hands(settings: KafkaSettings, server: str, host: str, port: int) -> None:
@@ -92,3 +109,48 @@ async def _log_in(settings: KafkaSettings, client_id: str, server: str, host: st
         # Not there, or no Kafka: the same as before, and waiting may mend it.
         return
     connection.close()
+
+
+async def _insist_on_protocol(settings: KafkaSettings, server: str, host: str, port: int) -> None:
+    ours = settings.security_protocol
+    # Ours first: a broker that speaks it is away for another reason.
+    for tls in (settings.uses_tls, not settings.uses_tls):
+        spoken = await _spoken(host, port, _context(settings) if tls else None)
+        if spoken and ours not in spoken:
+            raise ConfigurationError(
+                f"{PREFIX}SECURITY_PROTOCOL: the broker {server} speaks {' or '.join(spoken)}, and not {ours}"
+            )
+        if spoken:
+            return
+
+
+def _context(settings: KafkaSettings) -> ssl.SSLContext:
+    """As the settings say; where they say nothing of TLS, for somebody whom we tell nothing secret."""
+    if settings.uses_tls:
+        return tls_context(settings)
+    context = client_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def _spoken(host: str, port: int, tls: ssl.SSLContext | None) -> tuple[str, ...]:
+    """The security protocols that a broker may be speaking there; none where it does not answer this way."""
+    try:
+        return await _asked(host, port, tls, "PLAINTEXT" if tls is None else "SSL")
+    except ssl.SSLError as error:
+        # It may ask for a certificate before it says anything else.
+        return ("SSL", "SASL_SSL") if "ALERT" in (error.reason or "") else ()
+
+
+async def _asked(host: str, port: int, context: ssl.SSLContext | None, protocol: str) -> tuple[str, ...]:
+    """Ask a broker how one logs in."""
+    with suppress(ConnectionError, asyncio.IncompleteReadError):
+        reader, writer = await asyncio.open_connection(host, port, ssl=context)
+        try:
+            writer.write(_LOGIN)
+            _, answers_to, error = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
+        finally:
+            writer.transport.abort()
+        if answers_to == 0:
+            return (protocol,) if error == _NO_LOGIN else (f"SASL_{protocol}",)
+    return ()

@@ -24,6 +24,8 @@ ITEMS: Final = 300
 AT_ONCE: Final = 2
 CONFIGURATION, NOT_PERMITTED = 78, 77
 CERTFILE, KEYFILE, CAFILE = (f"TOLOKAD_KAFKA__SSL_{each}FILE" for each in ("CERT", "KEY", "CA"))
+FILES: Final = [f"KAFKA__SSL_{each}FILE" for each in ("CERT", "KEY", "CA")]
+PROTOCOL: Final = "TOLOKAD_KAFKA__SECURITY_PROTOCOL"
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -99,6 +101,24 @@ def wrong_ways(secured: Secured, folder: Path) -> Mapping[str, tuple[dict[str, s
             {"KAFKA__SASL_PASSWORD": f"{PASSWORD}.wrong"},
             NOT_PERMITTED,
             ("TOLOKAD_KAFKA__SASL_PASSWORD", "refuses"),
+        ),
+        "no TLS where the broker speaks it": (
+            {**dict.fromkeys(FILES, ""), "KAFKA__SECURITY_PROTOCOL": "SASL_PLAINTEXT"},
+            CONFIGURATION,
+            (PROTOCOL, secured.broker.bootstrap_servers, "speaks SSL or SASL_SSL, and not SASL_PLAINTEXT"),
+        ),
+        "no password where the broker asks for one": (
+            {
+                **{f"KAFKA__SASL_{name}": "" for name in ("MECHANISM", "USERNAME", "PASSWORD")},
+                "KAFKA__SECURITY_PROTOCOL": "SSL",
+            },
+            CONFIGURATION,
+            (PROTOCOL, secured.broker.bootstrap_servers, "speaks SASL_SSL, and not SSL"),
+        ),
+        "TLS where the broker speaks none": (
+            {"KAFKA__BOOTSTRAP_SERVERS": secured.broker.internal_servers},
+            CONFIGURATION,
+            (PROTOCOL, secured.broker.internal_servers, "speaks PLAINTEXT, and not SASL_SSL"),
         ),
     }
 

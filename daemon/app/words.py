@@ -9,7 +9,7 @@ WORDS: Final[Mapping[str, str]] = {
     "content_altered": "Toloka gives back other content than it was sent: comparing proves nothing.",
     "forbidden": "Toloka knows the credential, and does not let it do this.",
     "intent_unreadable": "The committed offset carries a note that this release cannot read.",
-    "kafka": "Kafka refuses something that trying again does not mend.",
+    "kafka": "Kafka fails or refuses something, however often it is tried.",
     "ledger_unreadable": "The ledger holds a record that this release cannot read.",
     "listing_failed": "Toloka does not say what it has, which a batch in doubt needs to know.",
     "not_found": "Toloka does not know the project, or its app.",

@@ -102,6 +102,7 @@ class Collecting:
                 await pause(backoff.seconds(), stopping)
             except Transient as failure:
                 log.warning("starting_over", flow="collect", detail=str(failure))
+                self._shown.stumble(failure)
                 await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
             finally:
                 self._parts.watch.released()
@@ -162,13 +163,14 @@ class Collecting:
                         stuck = 0
                     more = progress and has_more
             backoff.reset()
-            self._shown.end()
             parts.watch.looked(state.cursor, state.ledger)
             # While there is more, one second look a page: neither puts the other off.
             if not more:
                 # Counted from when it was due: how long an answer takes is not waited for once more.
                 due = max(due + intervals.interval_seconds, began)
             await unless(stopping, looks.once() if more else looks.until(due, stopping))
+            # A second look that fails each time would keep what it finds from ever being published.
+            self._shown.end()
 
     def _second_looks(self, state: CollectorState) -> SecondLooks:
         parts, intervals = self._parts, self._intervals

@@ -23,8 +23,12 @@ LONGEST_WAIT_SECONDS = 30.0
 LONGEST_PROBE_SECONDS = 5.0
 SHORTEST_WAIT_SECONDS = 0.05
 PAUSED_LOOK_SECONDS = 0.2
-# What a way is held for by what it has read: only a batch that gets to its end shows that it goes on.
-HELD_APART = ("rejected_ratio", "too_large")
+# What a way is held for by the records that it has read: others do not show that it goes on.
+HELD_BY_RECORDS = ("rejected_ratio", "too_large")
+# And by what fails again and again: only a batch that gets to its end shows that it goes on.
+HELD_APART = (*HELD_BY_RECORDS, "kafka")
+# Failed so often in a row, without anything done between: this is no hiccup, and somebody should see it.
+STUMBLES = 5
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
 
@@ -89,25 +93,36 @@ class ShownHold:
         self._holds = holds
         self._partition = partition
         self._current: tuple[int, Hold] | None = None
+        self._stumbles = 0
 
     def begin(self, held: Held) -> None:
         """Show why the way holds, unless that is shown already."""
         hold = Hold(self._flow, held.reason, held.detail, self._partition)
         if self._current is not None and self._current[1] == hold:
             return
-        self.end()
+        self._hide()
         self._current = (self._holds.begin(hold), hold)
+
+    def stumble(self, failure: Exception) -> None:
+        """The way starts over: shown as a hold where that has happened again and again."""
+        self._stumbles += 1
+        if self._stumbles >= STUMBLES:
+            self.begin(Held("kafka", f"failed {STUMBLES} times in a row or more, the last time: {failure}"))
 
     def end(self) -> None:
         """The way gets on."""
-        if self._current is not None:
-            self._holds.end(self._current[0])
-            self._current = None
+        self._stumbles = 0
+        self._hide()
 
     def end_unless(self, *reasons: str) -> None:
         """The way gets on, as far as reasons other than these held it up."""
         if self._current is not None and self._current[1].reason not in reasons:
             self.end()
+
+    def _hide(self) -> None:
+        if self._current is not None:
+            self._holds.end(self._current[0])
+            self._current = None
 
 
 class Backoff:

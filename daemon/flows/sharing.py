@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from daemon.errors import Held, Transient
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Hold, Holds
+from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Hold, Holds, ShownHold
 from daemon.flows.waiting import pause
 from daemon.ports import Membership
 
@@ -59,6 +59,7 @@ class Sharing:
         self._way = way
         self._decided = decided
         self._holds = holds
+        self._shown = ShownHold(flow, holds)
         self._backoff = Backoff(rng)
         self._running: dict[int, _Running] = {}
         self._fences: defaultdict[int, deque[float]] = defaultdict(lambda: deque(maxlen=RIVAL_FENCES))
@@ -73,11 +74,13 @@ class Sharing:
                 try:
                     await self._join_in(tasks, stopping)
                 except Held as held:
-                    with self._holds.holding(Hold(self._flow, held.reason, held.detail)):
-                        await pause(self._backoff.seconds(), stopping)
+                    self._shown.begin(held)
+                    await pause(self._backoff.seconds(), stopping)
                 except Transient as failure:
                     log.warning("membership_lost", flow=self._flow, detail=str(failure))
+                    self._shown.stumble(failure)
                     await pause(self._backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
+            self._shown.end()
             await self._drain()
 
     async def _join_in(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
@@ -114,6 +117,7 @@ class Sharing:
         try:
             while (ours := await _next(decisions, ending)) is not None:
                 self._backoff.reset()
+                self._shown.end()
                 self.joined = True
                 self._assign(ours, tasks)
             # Drain while still a member: nobody is given what we are about to finish.
@@ -166,7 +170,8 @@ class Sharing:
             return
         detail = (
             f"fenced {RIVAL_FENCES} times in a minute although the group says that partition {partition} is"
-            " ours: another deployment uses our transactional ids. Give each its own TOLOKAD_KAFKA__GROUP_ID"
+            " ours: another deployment uses our transactional ids: give each its own TOLOKAD_KAFKA__GROUP_ID."
+            " Where it was `tolokad resolve`, run here just now, it goes on by itself"
         )
         with self._holds.holding(Hold(self._flow, "kafka", detail, partition)):
             await pause(RIVAL_PAUSE_SECONDS, stopping)

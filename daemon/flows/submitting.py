@@ -14,7 +14,7 @@ from daemon.errors import Fenced, Held, Transient
 from daemon.flows.batching import Allowance, Filling
 from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
-from daemon.flows.holding import HELD_APART, LONGEST_PROBE_SECONDS, Backoff, ShownHold
+from daemon.flows.holding import HELD_APART, HELD_BY_RECORDS, LONGEST_PROBE_SECONDS, Backoff, ShownHold
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.resolving import Resolver
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
@@ -86,6 +86,7 @@ class Submitting:
         except Transient as failure:
             self._shared.gate.leave()
             log.warning("starting_over", detail=str(failure))
+            self._shown.stumble(failure)
             await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
@@ -101,10 +102,12 @@ class Submitting:
         filling = Filling(place.topic, place.partition, first, self._allowance, shared.record_reader.read_all)
         async with shared.kafka.reader(place.topic, {place.partition: first}) as reader:
             source = Source(reader, filling, options.linger_seconds, shared.turn)
-            async with (
-                filled(source, stopping, seal) as batches,
-                delivery.ahead(source.due) as ahead,
-            ):
+
+            async def rest() -> None:
+                await seal()
+                self._shown.end()
+
+            async with filled(source, stopping, rest) as batches, delivery.ahead(source.due) as ahead:
                 async for batch in batches:
                     shared.watch.consumed(batch)
                     if not await delivery.deliver(batch, ahead):
@@ -128,6 +131,7 @@ class Submitting:
         while beginning.found is not None:
             if not await delivery.finish(*beginning.found):
                 return None
+            self._shown.end_unless(*HELD_BY_RECORDS)
             # There may have been more in doubt behind it.
             beginning = await take()
         return beginning.offset

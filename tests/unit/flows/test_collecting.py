@@ -441,6 +441,21 @@ async def test_a_collector_goes_on_seconds_after_kafka_is_back() -> None:
 
 
 @in_virtual_time
+async def test_a_collector_that_starts_over_again_and_again_is_seen_to() -> None:
+    """As where the output topic refuses a result each time: the hold says why, until a page is through."""
+    ours = Collector("a")
+    ours.kafka.spoil = lambda _: Transient("InvalidRecordError")
+    ours.script(*[page(ended("a"))] * 1000)
+    async with running(ours, 20):
+        (hold,) = ours.holds
+        assert (hold.flow, hold.reason) == ("collect", "kafka")
+        assert hold.detail.endswith("InvalidRecordError")
+        ours.kafka.spoil = lambda _: None
+        await asyncio.sleep(LONGEST_PROBE_SECONDS + 2 * INTERVAL_SECONDS)
+        assert (ours.results(), list(ours.holds)) == (["a"], [])
+
+
+@in_virtual_time
 async def test_a_fenced_collector_asks_the_group_before_it_goes_on() -> None:
     """It must not fence its successor in turn."""
     ours = Collector("a")

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from daemon.errors import Held, Transient
+from daemon.flows.holding import STUMBLES
 from daemon.flows.sharing import (
     CONFIRM_AGAIN_SECONDS,
     RIVAL_FENCES,
@@ -201,7 +202,27 @@ async def test_a_group_that_refuses_us_is_held_visibly_and_tried_again() -> None
     await turns()
     assert [hold.reason for hold in ours.holds] == ["not_permitted"]
     await asyncio.sleep(60)
-    assert (ours.members, list(ours.holds)) == (1, [])
+    assert ours.members == 1
+    await ours.decide(0)
+    assert list(ours.holds) == []
+    ours.stopping.set()
+    await running
+
+
+@in_virtual_time
+async def test_a_group_that_cannot_be_joined_shows_as_a_hold() -> None:
+    """Once is nothing to speak of; again and again without a decision somebody should look, and sees why."""
+    ours = Group()
+    ours.joining = [Transient("InconsistentGroupProtocolError")] * STUMBLES
+    running = asyncio.ensure_future(ours.sharing.run(ours.stopping))
+    await turns()
+    assert list(ours.holds) == []
+    await asyncio.sleep(60)
+    (hold,) = ours.holds
+    assert (hold.flow, hold.reason, hold.partition) == ("submit", "kafka", None)
+    assert hold.detail.endswith("InconsistentGroupProtocolError")
+    await ours.decide(0)
+    assert list(ours.holds) == []
     ours.stopping.set()
     await running
 
@@ -274,6 +295,7 @@ async def test_who_is_fenced_again_and_again_by_a_stranger_holds() -> None:
         (hold,) = ours.holds
         assert (hold.flow, hold.reason, hold.partition) == ("submit", "kafka", 0)
         assert "TOLOKAD_KAFKA__GROUP_ID" in hold.detail
+        assert "tolokad resolve" in hold.detail
         await held
         assert loop.time() - began == RIVAL_PAUSE_SECONDS
         assert list(ours.holds) == []

@@ -13,6 +13,7 @@ from daemon.errors import Fenced, Transient
 from daemon.flows import codec
 from daemon.flows.holding import LONGEST_PROBE_SECONDS
 from daemon.flows.spending import Spent, read_spent, spent_value
+from daemon.flows.waiting import REST_SECONDS
 from daemon.model import (
     Committed,
     Divided,
@@ -456,6 +457,38 @@ async def test_a_way_goes_on_seconds_after_kafka_is_back() -> None:
         await asyncio.sleep(LONGEST_PROBE_SECONDS + 1)
         assert way.posted() == ["abc"]
     assert max(later - earlier for earlier, later in pairwise(tries)) <= LONGEST_PROBE_SECONDS + 1
+
+
+@in_virtual_time
+async def test_who_starts_over_again_and_again_is_seen_to() -> None:
+    """The hold says what fails, stays while it is tried again, and ends once a batch is through."""
+    way = Way(kafka_of(*"abc"))
+
+    def refuses(transaction: Transaction) -> Exception | None:
+        return Transient("OffsetMetadataTooLargeError") if transaction.kind == "intent" else None
+
+    way.kafka.spoil = refuses
+    async with running(way, 20):
+        for _ in range(100):
+            (hold,) = way.holds
+            assert (hold.flow, hold.reason, hold.partition) == ("submit", "kafka", 0)
+            assert hold.detail.endswith("OffsetMetadataTooLargeError")
+            await asyncio.sleep(0.31)
+        way.kafka.spoil = lambda _: None
+        await asyncio.sleep(LONGEST_PROBE_SECONDS + 1)
+        assert (way.posted(), list(way.holds)) == (["abc"], [])
+
+
+@in_virtual_time
+async def test_a_way_without_work_is_not_held_once_kafka_is_back() -> None:
+    """It has nothing to get through, and shows that it could by being at rest."""
+    way = Way(kafka_of())
+    way.kafka.spoil = lambda _: Transient("no answer")
+    async with running(way, 60):
+        assert [hold.reason for hold in way.holds] == ["kafka"]
+        way.kafka.spoil = lambda _: None
+        await asyncio.sleep(LONGEST_PROBE_SECONDS + REST_SECONDS + 1)
+        assert list(way.holds) == []
 
 
 @in_virtual_time

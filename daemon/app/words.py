@@ -16,6 +16,7 @@ WORDS: Final[Mapping[str, str]] = {
     "not_permitted": "Kafka denies a permission.",
     "offset_lost": "The group has lost its offset; starting again would pay for everything twice.",
     "offset_out_of_range": "The records that come next were deleted, or the topic was made anew.",
+    "others_in_doubt": "It is in doubt, and waits for partitions in doubt whose items may be alike.",
     "paused": "Somebody paused it, on purpose.",
     "range_gone": "A batch is in doubt, and its records are no longer in the input topic.",
     "refused": "Toloka refuses the request itself, not its items.",

@@ -6,12 +6,13 @@ have written is read after it. So of two ways one sees the other at least, and t
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.flows import codec
+from daemon.flows.holding import ShownHold
 from daemon.flows.outbox import Place
 from daemon.flows.waiting import pause
 from daemon.model import Committed, Intent
@@ -60,18 +61,27 @@ class Turns:
         clock: Toloka's.
         place: the partition.
         over_after: so long after the last announcement nobody settles it any more.
+        shown: shows for whom the way waits, where it would get on without them.
+
+    Attributes:
+        shows: whether it does; whoever sees to `shown` takes it back.
     """
 
-    def __init__(self, kafka: Kafka, clock: TolokaClock, place: Place, over_after: timedelta) -> None:
+    def __init__(
+        self, kafka: Kafka, clock: TolokaClock, place: Place, over_after: timedelta, shown: ShownHold
+    ) -> None:
         self._kafka = kafka
         self._clock = clock
         self._place = place
         self._over_after = over_after
+        self._shown = shown
+        self.shows = False
 
-    async def come(self, until: asyncio.Event) -> bool:
+    async def come(self, until: asyncio.Event, landed_at: datetime) -> bool:
         """Wait for the intents that other partitions have now: theirs may be the items that we see.
 
-        False when the event came first.
+        False when the event came first. From `landed_at` on nothing of ours can land any more: others are all
+        that we wait for.
 
         Raises:
             Held: `intent_unreadable`.
@@ -80,12 +90,15 @@ class Turns:
         while blocking:
             if until.is_set():
                 return False
+            if self._clock.now() >= landed_at:
+                self._show(blocking)
             await pause(OTHERS_LOOK_SECONDS, until)
             standing = await self._blocking()
             # What was sent behind the first batch is awaited, too: it may have been listed as well.
             blocking = {
                 p: reach for p, reach in blocking.items() if p in standing and standing[p].first < reach
             }
+        self.shows = False
         return True
 
     async def take(self, claim: Claim, *, believable: bool) -> bool:
@@ -101,22 +114,34 @@ class Turns:
         Raises:
             Held: `intent_unreadable`.
         """
-        if await self._must_wait(believable=believable):
-            return False
-        await claim.claim()
-        return not await self._must_wait(believable=believable)
+        if (other := await self._waits_for(believable=believable)) is None:
+            await claim.claim()
+            other = await self._waits_for(believable=believable)
+        if other is not None and believable:
+            self._show([other])
+        return other is None
 
-    async def _must_wait(self, *, believable: bool) -> bool:
+    def _show(self, partitions: Collection[int]) -> None:
+        who = ", ".join(map(str, sorted(partitions)))
+        detail = (
+            f"items without an id may be alike, and those of partition {who} are not settled yet: it goes on"
+            f" once they are, by themselves or by `tolokad resolve --partition {min(partitions)}`"
+        )
+        self._shown.begin(Held("others_in_doubt", detail))
+        self.shows = True
+
+    async def _waits_for(self, *, believable: bool) -> int | None:
+        """One partition that has to end its turn first; None where none has."""
         own, now = self._place.partition, self._clock.now()
         for partition, intent in (await self._others()).items():
             if intent.claiming:
-                return True
+                return partition
             # Behind a batch that is decided something is in doubt which is not looked for yet: it goes last.
             goes_first = partition < own and not intent.decided
             is_doubt = intent.doubted or intent.decided or self._is_over(intent, now)
             if is_doubt and (goes_first or not believable):
-                return True
-        return False
+                return partition
+        return None
 
     async def _blocking(self) -> Mapping[int, Intent]:
         """The intents to wait for. Of those in doubt the lowest partition goes first."""

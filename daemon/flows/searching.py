@@ -87,10 +87,10 @@ class Search:
         self._clock = clock
         self._place = place
         self._patience = patience
-        self._holds = holds
+        self._shown = ShownHold("submit", holds, place.partition)
         self._metrics = metrics
         self._rng = rng
-        self._turns = Turns(kafka, clock, place, patience.request + patience.settling)
+        self._turns = Turns(kafka, clock, place, patience.request + patience.settling, self._shown)
 
     async def resolve(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
         """What of the batch is still to be sent, with the rest adopted; None when the event came first.
@@ -101,16 +101,18 @@ class Search:
             Fenced: somebody else has decided what becomes of it.
             Transient: Kafka failed; the intent stands, and a take-over finds it again.
         """
-        shown = ShownHold("submit", self._holds, self._place.partition)
+        shown, turns = self._shown, self._turns
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         claim = Claim(intent, note)
         reasons: set[str] = set()
         await claim.doubt()
         try:
             while not until.is_set():
+                turns.shows = False
                 try:
                     resolved = await self._look(batch, intent, claim, until)
-                    shown.end()
+                    if not turns.shows:
+                        shown.end()
                 except Held as held:
                     shown.begin(held)
                     self._count_hold(held.reason, reasons)
@@ -211,8 +213,8 @@ class Search:
             before = await self._taken(sought, candidates)
             if not believable and matched(batch, candidates, before).items:
                 return None
-            turns = self._turns
-            if not (await turns.come(until) and await turns.take(claim, believable=landed)):
+            turns, landed_at = self._turns, self._patience.end(intent)
+            if not (await turns.come(until, landed_at) and await turns.take(claim, believable=landed)):
                 return None
         taken = await self._taken(sought, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)

@@ -21,6 +21,7 @@ HoldReason = Literal[
     "not_permitted",
     "offset_lost",
     "offset_out_of_range",
+    "others_in_doubt",
     "paused",
     "range_gone",
     "refused",

@@ -602,6 +602,28 @@ async def test_a_higher_partition_waits_for_a_lower_one_however_long_its_doubt()
 
 
 @in_virtual_time
+@pytest.mark.parametrize("claiming", [False, True])
+async def test_who_waits_for_another_alone_says_for_whom(*, claiming: bool) -> None:
+    """Not during its own quarantine, which nothing can shorten; afterwards until the other is done."""
+    doubt = Doubt([created("x", body("a"))])
+    other = 2 if claiming else 0
+    doubt.intend(other, old(doubted=True, claiming=claiming))
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False)))
+    await asyncio.sleep(QUARANTINE_SECONDS)
+    assert list(doubt.holds) == []
+    await asyncio.sleep(20)
+    for _ in range(50):
+        (hold,) = doubt.holds
+        assert (hold.flow, hold.reason, hold.partition) == ("submit", "others_in_doubt", 1)
+        assert f"partition {other} " in hold.detail
+        assert f"tolokad resolve --partition {other}`" in hold.detail
+        await asyncio.sleep(7)
+    doubt.intend(other, None, 10)
+    assert pairs(await resolving) == {0: "x"}
+    assert list(doubt.holds) == []
+
+
+@in_virtual_time
 async def test_a_partition_whose_batch_is_decided_is_not_waited_for() -> None:
     """It is sent anew without another look: nothing that is there is adopted for it."""
     doubt = Doubt([created("x", body("a"))])

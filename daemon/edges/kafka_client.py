@@ -118,6 +118,9 @@ def translated(doing: str) -> Iterator[None]:
     except TOO_LARGE as error:
         detail = f"{doing}: a record is larger than its topic's max.message.bytes: raise it"
         raise Held("too_large", detail) from error
+    except kafka_errors.OffsetMetadataTooLargeError as error:
+        detail = f"{doing}: an intent is larger than the brokers' offset.metadata.max.bytes: set it to 4096"
+        raise Held("kafka", detail) from error
     except kafka_errors.InvalidTimestampError as error:
         detail = f"{doing}: this machine's clock is too far from the broker's: set it right"
         raise Held("kafka", detail) from error

@@ -159,7 +159,9 @@ class TransactionalWriter:
             ended = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
             for future in (ended, *deliveries):
                 if future.done() and not future.cancelled() and (cause := future.exception()) is not None:
-                    raise cause from None
+                    # What it did not expect it wraps in an error that says nothing.
+                    inner = cause.__cause__
+                    raise (inner if isinstance(inner, kafka_errors.KafkaError) else cause) from None
             raise
         await self._producer.commit_transaction()
 

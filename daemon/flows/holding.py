@@ -27,8 +27,9 @@ PAUSED_LOOK_SECONDS = 0.2
 HELD_BY_RECORDS = ("rejected_ratio", "too_large")
 # And by what fails again and again: only a batch that gets to its end shows that it goes on.
 HELD_APART = (*HELD_BY_RECORDS, "kafka")
-# Failed so often in a row, without anything done between: this is no hiccup, and somebody should see it.
+# Failed so often or for so long, with nothing done between: this is no hiccup, and somebody should see it.
 STUMBLES = 5
+STUMBLING_SECONDS = 30.0
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
 
@@ -94,6 +95,7 @@ class ShownHold:
         self._partition = partition
         self._current: tuple[int, Hold] | None = None
         self._stumbles = 0
+        self._stumbling_since = 0.0
 
     def begin(self, held: Held) -> None:
         """Show why the way holds, unless that is shown already."""
@@ -105,9 +107,11 @@ class ShownHold:
 
     def stumble(self, failure: Exception) -> None:
         """The way starts over: shown as a hold where that has happened again and again."""
+        now = asyncio.get_running_loop().time()
+        self._stumbling_since = self._stumbling_since if self._stumbles else now
         self._stumbles += 1
-        if self._stumbles >= STUMBLES:
-            self.begin(Held("kafka", f"failed {STUMBLES} times in a row or more, the last time: {failure}"))
+        if self._stumbles >= STUMBLES or now - self._stumbling_since >= STUMBLING_SECONDS:
+            self.begin(Held("kafka", f"it failed again and again, the last time: {failure}"))
 
     def end(self) -> None:
         """The way gets on."""

@@ -231,3 +231,16 @@ async def test_a_stranger_with_our_transactional_id_is_noticed(deploy: Deploy) -
     await eventually(rival, lambda: f"never noticed: {deployment.state()}")
     assert "TOLOKAD_KAFKA__GROUP_ID" in (await replica.get("/readyz")).text
     await concluded(deployment)
+
+
+async def test_a_broker_that_takes_no_intent_is_named(private_kafka: StartKafka, deploy_on: DeployOn) -> None:
+    """Its limit is too small for what an offset carries: the hold says which one, and nothing is sent."""
+    kafka = await private_kafka(properties={"offset.metadata.max.bytes": "60"})
+    deployment = await deploy_on(kafka, partitions=1)
+    replica = await deployment.started()
+    await feed(deployment, 1)
+    await until_held(deployment, replica, "kafka")
+    (hold,) = (await replica.get("/readyz")).json()["holds"]
+    assert "offset.metadata.max.bytes: set it to 4096" in hold["detail"]
+    assert await sent(deployment) == 0
+    assert await replica.stopped() == 0

@@ -6,13 +6,15 @@ from itertools import pairwise
 
 import pytest
 
-from daemon.errors import Held
+from daemon.errors import Held, Transient
 from daemon.flows.holding import (
     FIRST_WAIT_SECONDS,
     LONGEST_OBEYED_SECONDS,
     LONGEST_PROBE_SECONDS,
     LONGEST_WAIT_SECONDS,
     SHORTEST_WAIT_SECONDS,
+    STUMBLES,
+    STUMBLING_SECONDS,
     Backoff,
     Gate,
     Hold,
@@ -112,6 +114,27 @@ def test_after_success_waits_are_short_again() -> None:
         backoff.seconds()
     backoff.reset()
     assert backoff.seconds() <= 1
+
+
+@in_virtual_time
+@pytest.mark.parametrize(("times", "apart"), [(STUMBLES, 0.1), (3, STUMBLING_SECONDS / 2)])
+async def test_who_stumbles_often_or_for_long_is_held(times: int, apart: float) -> None:
+    """Not for a hiccup; what is done in between makes it one."""
+    holds, _ = fresh_holds()
+    way = ShownHold("submit", holds, 3)
+    for _ in range(times - 1):
+        way.stumble(Transient("corrupt"))
+        await asyncio.sleep(apart)
+    way.end()
+    for _ in range(times):
+        assert list(holds) == []
+        way.stumble(Transient("corrupt"))
+        await asyncio.sleep(apart)
+    (hold,) = holds
+    assert (hold.flow, hold.reason, hold.partition) == ("submit", "kafka", 3)
+    assert hold.detail.endswith("corrupt")
+    way.end()
+    assert list(holds) == []
 
 
 # --- the gate ----------------------------------------------------------------------------------------

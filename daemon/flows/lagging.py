@@ -85,6 +85,9 @@ class Lag:
             self._metrics.input_lag_records.labels(str(partition)).set(records)
             self._metrics.input_expiring_records.labels(str(partition)).set(expiring)
         self._metrics.oldest_intent_seconds.set(self._oldest_intent_seconds(committed))
+        if not any(self.records.values()):
+            # After hours without work the first record is no sign that nothing has got on for hours.
+            self._metrics.last_success_timestamp_seconds.labels("submit").set_to_current_time()
         self._shown = ours
 
     async def _old(self, retention_seconds: float) -> Mapping[int, int]:

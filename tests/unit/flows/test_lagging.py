@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 
+import pytest
+
 from daemon.errors import Transient
 from daemon.flows import codec
 from daemon.flows.lagging import EVERY_SECONDS, Lag
@@ -64,6 +66,18 @@ async def test_what_is_not_settled_is_behind() -> None:
     await measured(ours, 0)
     assert ours.shown() == {"0": 3, "1": 6}
     assert ours.lag.records == {0: 3, 1: 6}
+
+
+@in_virtual_time
+@pytest.mark.parametrize(("settled", "seen"), [(10, True), (9, False)])
+async def test_no_work_is_success(settled: int, *, seen: bool) -> None:
+    """An alert on "nothing was settled for ten minutes" must not count the hours in which nothing came."""
+    ours = Measured()
+    ours.commit(0, 10)
+    ours.commit(1, settled)
+    await measured(ours, 0)
+    shown = ours.metrics.last_success_timestamp_seconds.labels("submit")._value.get()
+    assert (shown > 0) is seen
 
 
 @in_virtual_time

@@ -62,8 +62,8 @@ class Contents:
         """When what was submitted for these records can have been created, a part at a time."""
         if self._oldest_ms is None:
             return
-        # One that lies ahead is no time in milliseconds, and tells nothing.
-        oldest_ms = self._oldest_ms if self._oldest_ms <= codec.micros(until) // 1000 else 0
+        # One that lies ahead is no time in milliseconds, and tells nothing; nor does one before 1970.
+        oldest_ms = max(self._oldest_ms if self._oldest_ms <= codec.micros(until) // 1000 else 0, 0)
         since = max(EPOCH + timedelta(milliseconds=oldest_ms) - CLOCKS_APART, EPOCH)
         step = max((until - since) / MOST_SPANS, SPAN)
         while since < until:

@@ -56,3 +56,4 @@ def test_where_no_record_is_there_is_no_orphan() -> None:
 def test_a_time_that_is_none_tells_nothing() -> None:
     """Producers may give microseconds: then all that Toloka has is looked at."""
     assert next(iter(contents(START_MS * 1000, 2**62).spans(START)))[0] == EPOCH
+    assert next(iter(contents(-(2**62)).spans(START)))[0] == EPOCH

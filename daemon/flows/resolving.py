@@ -99,7 +99,8 @@ class Resolver:
         if not (intent.once or intent.decided):
             return batch
         place, offsets = self._place, range(batch.first, batch.end)
-        taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ())
+        ledger, since = place.ledger_topic, intent.since
+        taken = await scan(self._kafka, ledger, place.topic, place.partition, offsets, (), since)
         return batch.besides(taken.accounted)
 
     async def _repeat(

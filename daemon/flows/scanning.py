@@ -2,12 +2,17 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.cursors import SKEW
 from daemon.flows.reading_through import until_ends
-from daemon.model import Record
+from daemon.model import EPOCH, Record
 from daemon.ports import Kafka
+
+# An item that is adopted may be so much older than the first attempt that it is taken to be of.
+OLDER = 3 * SKEW + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +20,8 @@ class Taken:
     """The answer of a scan.
 
     Attributes:
-        accounted: offsets of the asked range that the ledger has, open or closed, with the item's id.
+        accounted: offsets of the asked range that the ledger has, open or closed, with the item's id; less
+            those from before the topic was made anew.
         elsewhere: those of the asked ids that belong to other origins.
         altered: Toloka was seen to give back other content than it was sent.
         marked: something of the asked partition was settled.
@@ -30,11 +36,16 @@ class Taken:
 
 
 class _Scan:
-    def __init__(self, topic: str, partition: int, offsets: range, ids: Collection[bytes]) -> None:
+    def __init__(
+        self, topic: str, partition: int, offsets: range, ids: Collection[bytes], since: datetime
+    ) -> None:
         self._place = (topic, partition)
         self._offsets = offsets
         self._ids = ids
+        # A topic that is made anew begins at 0 again: what its offsets were before does not account for them.
+        self._since_ms = codec.micros(max(since, EPOCH + OLDER) - OLDER) // 1000
         self._owners: dict[bytes, tuple[str, int, int]] = {}
+        self._outlived: set[bytes] = set()
         self._altered = False
         self._marks: dict[int, int] = {}
 
@@ -49,18 +60,21 @@ class _Scan:
             # A tombstone takes it back, once Toloka gives back what it is sent.
             self._altered = record.value is not None
         elif (owner := _owner(record)) is not None:
-            self._note_owner(key, owner)
+            self._note_owner(key, owner, _known_ms(record))
 
-    def _note_owner(self, key: bytes, owner: tuple[str, int, int]) -> None:
+    def _note_owner(self, key: bytes, owner: tuple[str, int, int], known_ms: int | None) -> None:
         # The last record of an id counts: two records may have changed places.
         if key in self._owners or key in self._ids or self._asks_for(owner):
             self._owners[key] = owner
+            is_older = known_ms is not None and known_ms < self._since_ms
+            (self._outlived.add if is_older else self._outlived.discard)(key)
 
     def _asks_for(self, owner: tuple[str, int, int]) -> bool:
         return owner[2] in self._offsets and owner[:2] == self._place
 
     def answer(self) -> Taken:
-        ours = {owner[2]: key.decode() for key, owner in self._owners.items() if self._asks_for(owner)}
+        fresh = {key: owner for key, owner in self._owners.items() if key not in self._outlived}
+        ours = {owner[2]: key.decode() for key, owner in fresh.items() if self._asks_for(owner)}
         accounted = set(ours.values())
         elsewhere = frozenset(name for key in self._owners if (name := key.decode()) not in accounted)
         marked = self._marks.get(self._place[1], codec.NOTHING_SETTLED) > codec.NOTHING_SETTLED
@@ -74,16 +88,41 @@ def _owner(record: Record) -> tuple[str, int, int] | None:
     return ledger_records.peek_origin(record.value)
 
 
+def _known_ms(record: Record) -> int | None:
+    """When a ledger record's item was submitted, or closed, by Toloka's clock; None where it is not said.
+
+    In milliseconds since 1970.
+    """
+    if record.value is None:
+        return tombstones.named_closed_ms(record)
+    return ledger_records.peek_submitted_micros(record.value) // 1000
+
+
 async def scan(
-    kafka: Kafka, ledger_topic: str, topic: str, partition: int, offsets: range, ids: Collection[str]
+    kafka: Kafka,
+    ledger_topic: str,
+    topic: str,
+    partition: int,
+    offsets: range,
+    ids: Collection[str],
+    since: datetime = EPOCH,
 ) -> Taken:
     """Read the ledger to its end, open transactions included, looking for these offsets and ids.
+
+    Args:
+        kafka: where it is.
+        ledger_topic: the ledger.
+        topic: of the asked partition.
+        partition: the asked one.
+        offsets: of it.
+        ids: see `Taken`.
+        since: when these offsets were first sent.
 
     Raises:
         Held: `ledger_unreadable`, a record is damaged or of a newer release.
         Transient: the ledger cannot be read now.
     """
-    found = _Scan(topic, partition, offsets, frozenset(item_id.encode() for item_id in ids))
+    found = _Scan(topic, partition, offsets, frozenset(item_id.encode() for item_id in ids), since)
     ends = await kafka.end_offsets(ledger_topic)
     async with kafka.reader(ledger_topic, await kafka.start_offsets(ledger_topic)) as reader:
         async for records in until_ends(reader, ends):

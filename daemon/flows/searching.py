@@ -210,13 +210,13 @@ class Search:
             return None
         before = None
         if candidates and not all(item.identified for item in sought.items):
-            before = await self._taken(sought, candidates)
+            before = await self._taken(sought, intent, candidates)
             if not believable and matched(batch, candidates, before).items:
                 return None
             turns, landed_at = self._turns, self._patience.end(intent)
             if not (await turns.come(until, landed_at) and await turns.take(claim, believable=landed)):
                 return None
-        taken = await self._taken(sought, candidates)
+        taken = await self._taken(sought, intent, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)
         found = matched(batch, candidates, taken)
         if taken.altered and found.items and believable:
@@ -246,11 +246,11 @@ class Search:
         end, lately = self._end(intent), set(taken.elsewhere) - set(before.elsewhere)
         return any(each.item_id in lately and each.created_at <= end for each in candidates)
 
-    async def _taken(self, batch: Batch, candidates: Sequence[Created]) -> Taken:
+    async def _taken(self, batch: Batch, intent: Intent, candidates: Sequence[Created]) -> Taken:
         offsets = range(batch.first, batch.end)
         ids = [created.item_id for created in candidates]
-        place = self._place
-        taken = await scan(self._kafka, place.ledger_topic, place.topic, place.partition, offsets, ids)
+        ledger, topic, partition = self._place.ledger_topic, self._place.topic, self._place.partition
+        taken = await scan(self._kafka, ledger, topic, partition, offsets, ids, intent.since)
         if taken.altered and not all(item.identified for item in batch.items):
             raise _altered()
         return taken

@@ -41,5 +41,11 @@ def closed_header(closed_ms: int) -> tuple[str, bytes]:
 
 def closed_ms(record: Record) -> int:
     """As of when a tombstone closes its item; by the record's own timestamp where it does not say."""
+    named = named_closed_ms(record)
+    return record.timestamp if named is None else named
+
+
+def named_closed_ms(record: Record) -> int | None:
+    """As of when a tombstone says that it closes its item; None where it does not say."""
     named = dict(record.headers).get(CLOSED_HEADER) or b""
-    return int(named) if named.isdigit() else record.timestamp
+    return int(named) if named.isdigit() else None

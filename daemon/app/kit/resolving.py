@@ -152,7 +152,8 @@ class DoubtfulBatch:
         reader = service.record_reader if service else _any_reader(self._settings)
         batch = await read_range(self._cluster, place, first, intent.end, reader)
         offsets = range(batch.first, batch.end)
-        taken = await scan(self._cluster, place.ledger_topic, place.topic, place.partition, offsets, ())
+        ledger, since = place.ledger_topic, intent.since
+        taken = await scan(self._cluster, ledger, place.topic, place.partition, offsets, (), since)
         rest = intent.doubting(batch.besides(taken.accounted))
         return Doubt(intent, rest, service.item_price if service else None)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -9,7 +10,7 @@ from daemon.errors import Held
 from daemon.flows import codec, tombstones
 from daemon.flows.ledger_records import Origin
 from daemon.flows.scanning import Taken, scan
-from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, item, packed_items
+from tests.doubles import INPUT, LEDGER, START, START_MS, MemoryKafka, in_virtual_time, item, packed_items
 
 
 def opened(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
@@ -18,15 +19,25 @@ def opened(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, le
     kafka.put(LEDGER, packed, ledger, key=item_id.encode())
 
 
-def closed(kafka: MemoryKafka, item_id: str, offset: int, partition: int = 0, ledger: int = 0) -> None:
-    """A tombstone."""
+def closed(
+    kafka: MemoryKafka,
+    item_id: str,
+    offset: int,
+    partition: int = 0,
+    ledger: int = 0,
+    as_of_ms: int | None = None,
+) -> None:
+    """A tombstone; it need not say as of when."""
     headers = (tombstones.origin_header(Origin(INPUT, partition, offset, 0)),)
-    kafka.put(LEDGER, None, ledger, key=item_id.encode(), headers=headers)
+    told = () if as_of_ms is None else (tombstones.closed_header(as_of_ms),)
+    kafka.put(LEDGER, None, ledger, key=item_id.encode(), headers=(*headers, *told))
 
 
-async def ask(kafka: MemoryKafka, ids: Collection[str] = (), offsets: range = range(5, 10)) -> Taken:
-    """What is known of partition 0's offsets and these ids."""
-    return await scan(kafka, LEDGER, INPUT, 0, offsets, ids)
+async def ask(
+    kafka: MemoryKafka, ids: Collection[str] = (), offsets: range = range(5, 10), since: datetime = START
+) -> Taken:
+    """What is known of partition 0's offsets, first sent then, and these ids."""
+    return await scan(kafka, LEDGER, INPUT, 0, offsets, ids, since)
 
 
 @in_virtual_time
@@ -86,6 +97,22 @@ async def test_what_has_moved_on_to_another_origin_is_not_accounted_for() -> Non
     opened(kafka, "a", 5)
     opened(kafka, "a", 50)
     assert (await ask(kafka)).accounted == {}
+
+
+@in_virtual_time
+async def test_what_was_there_before_a_topic_was_made_anew_is_not_accounted_for() -> None:
+    """Its offsets begin at 0 again: what was opened or closed long before is of other records."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    opened(kafka, "b", 6)
+    closed(kafka, "b", 6)
+    closed(kafka, "c", 7, as_of_ms=START_MS)
+    since = START + timedelta(hours=1)
+    closed(kafka, "d", 8, as_of_ms=START_MS + 3_600_000)
+    assert (await ask(kafka, since=START)).accounted == {5: "a", 6: "b", 7: "c", 8: "d"}
+    taken = await ask(kafka, ["a"], since=since)
+    assert taken.accounted == {6: "b", 8: "d"}
+    assert "a" in taken.elsewhere
 
 
 @in_virtual_time

@@ -82,6 +82,8 @@ async def connect_kafka(
     kafka = settings.kafka
     cluster = await reach_kafka(settings, metrics, stack)
     topics = await topics_in_order(cluster, kafka, create=kafka.create_topics, budget=settings.budget.limited)
+    for topic in topics.values():
+        cluster.batch_bytes.learn(topic.name, topic.max_message_bytes)
     await permissions(cluster, kafka, budget=settings.budget.limited)
     await cursor_is_ours(cluster, settings)
     return cluster, topics

@@ -12,6 +12,7 @@ from aiokafka.structs import TopicPartition
 
 from daemon.edges import broker_refusals, kafka_client, reading, transactions, versions
 from daemon.edges.offsets import committed_offsets
+from daemon.edges.packing import BatchBytes
 from daemon.edges.reading import PartitionReader
 from daemon.edges.rights import Rights
 from daemon.edges.topics import Topics, describe
@@ -50,6 +51,7 @@ class KafkaCluster:
         self._admin = AIOKafkaAdminClient(**connection)
         self.topics = Topics(self._admin)
         self.rights = Rights(self._admin)
+        self.batch_bytes = BatchBytes()
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -82,7 +84,9 @@ class KafkaCluster:
 
     def writer(self, transactional_id: str) -> AbstractAsyncContextManager[TransactionalWriter]:
         """See `daemon.ports.Kafka.writer`."""
-        return transactions.writer(self._settings, self.client_id, transactional_id, self._metrics)
+        return transactions.writer(
+            self._settings, self.client_id, transactional_id, self._metrics, self.batch_bytes
+        )
 
     async def committed(
         self, group: str, topic: str, partitions: Collection[int], *, stable: bool = True

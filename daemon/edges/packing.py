@@ -10,8 +10,29 @@ from daemon.model import Append, Appends, Column
 
 # Key, value, headers, timestamp in milliseconds.
 _Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
+# The broker's default message.max.bytes is 1,048,588 for a whole batch of records.
+RECORD_BATCH_BYTES = 900_000
 # The client wants a list, and only reads it.
 _NO_HEADERS: list[tuple[str, bytes | None]] = []
+
+
+class BatchBytes:
+    """How large a batch of records each topic takes."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def of(self, topic: str) -> int:
+        """At most so many bytes."""
+        return self._known.get(topic, RECORD_BATCH_BYTES)
+
+    def learn(self, topic: str, size: int) -> None:
+        """The topic takes batches up to this size."""
+        self._known[topic] = min(size, RECORD_BATCH_BYTES)
+
+    def refused(self, topic: str, size: int) -> None:
+        """The topic has refused a batch of this size."""
+        self._known[topic] = min(size // 2, self.of(topic))
 
 
 def by_place(appends: Sequence[Append]) -> Mapping[tuple[str, int], Sequence[Append | Column]]:

@@ -16,7 +16,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from daemon.edges import kafka_client
-from daemon.edges.packing import by_place, packed
+from daemon.edges.packing import RECORD_BATCH_BYTES, BatchBytes, by_place, packed
 from daemon.errors import Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, Transaction
@@ -27,15 +27,13 @@ TRANSACTION_TIMEOUT_SECONDS = 30.0
 # Below the broker's timeout, so that a writer gives up before the broker does it for it.
 START_SECONDS = 25.0
 COMMIT_SECONDS = 20.0
-# The broker's default message.max.bytes is 1,048,588 for a whole batch of records.
-RECORD_BATCH_BYTES = 900_000
 # After a commit the coordinator is busy for some ms; aiokafka's 100 ms would be slept through each time.
 RETRY_BACKOFF_MS = 5
 
 
 @asynccontextmanager
 async def writer(
-    settings: KafkaSettings, client_id: str, transactional_id: str, metrics: Metrics
+    settings: KafkaSettings, client_id: str, transactional_id: str, metrics: Metrics, sizes: BatchBytes
 ) -> AsyncIterator["TransactionalWriter"]:
     """Start a producer: predecessors are fenced, and their open transactions ended, when this enters.
 
@@ -55,7 +53,7 @@ async def writer(
         with kafka_client.translated(f"starting the writer {transactional_id}"):
             async with asyncio.timeout(START_SECONDS):
                 await producer.start()
-        yield TransactionalWriter(producer, transactional_id, metrics)
+        yield TransactionalWriter(producer, transactional_id, metrics, sizes)
     finally:
         await kafka_client.stop(producer)
 
@@ -63,10 +61,14 @@ async def writer(
 class TransactionalWriter:
     """See `daemon.ports.Writer`."""
 
-    def __init__(self, producer: AIOKafkaProducer, transactional_id: str, metrics: Metrics) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, transactional_id: str, metrics: Metrics, sizes: BatchBytes
+    ) -> None:
         self._producer = producer
         self._id = transactional_id
         self._metrics = metrics
+        self._sizes = sizes
+        self._batches: list[tuple[str, Any]] = []
         self._spent = False
         self._has_strays = False
         self._watch_for_strays()
@@ -157,6 +159,7 @@ class TransactionalWriter:
             # A denied write leaves the producer in a state where every call is "illegal", or a broker that
             # was never told of the partition calls it so; the producer knows the cause.
             ended = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
+            self._learn_from(deliveries)
             for future in (ended, *deliveries):
                 if future.done() and not future.cancelled() and (cause := future.exception()) is not None:
                     # What it did not expect it wraps in an error that says nothing.
@@ -165,13 +168,29 @@ class TransactionalWriter:
             raise
         await self._producer.commit_transaction()
 
-    async def _send(self, appends: Sequence[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
-        for (topic, partition), group in by_place(appends).items():
-            for batch in packed(self._producer.create_batch, group):
-                # One by one: what was sent before a failure is looked at, too.
-                deliveries.append(  # noqa: PERF401 - see above
-                    await self._producer.send_batch(batch, topic, partition=partition)
+    def _learn_from(self, deliveries: Iterable["asyncio.Future[Any]"]) -> None:
+        """A topic may refuse a batch of records although it takes each of them.
+
+        Raises:
+            Transient: the next writer sends smaller ones.
+        """
+        for delivery, (topic, batch) in zip(deliveries, self._batches, strict=False):
+            refused = delivery.exception() if delivery.done() and not delivery.cancelled() else None
+            if isinstance(refused, kafka_client.TOO_LARGE) and batch.record_count() > 1:
+                self._sizes.refused(topic, batch.size())
+                raise Transient(
+                    f"{topic} takes no {batch.size()} bytes at once: smaller batches from here on"
                 )
+
+    async def _send(self, appends: Sequence[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
+        self._batches.clear()
+        for (topic, partition), group in by_place(appends).items():
+            # The client takes it for all of its life; it looks at it again for each batch.
+            self._producer._message_accumulator._batch_size = self._sizes.of(topic)  # noqa: SLF001 - see above
+            for batch in packed(self._producer.create_batch, group):
+                self._batches.append((topic, batch))
+                # One by one: what was sent before a failure is looked at, too.
+                deliveries.append(await self._producer.send_batch(batch, topic, partition=partition))
 
 
 def _forget(deliveries: Iterable["asyncio.Future[Any]"]) -> None:

@@ -166,6 +166,25 @@ async def test_a_result_that_its_topic_refuses(deploy: Deploy) -> None:
     assert (letter.value, headers["tolokad-origin-offset"]) == (b'{"text":"%s"}' % (b"x" * 3000), b"1")
 
 
+async def test_topics_that_take_records_but_not_many_at_once(deploy: Deploy) -> None:
+    """Every record fits and a batch of them does not, from the start or later: smaller ones are written."""
+    deployment = await deploy(partitions=1, SUBMIT__MAX_ITEMS="1000")
+    topics, narrow = Topics(deployment.kafka.bootstrap_servers), {"max.message.bytes": "20000"}
+    await topics.create(deployment.topic("results"), configs=narrow)
+    await topics.create(deployment.topic("ledger"), configs={**narrow, "cleanup.policy": "compact"})
+    replica = await deployment.started()
+    await feed(deployment, 1, 6 * ITEMS)
+    await deployment.until_outcomes(6 * ITEMS)
+    async with admin_client(deployment.kafka.bootstrap_servers) as admin:
+        for name, more in (("results", {}), ("ledger", {"cleanup.policy": "compact"})):
+            settings = {"max.message.bytes": "6000", **more}
+            topic = ConfigResource(ConfigResourceType.TOPIC, deployment.topic(name), settings)
+            await admin.alter_configs([topic])
+    await feed(deployment, 2, 6 * ITEMS)
+    await concluded(deployment)
+    assert "too_large" not in {event["reason"] for event in replica.history("held")}
+
+
 @pytest.mark.fault(15)
 async def test_another_project_in_our_group_does_not_start(deploy: Deploy) -> None:
     """Two deployments share the group's name but not the project: the second ends with 78 and says why."""

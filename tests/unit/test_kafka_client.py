@@ -16,6 +16,7 @@ from aiokafka.errors import (
 )
 
 from daemon.edges import kafka_client
+from daemon.edges.packing import BatchBytes
 from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import Transient
 from daemon.metrics import Metrics
@@ -138,7 +139,7 @@ def test_what_went_unanswered_was_a_writers_last(failures: Sequence[Exception], 
 
     @in_virtual_time
     async def check() -> None:
-        writer = TransactionalWriter(Producer(failures), "w", Metrics())
+        writer = TransactionalWriter(Producer(failures), "w", Metrics(), BatchBytes())
         await writer.transact(Transaction("intent"))
         with pytest.raises(Transient) if is_spent else nullcontext():
             await writer.transact(Transaction("intent"))

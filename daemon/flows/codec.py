@@ -22,6 +22,9 @@ ALTERED_KEY = b"altered"
 # Written, as a tombstone that opens nothing, when an operator has set the cursor: read the state anew.
 REOPEN_KEY = b"cursor/set"
 
+# The metadata of an offset that was seen behind the end of its log. It is no intent, and whoever commits an
+# offset by hand takes it away.
+ASTRAY = '{"v":1,"astray":true}'
 # What an intent says of itself, where it is so.
 INTENT_FLAGS = ("once", "decided", "doubted", "claiming")
 
@@ -125,12 +128,12 @@ def intent_metadata(intent: Intent) -> str:
 
 
 def read_intent(metadata: str) -> Intent | None:
-    """The intent that committed metadata holds; None where it is empty.
+    """The intent that committed metadata holds; None where there is none.
 
     Raises:
         UnreadableError: the metadata is somebody else's, damaged, or of a newer release.
     """
-    if not metadata:
+    if metadata in {"", ASTRAY}:
         return None
     try:
         fields = msgspec.json.decode(metadata)

@@ -179,6 +179,10 @@ class Outbox:
         released = () if self._purse is None else (self._purse.settling(0),)
         await self._commit("intent", offset, "", released)
 
+    async def go_astray(self, offset: int) -> None:
+        """Write down that the log ends before the offset at which this partition goes on."""
+        await self._commit("intent", offset, codec.ASTRAY)
+
     async def start_at(self, offset: int, partitions: Collection[int] = ()) -> None:
         """Write down where a new group begins, so that a restart begins there, too.
 

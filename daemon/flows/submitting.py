@@ -18,7 +18,7 @@ from daemon.flows.holding import HELD_APART, HELD_BY_RECORDS, LONGEST_PROBE_SECO
 from daemon.flows.outbox import Outbox, Place
 from daemon.flows.resolving import Resolver
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
-from daemon.flows.taking_over import take_over
+from daemon.flows.taking_over import Beginning, take_over
 from daemon.flows.tallying import last_tally
 from daemon.flows.waiting import pause
 from daemon.ports import Submissions, Writer
@@ -97,11 +97,50 @@ class Submitting:
         delivery = Delivery(
             outbox, self._allowance, shared, self._connections, self._resolver, options, stopping, self._shown
         )
-        if (first := await self._take_over(outbox, delivery)) is None:
+        take = partial(take_over, shared.kafka, place, outbox, options.start_from, shared.record_reader)
+        if (first := await self._take_over(take, outbox, delivery)) is None:
             return
+        try:
+            await self._deliver_from(first, delivery, seal, backoff, stopping)
+        except Held as held:
+            if held.reason == "offset_out_of_range":
+                # It says which way, and a log that has not come to the offset yet must not grow meanwhile.
+                await take()
+            raise
+
+    async def _take_over(
+        self, take: Callable[[], Awaitable[Beginning]], outbox: Outbox, delivery: Delivery
+    ) -> int | None:
+        """Finish what the predecessor left in doubt; the offset to go on from, None when stopped first."""
+        beginning = await take()
+        tally = await last_tally(self._shared.kafka, self._place)
+        outbox.resume(tally)
+        if (budget := self._shared.budget) is not None:
+            outbox.spend_from(await budget.purse(self._place.budget_key))
+        self._connections[0].resume(tally)
+        log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
+        self._shown.end_unless(*HELD_APART)
+        while beginning.found is not None:
+            if not await delivery.finish(*beginning.found):
+                return None
+            self._shown.end_unless(*HELD_BY_RECORDS)
+            # There may have been more in doubt behind it.
+            beginning = await take()
+        return beginning.offset
+
+    async def _deliver_from(
+        self,
+        first: int,
+        delivery: Delivery,
+        seal: Callable[[], Awaitable[None]],
+        backoff: Backoff,
+        stopping: asyncio.Event,
+    ) -> None:
+        """Deliver batch after batch, from this offset on, until the event is set."""
+        place, shared = self._place, self._shared
         filling = Filling(place.topic, place.partition, first, self._allowance, shared.record_reader.read_all)
         async with shared.kafka.reader(place.topic, {place.partition: first}) as reader:
-            source = Source(reader, filling, options.linger_seconds, shared.turn)
+            source = Source(reader, filling, self._options.linger_seconds, shared.turn)
 
             async def rest() -> None:
                 await seal()
@@ -115,23 +154,3 @@ class Submitting:
                     backoff.reset()
                     self._shown.end()
                 await delivery.drain(ahead)
-
-    async def _take_over(self, outbox: Outbox, delivery: Delivery) -> int | None:
-        """Finish what the predecessor left in doubt; the offset to go on from, None when stopped first."""
-        place, shared = self._place, self._shared
-        take = partial(take_over, shared.kafka, place, outbox, self._options.start_from, shared.record_reader)
-        beginning = await take()
-        tally = await last_tally(shared.kafka, place)
-        outbox.resume(tally)
-        if shared.budget is not None:
-            outbox.spend_from(await shared.budget.purse(place.budget_key))
-        self._connections[0].resume(tally)
-        log.info("taken_over", offset=beginning.offset, in_doubt=beginning.found is not None)
-        self._shown.end_unless(*HELD_APART)
-        while beginning.found is not None:
-            if not await delivery.finish(*beginning.found):
-                return None
-            self._shown.end_unless(*HELD_BY_RECORDS)
-            # There may have been more in doubt behind it.
-            beginning = await take()
-        return beginning.offset

@@ -38,7 +38,7 @@ async def take_over(
     if committed.is_none:
         return Beginning(await _first_start(kafka, place, outbox, start_from))
     intent = _intent(committed)
-    await _insist_in_log(kafka, place, committed.offset, intent)
+    await _insist_in_log(kafka, place, committed, intent, outbox)
     if intent is None:
         return Beginning(committed.offset)
     batch = await read_range(kafka, place, committed.offset, intent.end, record_reader)
@@ -72,19 +72,28 @@ def _intent(committed: Committed) -> Intent | None:
         raise Held("intent_unreadable", str(error)) from error
 
 
-async def _insist_in_log(kafka: Kafka, place: Place, offset: int, intent: Intent | None) -> None:
+async def _insist_in_log(
+    kafka: Kafka, place: Place, committed: Committed, intent: Intent | None, outbox: Outbox
+) -> None:
+    offset, was_astray = committed.offset, committed.metadata == codec.ASTRAY
     first = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
     last = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
     end = offset if intent is None else intent.reach
-    if first <= offset <= end <= last:
+    if first <= offset <= end <= last and not was_astray:
         return
     where = f"{place.topic}-{place.partition} holds the offsets {first} to {last}"
     if intent is not None:
         raise Held("range_gone", f"{where}, and the batch in doubt, {offset} to {end}, is not among them")
+    if offset > last and not was_astray:
+        # A topic that was made anew grows: one day the offset would be in it, and all before it passed over.
+        await outbox.go_astray(offset)
+    goes_on = f"{where}, and {place.group} goes on at {offset}"
+    if first <= offset <= last:
+        goes_on = f"{goes_on}, where the log had not come to before"
     raise Held(
         "offset_out_of_range",
-        f"{where}, and {place.group} goes on at {offset}: what lies between was deleted unread, or the topic"
-        " was made anew. Commit an offset that is there for the group by hand",
+        f"{goes_on}: what lies between was deleted unread, or the topic was made anew."
+        " Commit an offset that is there for the group by hand",
     )
 
 

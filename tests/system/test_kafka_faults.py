@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import TopicPartition
 
+from daemon.flows import codec
 from tests.kafka.clients import admin_client, read_topic, started_producer
 from tests.kafka.fixtures import StartKafka
 from tests.kafka.topics import Topics
@@ -129,6 +130,39 @@ async def test_an_input_topic_made_anew_holds(deploy: Deploy) -> None:
     await feed(deployment, 2, ITEMS // 2)
     # Kafka forgets what was committed for a topic that is gone, in its own time.
     await until_held(deployment, replica, "offset_out_of_range", "offset_lost")
+    assert await sent(deployment) == before
+
+
+@pytest.mark.fault(29)
+async def test_an_input_topic_made_anew_while_a_batch_is_sent_holds(deploy: Deploy) -> None:
+    """What is settled afterwards is committed for the new topic: when it grows, nothing is passed over."""
+    deployment = await deploy(
+        partitions=1, SUBMIT__REQUEST_TIMEOUT_SECONDS="20", SUBMIT__QUARANTINE_SECONDS="40"
+    )
+    replica, topic = await deployment.started(), deployment.topic("items")
+    slow = {"kind": "slow", "operations": ["bulk"], "delay_seconds": 6}
+    await deployment.control("PUT", "faults", json=[slow])
+    await feed(deployment, 1)
+
+    async def announced() -> bool:
+        return any(part.metadata for part in await deployment.progress())
+
+    await eventually(announced, deployment.state)
+    async with admin_client(deployment.kafka.bootstrap_servers) as admin:
+        await admin.delete_topics([topic])
+    await Topics(deployment.kafka.bootstrap_servers).create(topic)
+
+    async def noted() -> bool:
+        return any(part.metadata == codec.ASTRAY for part in await deployment.progress())
+
+    await eventually(noted, deployment.state)
+    before = await sent(deployment)
+    await feed(deployment, 2, 2 * ITEMS)
+    # Whoever takes it over next finds the offset within the log.
+    assert await replica.stopped() == 0
+    replica.start()
+    await replica.ready()
+    await until_held(deployment, replica, "offset_out_of_range")
     assert await sent(deployment) == before
 
 

@@ -150,14 +150,32 @@ async def test_metadata_that_cannot_be_read_holds_the_partition(metadata: str) -
 
 
 @pytest.mark.fault(29)
-@pytest.mark.parametrize(("start", "offset"), [(4, 3), (0, 11), (10, 9)])
+@pytest.mark.parametrize(("start", "offset"), [(4, 3), (10, 9)])
 @in_virtual_time
-async def test_an_offset_outside_the_log_holds_the_partition(start: int, offset: int) -> None:
-    """What lies between was deleted unread, or the topic was made anew: never fall to its end."""
+async def test_an_offset_before_the_log_holds_the_partition(start: int, offset: int) -> None:
+    """What lies between was deleted unread: never fall to its end."""
     kafka = topic_of()
     kafka.starts[INPUT, 0] = start
     commit(kafka, offset)
     assert await reason_of(kafka) == "offset_out_of_range"
+
+
+@pytest.mark.fault(29)
+@in_virtual_time
+async def test_an_offset_behind_the_log_holds_until_another_is_committed() -> None:
+    """The topic was made anew: it grows, and what stands before the offset is not to be passed over."""
+    kafka = topic_of()
+    commit(kafka, 11)
+    with pytest.raises(Held) as held:
+        await begin(kafka)
+    assert held.value.reason == "offset_out_of_range"
+    assert kafka.offsets[GROUP, INPUT, 0] == Committed(11, codec.ASTRAY)
+    assert await reason_of(kafka) == "offset_out_of_range"
+    for _ in range(5):
+        kafka.put(INPUT, b'{"text":"a"}')
+    assert await reason_of(kafka) == "offset_out_of_range"
+    commit(kafka, 11)
+    assert await begin(kafka) == Beginning(11)
 
 
 @pytest.mark.parametrize(("start", "offset", "end"), [(4, 3, 8), (0, 3, 11), (0, 8, 7), (9, 3, 8)])

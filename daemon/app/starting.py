@@ -1,7 +1,7 @@
 """Seeing that everything outside is there and fits, before anything is read or sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import TypeVar
@@ -98,6 +98,7 @@ async def topics_in_order(
     async def look() -> dict[str, Topic]:
         found = await cluster.topics.find(names)
         if create and (missing := demands.missing(wanted, found)):
+            await _insist_on_no_memory(cluster, kafka, found)
             log.info("creating_topics", topics=[topic.name for topic in missing])
             await cluster.topics.create(missing)
             found = await cluster.topics.find(names)
@@ -108,6 +109,25 @@ async def topics_in_order(
     for line in demands.advice(wanted, found):
         log.warning("advice", detail=line)
     return found
+
+
+async def _insist_on_no_memory(
+    cluster: KafkaCluster, kafka: KafkaSettings, found: Mapping[str, Topic]
+) -> None:
+    """See that a ledger which is to be made never was there: nobody else knows what is open.
+
+    Raises:
+        ConfigurationError: somebody has collected for the group before.
+        Held, Transient: Kafka does not say.
+    """
+    ledger, cursors = kafka.ledger_topic, kafka.cursor_topic
+    if ledger in found or cursors not in found or not any((await cluster.end_offsets(cursors)).values()):
+        return
+    raise ConfigurationError(
+        f"TOLOKAD_KAFKA__LEDGER_TOPIC: the topic {ledger} is gone, though {cursors} shows that there was one,"
+        " and with it what is open at Toloka: restore it, or make it by hand knowing that results of what was"
+        " open are taken for somebody else's (TOLOKAD_COLLECT__UNKNOWN_ITEMS=publish publishes those, too)"
+    )
 
 
 async def permissions(cluster: KafkaCluster, kafka: KafkaSettings, *, budget: bool = False) -> None:

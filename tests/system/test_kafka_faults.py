@@ -166,6 +166,22 @@ async def test_an_input_topic_made_anew_while_a_batch_is_sent_holds(deploy: Depl
     assert await sent(deployment) == before
 
 
+@pytest.mark.fault(29)
+async def test_a_ledger_that_is_gone_is_not_made_anew(deploy: Deploy) -> None:
+    """It knew what is open: a start with CREATE_TOPICS ends with 78 and says so."""
+    deployment = await deploy(partitions=1)
+    replica = await deployment.started()
+    await feed(deployment, 1)
+    await deployment.until_done()
+    assert await replica.stopped() == 0
+    async with admin_client(deployment.kafka.bootstrap_servers) as admin:
+        await admin.delete_topics([deployment.topic("ledger")])
+    replica.start()
+    assert await replica.ended() == 78, replica.output()
+    assert "TOLOKAD_KAFKA__LEDGER_TOPIC" in replica.output()
+    assert "UNKNOWN_ITEMS" in replica.output()
+
+
 @pytest.mark.fault(64)
 async def test_an_unwritable_dead_letter_holds(deploy: Deploy) -> None:
     """A dead letter that its topic refuses stops the partition, not the record; once it may, it goes on."""

@@ -85,7 +85,12 @@ class KafkaCluster:
     def writer(self, transactional_id: str) -> AbstractAsyncContextManager[TransactionalWriter]:
         """See `daemon.ports.Kafka.writer`."""
         return transactions.writer(
-            self._settings, self.client_id, transactional_id, self._metrics, self.batch_bytes
+            self._settings,
+            self.client_id,
+            transactional_id,
+            self._metrics,
+            self.batch_bytes,
+            self.partitions,
         )
 
     async def committed(

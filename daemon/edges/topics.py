@@ -1,7 +1,7 @@
 """What the cluster says of topics, and making those that are missing."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,18 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.metadata import MetadataRequest
 
 from daemon.edges import kafka_client
-from daemon.errors import Transient
+from daemon.errors import Held, NoTopic, Transient
 
 ANSWER_SECONDS = 20.0
 CREATED_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 0.1
+# So long it is asked whether what could not be written to is there.
+LOOK_SECONDS = 2.0
 REPLICATION = 3
 DEFAULT_MESSAGE_BYTES = 1_048_588
+
+# Asks for those of a topic; raises as `daemon.ports.Kafka.partitions`.
+Partitions = Callable[[str], Awaitable[Collection[int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,30 @@ class Topics:
                     await asyncio.sleep(ASK_AGAIN_SECONDS)
         except TimeoutError as error:
             raise Transient(f"the topics {', '.join(sorted(names))} were made, and are not shown") from error
+
+
+async def insist_on_places(partitions: Partitions, places: Collection[tuple[str, int]]) -> None:
+    """See that none of these partitions is gone; returns where the brokers do not say.
+
+    Raises:
+        Held: `kafka`, naming those that are, of one topic.
+    """
+    for topic in sorted({topic for topic, _ in places}):
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                shown = await partitions(topic)
+        except NoTopic:
+            shown = ()
+        except (Transient, TimeoutError):
+            return
+        if gone := sorted(
+            partition for name, partition in places if name == topic and partition not in shown
+        ):
+            raise Held(
+                "kafka",
+                f"the topic {topic} has no partitions {gone} any more: it was deleted, or made with fewer."
+                " Make them again, or restart tolokad, which goes by those that it finds",
+            )
 
 
 async def describe(admin: AIOKafkaAdminClient, names: Collection[str]) -> Collection[Mapping[str, Any]]:

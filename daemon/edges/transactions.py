@@ -17,7 +17,8 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
 from daemon.edges import kafka_client
 from daemon.edges.packing import RECORD_BATCH_BYTES, BatchBytes, by_place, packed
-from daemon.errors import Transient
+from daemon.edges.topics import Partitions, insist_on_places
+from daemon.errors import Fenced, Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, Transaction
 from daemon.settings import KafkaSettings
@@ -33,9 +34,22 @@ RETRY_BACKOFF_MS = 5
 
 @asynccontextmanager
 async def writer(
-    settings: KafkaSettings, client_id: str, transactional_id: str, metrics: Metrics, sizes: BatchBytes
+    settings: KafkaSettings,
+    client_id: str,
+    transactional_id: str,
+    metrics: Metrics,
+    sizes: BatchBytes,
+    partitions: Partitions,
 ) -> AsyncIterator["TransactionalWriter"]:
     """Start a producer: predecessors are fenced, and their open transactions ended, when this enters.
+
+    Args:
+        settings: how to connect.
+        client_id: names this replica to the brokers.
+        transactional_id: the writer's.
+        metrics: counts.
+        sizes: what topics take.
+        partitions: asks the brokers for those of a topic; raises as `daemon.ports.Kafka.partitions`.
 
     Raises:
         Held: `not_permitted`, naming the transactional id.
@@ -53,7 +67,7 @@ async def writer(
         with kafka_client.translated(f"starting the writer {transactional_id}"):
             async with asyncio.timeout(START_SECONDS):
                 await producer.start()
-        yield TransactionalWriter(producer, transactional_id, metrics, sizes)
+        yield TransactionalWriter(producer, transactional_id, metrics, sizes, partitions)
     finally:
         await kafka_client.stop(producer)
 
@@ -62,12 +76,18 @@ class TransactionalWriter:
     """See `daemon.ports.Writer`."""
 
     def __init__(
-        self, producer: AIOKafkaProducer, transactional_id: str, metrics: Metrics, sizes: BatchBytes
+        self,
+        producer: AIOKafkaProducer,
+        transactional_id: str,
+        metrics: Metrics,
+        sizes: BatchBytes,
+        partitions: Partitions,
     ) -> None:
         self._producer = producer
         self._id = transactional_id
         self._metrics = metrics
         self._sizes = sizes
+        self._partitions = partitions
         self._batches: list[tuple[str, Any]] = []
         self._spent = False
         self._has_strays = False
@@ -92,12 +112,18 @@ class TransactionalWriter:
 
     async def seal(self, partitions: Collection[tuple[str, int]], group: str | None = None) -> None:
         """See `daemon.ports.Writer.seal`."""
-        with self._unspent(), kafka_client.translated(f"sealing what {self._id} has written"):
-            try:
+        try:
+            with self._unspent(), kafka_client.translated(f"sealing what {self._id} has written"):
                 async with asyncio.timeout(COMMIT_SECONDS):
                     await self._seal(partitions, group)
-            finally:
-                self._forget(())
+        except Fenced:
+            raise
+        except Transient:
+            # To the client a partition that is not there is one that does not answer.
+            await insist_on_places(self._partitions, partitions)
+            raise
+        finally:
+            self._forget(())
 
     async def _seal(self, partitions: Collection[tuple[str, int]], group: str | None) -> None:
         await self._producer.begin_transaction()

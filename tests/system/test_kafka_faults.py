@@ -5,7 +5,7 @@ import json
 from typing import Final
 
 import pytest
-from aiokafka.admin import RecordsToDelete
+from aiokafka.admin import NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import TopicPartition
@@ -180,6 +180,27 @@ async def test_a_ledger_that_is_gone_is_not_made_anew(deploy: Deploy) -> None:
     assert await replica.ended() == 78, replica.output()
     assert "TOLOKAD_KAFKA__LEDGER_TOPIC" in replica.output()
     assert "UNKNOWN_ITEMS" in replica.output()
+
+
+@pytest.mark.fault(29)
+async def test_results_made_anew_with_fewer_partitions_hold(deploy: Deploy) -> None:
+    """What is written to a partition that is not there any more: it is named, with the way out."""
+    deployment = await deploy("--finish-seconds-min", "5", "--finish-seconds-max", "6", partitions=2)
+    replica, topic = await deployment.started(), deployment.topic("results")
+    servers = deployment.kafka.bootstrap_servers
+    await feed(deployment, 1)
+    async with admin_client(servers) as admin:
+        await admin.delete_topics([topic])
+    await Topics(servers).create(topic)
+
+    async def told() -> bool:
+        holds = (await replica.get("/readyz")).json()["holds"]
+        return any(f"{topic} has no partitions [1]" in hold["detail"] for hold in holds)
+
+    await eventually(told, lambda: f"never told: {deployment.state()}")
+    async with admin_client(servers) as admin:
+        await admin.create_partitions({topic: NewPartitions(2)})
+    await concluded(deployment)
 
 
 @pytest.mark.fault(64)

@@ -107,6 +107,11 @@ class Asked:
         self.closed.append("conn")
 
 
+async def partitions(_topic: str) -> frozenset[int]:
+    """Of every topic."""
+    return frozenset({0})
+
+
 class Producer:
     """A transactional producer whose requests are answered, or lost and sent again."""
 
@@ -139,7 +144,7 @@ def test_what_went_unanswered_was_a_writers_last(failures: Sequence[Exception], 
 
     @in_virtual_time
     async def check() -> None:
-        writer = TransactionalWriter(Producer(failures), "w", Metrics(), BatchBytes())
+        writer = TransactionalWriter(Producer(failures), "w", Metrics(), BatchBytes(), partitions)
         await writer.transact(Transaction("intent"))
         with pytest.raises(Transient) if is_spent else nullcontext():
             await writer.transact(Transaction("intent"))

@@ -5,7 +5,7 @@ Every method that talks to the outside is bounded in time and raises only errors
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from daemon.model import (
@@ -203,8 +203,16 @@ class Submissions(Protocol):
         """
         ...
 
-    async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+    async def created(
+        self, since: datetime, until: datetime | None, within: timedelta | None = None
+    ) -> Sequence[Created]:
         """Every item created in this time, by anyone, each once.
+
+        Args:
+            since: the earliest.
+            until: the latest; None for all that come after.
+            within: what was created so shortly before the newest item of all is among them, too: the clock
+                that items are created by may be far behind the one that answers are dated by.
 
         Raises:
             Held: `listing_failed`: Toloka does not answer the question, or refuses to.

@@ -390,6 +390,7 @@ class ScriptedSubmissions:
         listing: what `created` answers, an error raised; the last one again and again.
         posted: the bodies of each request.
         asked: since and until of each listing.
+        within: and how far back from the newest item it reached.
     """
 
     outcomes: deque[Outcome | Callable[[Sequence[Item]], Outcome]] = field(default_factory=deque)
@@ -398,6 +399,7 @@ class ScriptedSubmissions:
     posted: list[list[bytes]] = field(default_factory=list)
     intents: list[Intent] = field(default_factory=list)
     asked: list[tuple[datetime, datetime | None]] = field(default_factory=list)
+    within: list[timedelta | None] = field(default_factory=list)
     accept: Callable[[Sequence[Item]], Outcome] | None = None
     resumed: list[Tally] = field(default_factory=list)
 
@@ -419,8 +421,11 @@ class ScriptedSubmissions:
         assert outcome is not None, "a request that the test did not expect"
         return outcome(items) if callable(outcome) else outcome
 
-    async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+    async def created(
+        self, since: datetime, until: datetime | None, within: timedelta | None = None
+    ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
+        self.within.append(within)
         self.asked.append((since, until))
         answer = self.listing.popleft() if len(self.listing) > 1 else self.listing[0]
         if isinstance(answer, Exception):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 
@@ -99,9 +99,12 @@ class AppSubmissions:
         self._posting.came_to(outcome)
         return outcome
 
-    async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+    async def created(
+        self, since: datetime, until: datetime | None, within: timedelta | None = None
+    ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
-        return [_created(item) async for items in self._listing.created(since, until) for item in items]
+        listed = self._listing.created(since, until, within)
+        return [_created(item) async for items in listed for item in items]
 
 
 class AppResults:

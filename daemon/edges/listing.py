@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import TypeVar
 
 import structlog
@@ -23,6 +24,8 @@ from daemon.model import Finished, NotNow, Page
 from daemon.ports import Known, TolokaClock
 
 PAGE_ITEMS = 1000
+# So many are looked at, to see that they come in the order that was asked for.
+NEWEST_ROWS = 20
 LIST_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
@@ -120,12 +123,16 @@ class Listing:
         """
         return await insisted(lambda: self.ask(query, known))
 
-    async def created(self, since: datetime, until: datetime | None) -> AsyncIterator[Sequence[Finished]]:
-        """Everything that was created in this time, each once.
+    async def created(
+        self, since: datetime, until: datetime | None, within: timedelta | None = None
+    ) -> AsyncIterator[Sequence[Finished]]:
+        """Everything that was created in this time, each once; see `daemon.ports.Submissions.created`.
 
         Raises:
             Held: `listing_failed`.
         """
+        if within is not None and (newest := await self._newest()) is not None:
+            since = min(since, newest - within)
         filters = {"created_gte": filter_time(since)}
         if until is not None:
             filters["created_lte"] = filter_time(until)
@@ -167,6 +174,13 @@ class Listing:
         if stalled:
             async for items in self._by_windows(at, until):
                 yield items
+
+    async def _newest(self) -> datetime | None:
+        """When the latest row was created; None where there is none, or they do not come latest first."""
+        page = await self.insist({"sort": "-created", "limit": str(NEWEST_ROWS)})
+        times = [item.created_at for item in page.items]
+        in_order = all(later >= earlier for later, earlier in pairwise(times))
+        return times[0] if times and in_order else None
 
     async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
         """Page by id; exact for a set that does not change meanwhile."""

@@ -1,7 +1,7 @@
 """The Toloka API v1 (`/api/v1`), as the flows see it: tasks go in, assignments come out."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -141,12 +141,14 @@ class TasksSubmissions:
         self._following.stands(intent.attempt, said_so=said_so)
         return await self._following.outcome(items, intent, deadline)
 
-    async def created(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+    async def created(
+        self, since: datetime, until: datetime | None, within: timedelta | None = None
+    ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         return [
             Created(item.item_id, item.created_at, item.content_hash, item.status, _wanted(item, dynamic))
             for listing, dynamic in zip(self._listings, self._pools.values(), strict=True)
-            async for items in listing.created(since, until)
+            async for items in listing.created(since, until, within)
             for item in items
         ]
 

@@ -200,7 +200,7 @@ class Search:
         It comes to an end, for after the quarantine nothing new of ours appears.
         """
         sought = batch.with_possible()
-        listed = await unless(until, self._api.created(*self._span(sought, intent, believable=believable)))
+        listed = await unless(until, self._listed(sought, intent, believable=believable))
         if listed is None:
             return None
         wanted = {item.content_hash for item in sought.items}
@@ -223,17 +223,22 @@ class Search:
             raise _altered()
         return found, contested
 
-    def _span(self, batch: Batch, intent: Intent, *, believable: bool) -> tuple[datetime, datetime | None]:
-        """Where the listing begins, and where it may stop; None for not at all.
+    async def _listed(self, batch: Batch, intent: Intent, *, believable: bool) -> Sequence[Created]:
+        """What Toloka shows of the time in which the batch's items may have been created, and of more.
 
-        Where items are alike, another way may have adopted one of ours for its own, which lies where ours
-        does not: before absence is believed, that one must be seen. It has the nearest to its own time, so
-        that what it leaves behind is as near to ours, or younger.
+        Before absence is believed, more must be seen: what was created since, in case the clock that tells it
+        goes by another time than ours; and where items are alike, what another way has adopted one of ours in
+        the place of, which lies where ours does not. That one has the nearest to its own time, so that what
+        it leaves behind is as near to ours, or younger.
         """
-        if believable and not all(item.identified for item in batch.items):
-            return intent.since - 3 * SKEW, None
-        end = self._end(intent)
-        return intent.since - SKEW, end if end < self._clock.now() else None
+        now, end = self._clock.now(), self._end(intent)
+        are_told_apart = all(item.identified for item in batch.items)
+        if are_told_apart or not believable:
+            listed = await self._api.created(intent.since - SKEW, end if end < now else None)
+            if not believable or _are_all_among(batch, listed):
+                return listed
+        before = SKEW if are_told_apart else 3 * SKEW
+        return await self._api.created(intent.since - before, None, now - intent.since + before)
 
     def _end(self, intent: Intent) -> datetime:
         """Nothing of this range is created later."""
@@ -254,6 +259,12 @@ class Search:
         if taken.altered and not all(item.identified for item in batch.items):
             raise _altered()
         return taken
+
+
+def _are_all_among(batch: Batch, listed: Sequence[Created]) -> bool:
+    contents, ids = {each.content_hash for each in listed}, {each.own_id for each in listed}
+    given = {index for own_id, index in own_ids(batch).items() if own_id in ids}
+    return all(item.content_hash in contents or index in given for index, item in enumerate(batch.items))
 
 
 def _altered() -> Held:

@@ -290,6 +290,30 @@ async def test_a_full_page_is_not_believed_to_be_the_last(count: int) -> None:
     assert len(wire.requests) == count // PAGE + 1
 
 
+@pytest.mark.parametrize("ahead_seconds", [-7200.0, 0.0, 7200.0])
+async def test_what_was_created_by_another_clock_than_answers_are_dated_by(ahead_seconds: float) -> None:
+    """The newest item shows what that clock says: as long before it, what was created since is found."""
+    hand, knobs = Hand(), Knobs(finish_distribution="never")
+    async with serve(knobs, clock=hand) as toloka, app(toloka.url) as here:
+        ids = await submitted(here, 3)
+        hand.now += 100.0
+        await submitted(here, 1)
+        since = START + timedelta(seconds=ahead_seconds)
+        found = await here.submissions.created(since, None, timedelta(seconds=101))
+    assert set(ids) <= {created.item_id for created in found}
+
+
+async def test_the_newest_is_not_believed_where_items_come_in_another_order() -> None:
+    """It might be the oldest of all, and everything since would be listed."""
+    rows = [item(n) for n in range(3)]
+    script = always({"content": rows, "has_more": False})
+    async with serving(script) as wire, app(wire.url) as here:
+        await here.submissions.created(START, None, timedelta(seconds=60))
+    asked, listed = (request.query for request in wire.requests)
+    assert asked["sort"] == "-created"
+    assert listed["created_gte"] == "2026-11-22T12:00:00"
+
+
 @pytest.mark.parametrize("late", [0.0, 1.0])
 async def test_everything_that_was_created_is_given_once(late: float) -> None:
     """Page by page, by id: a set that does not change is given whole, and nothing twice."""

@@ -45,7 +45,9 @@ class OneToloka:
 
         return posted
 
-    async def listed(self, since: datetime, until: datetime | None) -> Sequence[Created]:
+    async def listed(
+        self, since: datetime, until: datetime | None, _: timedelta | None = None
+    ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         if asyncio.get_running_loop().time() < self.lists_from:
             raise Held("listing_failed", "503")

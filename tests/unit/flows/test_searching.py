@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -163,6 +163,20 @@ async def test_long_afterwards_the_listing_ends_behind_the_quarantine() -> None:
     assert doubt.api.asked == [(START - SKEW, end)]
 
 
+@pytest.mark.parametrize(("identified", "before"), [(True, SKEW), (False, 3 * SKEW)])
+@in_virtual_time
+async def test_before_absence_is_believed_another_clock_is_reckoned_with(
+    identified: bool,  # noqa: FBT001 - a parameter of the test
+    before: timedelta,
+) -> None:
+    """What was created while the batch is in doubt is listed, by whichever clock that is told."""
+    doubt = Doubt([])
+    await asyncio.sleep(1000)
+    assert left(await doubt.resolve(batch_of("a", identified=identified))) == [0]
+    assert doubt.api.asked[-1] == (START - before, None)
+    assert doubt.api.within[-1] == timedelta(seconds=1000) + before
+
+
 @in_virtual_time
 async def test_nothing_is_absent_before_the_quarantine_is_over() -> None:
     """Looked for again and again; only then is it believed, and a new attempt may be made.
@@ -212,8 +226,10 @@ async def test_absence_that_was_seen_before_the_quarantine_was_over_is_not_belie
     doubt = Doubt([], [created("x", body("a"))])
     usual = doubt.api.created
 
-    async def slow(since: object, until: object) -> Sequence[Created]:
-        found = await usual(since, until)  # type: ignore[arg-type]  # handed on
+    async def slow(
+        since: datetime, until: datetime | None, within: timedelta | None = None
+    ) -> Sequence[Created]:
+        found = await usual(since, until, within)
         await asyncio.sleep(60)
         return found
 

@@ -176,9 +176,13 @@ class Listing:
                 yield items
 
     async def _newest(self) -> datetime | None:
-        """When the latest row was created; None where there is none, or they do not come latest first."""
-        page = await self.insist({"sort": "-created", "limit": str(NEWEST_ROWS)})
-        times = [item.created_at for item in page.items]
+        """When the latest row was created; None where there is none, or Toloka does not say which is."""
+        found = await insist(lambda: self.ask({"sort": "-created", "limit": str(NEWEST_ROWS)}))
+        if isinstance(found, NotNow):
+            # What it is for may still be found without it.
+            log.warning("newest_not_listed", detail=found.detail)
+            return None
+        times = [item.created_at for item in found.items]
         in_order = all(later >= earlier for later, earlier in pairwise(times))
         return times[0] if times and in_order else None
 

@@ -57,6 +57,7 @@ MEANINGS: Final = {
     "look_failed": "A second look, or a look at the project, failed; the next one is due soon.",
     "membership_lost": "The place in the group is lost; it is joined again.",
     "membership_unconfirmed": "The group did not say whether it still counts on us; asked again.",
+    "newest_not_listed": "Toloka did not list the latest items first; what is in doubt is sought by time.",
     "not_accepted": "Toloka did not take a batch; `outcome` says what it came to.",
     "not_handed_over": "A predecessor, well or not, has not finished its batch in time: it is looked for.",
     "operation_exists": "Toloka knows this attempt already: it was carried out before.",

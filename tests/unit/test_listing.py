@@ -314,6 +314,20 @@ async def test_the_newest_is_not_believed_where_items_come_in_another_order() ->
     assert listed["created_gte"] == "2026-11-22T12:00:00"
 
 
+async def test_where_the_newest_cannot_be_asked_for_the_rest_is_listed() -> None:
+    """A sort that is refused holds nothing up."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            if (await connection.request()).query["sort"] == "-created":
+                await connection.answer(400, b"{}")
+            else:
+                await connection.answer(200, msgspec.json.encode({"content": [item(1)], "has_more": False}))
+
+    async with serving(script) as wire, app(wire.url) as here:
+        assert len(await here.submissions.created(START, None, timedelta(seconds=60))) == 1
+
+
 @pytest.mark.parametrize("late", [0.0, 1.0])
 async def test_everything_that_was_created_is_given_once(late: float) -> None:
     """Page by page, by id: a set that does not change is given whole, and nothing twice."""

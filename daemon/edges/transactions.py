@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
@@ -30,6 +30,14 @@ START_SECONDS = 25.0
 COMMIT_SECONDS = 20.0
 # After a commit the coordinator is busy for some ms; aiokafka's 100 ms would be slept through each time.
 RETRY_BACKOFF_MS = 5
+
+
+class _Delivery(NamedTuple):
+    """A batch of records on its way to a topic, and what becomes of it."""
+
+    topic: str
+    batch: Any
+    outcome: "asyncio.Future[Any]"
 
 
 @asynccontextmanager
@@ -88,7 +96,6 @@ class TransactionalWriter:
         self._metrics = metrics
         self._sizes = sizes
         self._partitions = partitions
-        self._batches: list[tuple[str, Any]] = []
         self._spent = False
         self._has_strays = False
         self._watch_for_strays()
@@ -96,7 +103,7 @@ class TransactionalWriter:
     async def transact(self, transaction: Transaction) -> None:
         """See `daemon.ports.Writer.transact`."""
         started = time.perf_counter()
-        deliveries: list[asyncio.Future[Any]] = []
+        deliveries: list[_Delivery] = []
         with self._unspent():
             try:
                 with kafka_client.translated(f"a transaction ({transaction.kind}) of {self._id}"):
@@ -166,12 +173,13 @@ class TransactionalWriter:
 
         client.send = watched
 
-    def _forget(self, deliveries: Iterable["asyncio.Future[Any]"]) -> None:
+    def _forget(self, deliveries: Iterable[_Delivery]) -> None:
         # The producer keeps the end of the transaction as a future of its own.
         waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
-        _forget([*deliveries, waiter] if waiter is not None else deliveries)
+        outcomes = [delivery.outcome for delivery in deliveries]
+        _forget(outcomes if waiter is None else [*outcomes, waiter])
 
-    async def _carry_out(self, transaction: Transaction, deliveries: list["asyncio.Future[Any]"]) -> None:
+    async def _carry_out(self, transaction: Transaction, deliveries: list[_Delivery]) -> None:
         await self._producer.begin_transaction()
         try:
             await self._send(transaction.appends, deliveries)
@@ -180,13 +188,13 @@ class TransactionalWriter:
                 what = OffsetAndMetadata(commit.offset, commit.metadata)
                 await self._producer.send_offsets_to_transaction({place: what}, commit.group)
             # commit_transaction() would not notice a record that was refused: look at each first.
-            await asyncio.gather(*deliveries)
+            await asyncio.gather(*(delivery.outcome for delivery in deliveries))
         except (kafka_errors.KafkaError, kafka_errors.IllegalOperation):
             # A denied write leaves the producer in a state where every call is "illegal", or a broker that
             # was never told of the partition calls it so; the producer knows the cause.
             ended = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
             self._learn_from(deliveries)
-            for future in (ended, *deliveries):
+            for future in (ended, *(delivery.outcome for delivery in deliveries)):
                 if future.done() and not future.cancelled() and (cause := future.exception()) is not None:
                     # What it did not expect it wraps in an error that says nothing.
                     inner = cause.__cause__
@@ -194,29 +202,28 @@ class TransactionalWriter:
             raise
         await self._producer.commit_transaction()
 
-    def _learn_from(self, deliveries: Iterable["asyncio.Future[Any]"]) -> None:
+    def _learn_from(self, deliveries: Iterable[_Delivery]) -> None:
         """A topic may refuse a batch of records although it takes each of them.
 
         Raises:
             Transient: the next writer sends smaller ones.
         """
-        for delivery, (topic, batch) in zip(deliveries, self._batches, strict=False):
-            refused = delivery.exception() if delivery.done() and not delivery.cancelled() else None
+        for topic, batch, outcome in deliveries:
+            refused = outcome.exception() if outcome.done() and not outcome.cancelled() else None
             if isinstance(refused, kafka_client.TOO_LARGE) and batch.record_count() > 1:
                 self._sizes.refused(topic, batch.size())
                 raise Transient(
                     f"{topic} takes no {batch.size()} bytes at once: smaller batches from here on"
                 )
 
-    async def _send(self, appends: Sequence[Append], deliveries: list["asyncio.Future[Any]"]) -> None:
-        self._batches.clear()
+    async def _send(self, appends: Sequence[Append], deliveries: list[_Delivery]) -> None:
         for (topic, partition), group in by_place(appends).items():
             # The client takes it for all of its life; it looks at it again for each batch.
             self._producer._message_accumulator._batch_size = self._sizes.of(topic)  # noqa: SLF001 - see above
             for batch in packed(self._producer.create_batch, group):
-                self._batches.append((topic, batch))
+                outcome = await self._producer.send_batch(batch, topic, partition=partition)
                 # One by one: what was sent before a failure is looked at, too.
-                deliveries.append(await self._producer.send_batch(batch, topic, partition=partition))
+                deliveries.append(_Delivery(topic, batch, outcome))
 
 
 def _forget(deliveries: Iterable["asyncio.Future[Any]"]) -> None:

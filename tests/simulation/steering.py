@@ -11,7 +11,7 @@ from random import Random
 from daemon.flows import orders
 from daemon.model import Append
 from daemon.settings.flows import BudgetSettings
-from tests.simulation.checker import made
+from tests.simulation import checker, tasks
 from tests.simulation.loop import Process
 from tests.simulation.scenario import BUDGET, CURSORS, Scenario
 from tests.simulation.world import SimWorld
@@ -75,7 +75,7 @@ class Operator:
         now = self._world.loop.time()
         if point == "post begun" and self._strict and self._still_from is not None and now > self._still_from:
             self._world.violations.append(f"{process.name} submits at {now:.1f} although that is paused")
-        if (count := made(self._world)) > self._limit:
+        if (count := self._made()) > self._limit:
             self._world.violations.append(f"{count} items were made, and the limit is {self._limit}")
             self._world.watcher = lambda _process, _point: None
 
@@ -83,9 +83,9 @@ class Operator:
         """Once it is used up, and has been kept for a while: every replica starts again without one."""
         world = self._world
         end = world.loop.time() + PATIENCE_SECONDS + world.scenario.settings.submit.quarantine_seconds
-        while made(world) < self._limit:
+        while self._made() < self._limit:
             if world.loop.time() > end:
-                world.violations.append(f"{made(world)} items are made of {self._limit} that may be")
+                world.violations.append(f"{self._made()} items are made of {self._limit} that may be")
                 break
             await asyncio.sleep(LOOK_SECONDS)
             world.restart_who_is_down()
@@ -95,3 +95,7 @@ class Operator:
         world.scenario = replace(world.scenario, settings=settings)
         for replica in world.replicas:
             world.terminate(replica, 0.2)
+
+    def _made(self) -> int:
+        with_tasks = self._world.scenario.settings.toloka.api == "tasks"
+        return tasks.made(self._world) if with_tasks else checker.made(self._world)

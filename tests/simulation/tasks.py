@@ -200,6 +200,11 @@ def _result_problems(source: StoredRecord, record: StoredRecord, value: dict[str
         yield f"{where} is {value}"
 
 
+def made(world: SimWorld) -> int:
+    """How many tasks Toloka was ever paid for by us."""
+    return len(world.toloka.state.tasks)
+
+
 def _spending(
     world: SimWorld, asked: Mapping[Origin, StoredRecord], dead: Mapping[Origin, int]
 ) -> Iterator[str]:
@@ -210,10 +215,10 @@ def _spending(
         for origin, record in asked.items()
         if record.value is not None and (taken[origin] or not dead.get(origin))
     )
-    made = Counter(canonical(task.input_values) for task in world.toloka.state.tasks)
-    for content in {*due, *made}:
-        if due[content] != made[content]:
-            yield f"{made[content]} tasks were made where {due[content]} were asked for: {content!r}"
+    created = Counter(canonical(task.input_values) for task in world.toloka.state.tasks)
+    for content in {*due, *created}:
+        if due[content] != created[content]:
+            yield f"{created[content]} tasks were made where {due[content]} were asked for: {content!r}"
     refused = [origin for origin, record in asked.items() if NAMED.encode() in (record.value or b"")]
     for origin in refused:
         if not dead.get(origin):

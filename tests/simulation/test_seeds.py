@@ -42,3 +42,11 @@ def test_a_seed_replays_exactly(api: str) -> None:
     """The same seed gives the same trace, event by event, in another process."""
     ran = [simulate("--api", api, "--seed", "7").stdout for _ in range(2)]
     assert len({re.findall(r"trace (\w+)", each)[0] for each in ran}) == 1
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("api", ["app", "tasks"])
+def test_an_operator_at_work_is_obeyed(api: str) -> None:
+    """A limit is used up and kept, and pauses are, whichever API it is that creates what is paid for."""
+    ran = simulate("--api", api, "--steered", "0-1", "--jobs", "1")
+    assert ran.returncode == 0, ran.stdout + ran.stderr

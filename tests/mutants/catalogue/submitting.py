@@ -290,6 +290,51 @@ SUBMITTING = (
         "test_what_replaces_an_item_may_be_younger_than_its_own_quarantine",
     ),
     Mutant(
+        "absence-by-our-clock-alone",
+        "items of a clock that is behind the one of the answers are not seen, and sent once more",
+        RESOLVE,
+        "None, now - intent.since + before)",
+        "None)",
+        found_by="tests/unit/flows/test_searching.py::"
+        "test_before_absence_is_believed_another_clock_is_reckoned_with",
+    ),
+    Mutant(
+        "newest-not-looked-at",
+        "a listing that is to go by the newest item goes by the time of the answers",
+        "daemon.edges.listing",
+        "            since = min(since, newest - within)\n",
+        "            pass\n",
+        found_by="tests/unit/test_listing.py::"
+        "test_what_was_created_by_another_clock_than_answers_are_dated_by",
+    ),
+    Mutant(
+        "possible-not-looked-for",
+        "what a predecessor sent and today's checks refuse becomes a dead letter, though it is paid for",
+        RESOLVE,
+        "        sought = batch.with_possible()\n",
+        "        sought = batch\n",
+        found_by="tests/unit/flows/test_searching.py::"
+        "test_what_todays_checks_refuse_is_adopted_where_it_was_sent_by_others",
+    ),
+    Mutant(
+        "possible-not-adopted",
+        "what was sent and today's checks refuse is seen at Toloka, and a dead letter all the same",
+        MATCH,
+        "rest = batch.besides(taken.accounted).with_possible()",
+        "rest = batch.besides(taken.accounted)",
+        found_by="tests/unit/flows/test_searching.py::"
+        "test_what_todays_checks_refuse_is_adopted_where_it_was_sent_by_others",
+    ),
+    Mutant(
+        "absence-of-the-possible-believed-at-once",
+        "where today's checks refuse all of a batch, it is given up while its request may be under way",
+        RESOLVE,
+        "found.items or (not batch.items and len(found.adopted) < len(batch.possible))",
+        "found.items",
+        found_by="tests/unit/flows/test_searching.py::"
+        "test_where_todays_checks_refuse_all_their_absence_is_waited_for",
+    ),
+    Mutant(
         "strays-forgotten",
         "a request that was sent twice lands in the next transaction, and commits half of it",
         "daemon.edges.transactions",

@@ -76,14 +76,13 @@ async def _insist_in_log(
     kafka: Kafka, place: Place, committed: Committed, intent: Intent | None, outbox: Outbox
 ) -> None:
     offset, was_astray = committed.offset, committed.metadata == codec.ASTRAY
-    first = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
-    last = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
-    end = offset if intent is None else intent.reach
-    if first <= offset <= end <= last and not was_astray:
+    if intent is not None:
+        await insist_on_range(kafka, place, offset, intent.reach)
+        return
+    first, last = await _log(kafka, place)
+    if is_in_log(committed, None, first, last):
         return
     where = f"{place.topic}-{place.partition} holds the offsets {first} to {last}"
-    if intent is not None:
-        raise Held("range_gone", f"{where}, and the batch in doubt, {offset} to {end}, is not among them")
     if offset > last and not was_astray:
         # A topic that was made anew grows: one day the offset would be in it, and all before it passed over.
         await outbox.go_astray(offset)
@@ -95,6 +94,35 @@ async def _insist_in_log(
         f"{goes_on}: what lies between was deleted unread, or the topic was made anew."
         " Commit an offset that is there for the group by hand",
     )
+
+
+def is_in_log(committed: Committed, intent: Intent | None, first: int, last: int) -> bool:
+    """Whether a way can go on there: what it has to read is in the log, and was when it was looked for."""
+    end = committed.offset if intent is None else intent.reach
+    return first <= committed.offset <= end <= last and committed.metadata != codec.ASTRAY
+
+
+async def insist_on_range(kafka: Kafka, place: Place, offset: int, end: int) -> None:
+    """See that a batch in doubt can be read.
+
+    Raises:
+        Held: `range_gone`: not all of it is in the log.
+        Transient: Kafka cannot say now.
+    """
+    first, last = await _log(kafka, place)
+    if not first <= offset <= end <= last:
+        raise Held(
+            "range_gone",
+            f"{place.topic}-{place.partition} holds the offsets {first} to {last}, and the batch in doubt,"
+            f" {offset} to {end}, is not among them",
+        )
+
+
+async def _log(kafka: Kafka, place: Place) -> tuple[int, int]:
+    """Where the partition's log begins and ends."""
+    first = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
+    last = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
+    return first, last
 
 
 async def read_range(kafka: Kafka, place: Place, first: int, end: int, record_reader: RecordReader) -> Batch:

@@ -17,9 +17,10 @@ from random import SystemRandom
 from daemon.app.kit.kafka import FENCED_TRIES, reached
 from daemon.app.kit.toloka import Toloka, toloka_of
 from daemon.app.places import patience_of, place_of
+from daemon.app.starting import start_error
 from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.kafka import KafkaCluster
-from daemon.errors import ConfigurationError, Fenced, StartError, UnavailableAtStart
+from daemon.errors import ConfigurationError, Fenced, Held, StartError, UnavailableAtStart
 from daemon.flows import codec
 from daemon.flows.budgeting import Budget, Purse
 from daemon.flows.holding import Holds
@@ -29,7 +30,7 @@ from daemon.flows.scanning import scan
 from daemon.flows.searching import Search
 from daemon.flows.spec import InputSpec
 from daemon.flows.spending import Limits
-from daemon.flows.taking_over import read_range
+from daemon.flows.taking_over import insist_on_range, read_range
 from daemon.flows.tallying import last_tally
 from daemon.metrics import Metrics
 from daemon.model import Batch, Flaw, Intent
@@ -37,6 +38,11 @@ from daemon.ports import Submissions, TolokaClock
 from daemon.settings import Settings
 
 CODE = "RESOLVED_BY_OPERATOR"
+GONE = (
+    "Without its records nothing can be compared, sent again or made a dead letter: restore them, or count"
+    " what Toloka has of that time and commit an offset that is there by hand; see range_gone in"
+    " deploy/runbook.md"
+)
 # What is said of a batch beforehand does not wait longer for Toloka than this.
 ABOUT_SECONDS = 5.0
 # Intents of other partitions are waited for as long as this, where content may repeat.
@@ -150,6 +156,10 @@ class DoubtfulBatch:
         intent, first = await self._standing()
         place, service = self._place, None if self._toloka is None else self._toloka.service
         reader = service.record_reader if service else _any_reader(self._settings)
+        try:
+            await insist_on_range(self._cluster, place, first, intent.reach)
+        except Held as held:
+            raise start_error(held, GONE) from held
         batch = await read_range(self._cluster, place, first, intent.end, reader)
         offsets = range(batch.first, batch.end)
         ledger, since = place.ledger_topic, intent.since

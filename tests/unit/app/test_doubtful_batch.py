@@ -10,7 +10,7 @@ import pytest
 
 from daemon.app.kit import resolving
 from daemon.app.kit.resolving import DoubtfulBatch, NothingInDoubtError
-from daemon.errors import UnavailableAtStart
+from daemon.errors import ConfigurationError, UnavailableAtStart
 from daemon.flows import codec
 from daemon.model import Committed, Intent
 from daemon.settings import load
@@ -144,3 +144,24 @@ async def test_an_attempt_that_counts_once_is_no_new_one(monkeypatch: pytest.Mon
     kafka = Daemon()
     async with asked(kafka, monkeypatch) as work, sending(kafka, SECONDS / 4, *["the one"] * 100):
         assert (await work.doubt("resubmit")).batch.end == 2
+
+
+@pytest.mark.parametrize("way", ["adopt", "resubmit", "dead-letter"])
+@pytest.mark.parametrize(("start", "kept"), [(1, 6), (0, 1)])
+@in_virtual_time
+async def test_what_is_gone_cannot_be_decided(
+    way: str, start: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it was deleted or its topic was made anew: that is said at once, with the way out."""
+    kafka = Daemon()
+    kafka.announce(0, "one", ago=LONG_AGO)
+    kafka.starts[INPUT, 0] = start
+    del kafka.logs[INPUT][0][kept:]
+    async with asked(kafka, monkeypatch) as work, asyncio.timeout(60):
+        monkeypatch.setattr(work, "_ask_about", nobody)
+        with pytest.raises(ConfigurationError, match=r"0 to 2, is not among them\. .* range_gone"):
+            await work.doubt(way)
+
+
+async def nobody(*, insist: bool) -> None:
+    """Toloka is not needed to see that."""

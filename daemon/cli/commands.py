@@ -80,7 +80,8 @@ def _audit(commands: Any) -> None:
         line="see whether every record is accounted for, once",
         about="Read the input, ledger, output and dead letter topics and say whether every record below the"
         " group's committed offset is accounted for exactly once. Changes nothing; a daemon may go on"
-        " working. Exit code 1 where something is missing, doubled or unknown.",
+        " working. Exit code 1 where something is missing, doubled or unknown, or a partition does not go on"
+        " for what it has to read is gone.",
         examples=("tolokad audit", "tolokad audit --toloka --json | jq .missing"),
     )
     audit.add_argument("--toloka", action="store_true", help="look for orphans among the project's items")

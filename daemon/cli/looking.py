@@ -13,6 +13,7 @@ from daemon.cli.commands import SHOWN_ITEMS
 from daemon.flows.codec import iso
 
 SHOWN_PLACES = 10
+GONE = "see offset_out_of_range and range_gone in deploy/runbook.md"
 
 
 def check(options: argparse.Namespace) -> int:
@@ -31,11 +32,12 @@ def audit(options: argparse.Namespace) -> int:
     """Say whether every record is accounted for, once."""
     with Progress() as progress:
         found = carried_out(auditing.audit(settings(), progress, toloka=options.toloka))
-    say(options, found.as_json(), _audit_lines(found))
+    say(options, found.as_json(), audit_lines(found))
     return 0 if found.ok else FOUND_SOMETHING
 
 
-def _audit_lines(found: auditing.Audited) -> Iterable[str]:
+def audit_lines(found: auditing.Audited) -> Iterable[str]:
+    """What is printed for people."""
     account = found.account
     for name in ("inputs", "skipped", "results", "dead_letters", "open"):
         yield f"{name.replace('_', ' '):<14}{getattr(account, name):>12}"
@@ -48,6 +50,9 @@ def _audit_lines(found: auditing.Audited) -> Iterable[str]:
         if places:
             more = f" and {len(places) - SHOWN_PLACES} more" if len(places) > SHOWN_PLACES else ""
             yield f"✗ {name}: {len(places)}: {', '.join(places[:SHOWN_PLACES])}{more}"
+    for place in found.held:
+        where = f"{place.topic}-{place.partition}@{place.offset}"
+        yield f"✗ held: {where}: what is to be read there is gone: {GONE}"
     if found.ok:
         yield "✓ every record is accounted for, once"
 

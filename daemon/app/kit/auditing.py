@@ -12,25 +12,36 @@ from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.orphans import Contents, Orphan
-from daemon.model import Record
+from daemon.flows.kit.outcomes import Coordinates
+from daemon.flows.taking_over import is_in_log
+from daemon.model import Committed, Intent, Record
 from daemon.settings import KafkaSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """What an audit found; `orphans` where Toloka was asked, too."""
+    """What an audit found.
+
+    Attributes:
+        account: of all records below the committed offsets.
+        held: committed offsets from which no way goes on, for what it would read there is gone.
+        orphans: where Toloka was asked, too.
+    """
 
     account: Account
+    held: Sequence[Coordinates]
     orphans: Sequence[Orphan] | None
 
     @property
     def ok(self) -> bool:
         """Nothing is wrong."""
-        return self.account.ok and not self.orphans
+        return self.account.ok and not self.held and not self.orphans
 
     def as_json(self) -> Mapping[str, object]:
         """The answer of `audit --json`."""
         found = self.account.as_json() | {"ok": self.ok}
+        if self.held:
+            found["held"] = [place.as_json() for place in self.held]
         if self.orphans is None:
             return found
         return found | {"orphans": [orphan.as_json() for orphan in self.orphans]}
@@ -67,6 +78,7 @@ class _Walk:
         cluster, kafka = self._cluster, self._kafka
         starts = await cluster.start_offsets(kafka.input_topic)
         committed = await cluster.committed(kafka.group_id, kafka.input_topic, list(starts))
+        held = _held(kafka.input_topic, committed, starts, await cluster.end_offsets(kafka.input_topic))
         settled = {p: max(found.offset, starts[p]) for p, found in committed.items()}
         audit = Audit(
             kafka.input_topic,
@@ -84,8 +96,8 @@ class _Walk:
         there = await cluster.topics.find(audit.other_topics()) if audit.other_topics() else ()
         account = audit.conclude(there, await cluster.start_offsets(kafka.input_topic))
         if toloka is None or contents is None:
-            return Audited(account, None)
-        return Audited(account, await self._orphans(toloka, audit, contents))
+            return Audited(account, held, None)
+        return Audited(account, held, await self._orphans(toloka, audit, contents))
 
     async def _read(self, topic: str, note: Callable[[Record], None]) -> None:
         ends = await self._cluster.end_offsets(topic)
@@ -125,3 +137,22 @@ class _Walk:
                 self._progress.add(len(created))
                 found.update((o.item_id, o) for o in contents.orphans(created, audit.accounts_for))
         return tuple(found.values())
+
+
+def _held(
+    topic: str, committed: Mapping[int, Committed], starts: Mapping[int, int], ends: Mapping[int, int]
+) -> Sequence[Coordinates]:
+    """Where a way holds as `offset_out_of_range` or `range_gone`: records were lost, or are other ones."""
+    return [
+        Coordinates(topic, p, found.offset)
+        for p, found in committed.items()
+        if not found.is_none and not is_in_log(found, _intent(found), starts[p], ends[p])
+    ]
+
+
+def _intent(committed: Committed) -> Intent | None:
+    try:
+        return codec.read_intent(committed.metadata)
+    except codec.UnreadableError:
+        # That is held, too, and no record is lost by it.
+        return None

@@ -24,7 +24,12 @@ SUBMITTED = datetime(2026, 1, 31, 12, tzinfo=UTC)
 NOW_MS = int(time.time() * 1000)
 CREDENTIAL = f"ApiKey {CANARY}"
 WEEK_MS = 604_800_000
-COMPACTED = {"cleanup.policy": "compact", "delete.retention.ms": str(WEEK_MS)}
+COMPACTED = {
+    "cleanup.policy": "compact",
+    "delete.retention.ms": str(WEEK_MS),
+    "segment.ms": "600000",
+    "min.cleanable.dirty.ratio": "0.1",
+}
 # What becomes of the largest input record fits.
 ROOMY = {"max.message.bytes": "2097164"}
 

@@ -183,8 +183,10 @@ class Listing:
             log.warning("newest_not_listed", detail=found.detail)
             return None
         times = [item.created_at for item in found.items]
-        in_order = all(later >= earlier for later, earlier in pairwise(times))
-        return times[0] if times and in_order else None
+        if not all(later >= earlier for later, earlier in pairwise(times)):
+            log.warning("newest_not_listed", detail="they come in another order than was asked for")
+            return None
+        return times[0] if times else None
 
     async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
         """Page by id; exact for a set that does not change meanwhile."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from daemon.edges import bodies, listing, page_size
 from daemon.errors import Held
@@ -304,14 +305,16 @@ async def test_what_was_created_by_another_clock_than_answers_are_dated_by(ahead
 
 
 async def test_the_newest_is_not_believed_where_items_come_in_another_order() -> None:
-    """It might be the oldest of all, and everything since would be listed."""
+    """It might be the oldest of all, and everything since would be listed; the log says so."""
     rows = [item(n) for n in range(3)]
     script = always({"content": rows, "has_more": False})
     async with serving(script) as wire, app(wire.url) as here:
-        await here.submissions.created(START, None, timedelta(seconds=60))
+        with capture_logs() as logs:
+            await here.submissions.created(START, None, timedelta(seconds=60))
     asked, listed = (request.query for request in wire.requests)
     assert asked["sort"] == "-created"
     assert listed["created_gte"] == "2026-11-22T12:00:00"
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["newest_not_listed"]
 
 
 async def test_where_the_newest_cannot_be_asked_for_the_rest_is_listed() -> None:

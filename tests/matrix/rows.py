@@ -95,7 +95,9 @@ ROWS = {
     ),
     27: Row("hanging transaction", "the reader waits, an alert fires", "test_stable_offsets"),
     28: Row(
-        "all brokers away", "no POST without an intent", f"system: test_kafka_is_away; {SIM}: broker_restart"
+        "all brokers away",
+        "no POST without an intent",
+        f"system: test_kafka_is_away_and_comes_back; {SIM}: broker_restart",
     ),
     29: Row(
         "topic deleted, made anew", "held", "test_taking_over; system: test_an_input_topic_made_anew_holds"

@@ -335,6 +335,32 @@ SUBMITTING = (
         "test_where_todays_checks_refuse_all_their_absence_is_waited_for",
     ),
     Mutant(
+        "astray-forgotten",
+        "a topic that was made anew grows past the offset, and all that lies before it is passed over",
+        "daemon.flows.taking_over",
+        "        await outbox.go_astray(offset)\n",
+        "        pass\n",
+        found_by="tests/unit/flows/test_taking_over.py::"
+        "test_an_offset_behind_the_log_holds_until_another_is_committed",
+    ),
+    Mutant(
+        "accounted-for-by-another-topics-record",
+        "records of a topic that was made anew pass for what the ledger knows of the one before: lost",
+        "daemon.flows.scanning",
+        "known_ms is not None and known_ms < self._since_ms",
+        "False",
+        found_by="tests/unit/flows/test_scanning.py::"
+        "test_what_was_there_before_a_topic_was_made_anew_is_not_accounted_for",
+    ),
+    Mutant(
+        "a-standing-date-believed",
+        "answers that always have the same date stop the clock: no quarantine ever ends",
+        "daemon.edges.clocks",
+        "        return at - self._stated[1] > _STOPPED_SECONDS\n",
+        "        return False\n",
+        found_by="tests/unit/test_clocks.py::test_a_date_that_stands_still_does_not_stop_the_clock",
+    ),
+    Mutant(
         "strays-forgotten",
         "a request that was sent twice lands in the next transaction, and commits half of it",
         "daemon.edges.transactions",

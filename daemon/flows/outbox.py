@@ -1,7 +1,7 @@
 """What one partition's way writes to Kafka: its intents, and what a batch has come to."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.flows import codec, ledger_records
@@ -120,7 +120,8 @@ class Outbox:
         What was adopted of a batch in doubt, or created behind a batch that failed: until the ledger has it,
         other partitions' ways have to wait.
         """
-        await self._announce(batch, intent, 0)
+        since = min(intent.since, batch.reaches_back_to or intent.since)
+        await self._announce(batch, replace(intent, since=since), 0)
 
     async def _announce(self, batch: Batch, intent: Intent, items: int) -> None:
         opened: tuple[Append, ...] = ()
@@ -140,9 +141,8 @@ class Outbox:
         """What would announce the batch now; nothing is written. See `announce`."""
         now = self._clock.now()
         attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
-        return Intent(
-            attempt, batch.end, batch.since or now, now, once, batch.first, batch.doubt_end, batch.doubt_at
-        )
+        since = batch.reaches_back_to or now
+        return Intent(attempt, batch.end, since, now, once, batch.first, batch.doubt_end, batch.doubt_at)
 
     def behind(self, batch: Batch, at: datetime | None) -> Intent | None:
         """The intent that still stands for what lies behind a settled piece of a range in doubt, if anything.

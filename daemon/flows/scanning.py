@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.cursors import SKEW
 from daemon.flows.reading_through import until_ends
-from daemon.model import EPOCH, Record
+from daemon.model import EPOCH, Record, items
 from daemon.ports import Kafka
 
-# An item that is adopted may be so much older than the first attempt that it is taken to be of.
-OLDER = 3 * SKEW + timedelta(seconds=1)
+# A ledger record may be so much older than the first attempt of its range, and tells only milliseconds.
+OLDER = items.OLDER + timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)

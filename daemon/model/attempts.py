@@ -15,7 +15,7 @@ class Intent:
     Attributes:
         attempt: a UUID; every attempt has its own.
         end: the offset behind the batch's last record.
-        since: when the range was first attempted, by Toloka's clock.
+        since: when the range was first attempted, by Toloka's clock; see `Batch.reaches_back_to`.
         at: when this attempt was announced, by Toloka's clock.
         once: Toloka carries this attempt out once at most, however often it is sent.
         first: the batch's first offset: that which the intent is committed at.

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 Headers = Sequence[tuple[str, bytes | None]]
+# An item that is adopted may have been created so long before the first attempt that it is taken to be of.
+OLDER = timedelta(minutes=3)
 
 
 class BareRecord(Protocol):
@@ -144,6 +146,16 @@ class Batch:
         """Whether what lies behind this range has been in doubt along with it."""
         return self.doubt_end > self.end
 
+    @property
+    def reaches_back_to(self) -> datetime | None:
+        """`since`, or earlier, where the clock that items are created by is far behind that of the attempts.
+
+        What the ledger is given of the range is told by it from what another range had of the same offsets.
+        """
+        if self.since is None or self.oldest is None:
+            return self.since
+        return min(self.since, self.oldest + OLDER)
+
     def without(self, culprits: Mapping[int, Flaw]) -> "Batch":
         """The same range; the items at these indexes have become dead letters."""
         kept = tuple(item for index, item in enumerate(self.items) if index not in culprits)
@@ -172,7 +184,8 @@ class Batch:
 
     def recorded(self) -> "Batch":
         """The same range; what was adopted is in the ledger now."""
-        return replace(self, adopted=(), oldest=None, known=self.known + len(self.adopted))
+        known = self.known + len(self.adopted)
+        return replace(self, adopted=(), since=self.reaches_back_to, oldest=None, known=known)
 
     def accounted(self, indexes: Collection[int]) -> "Batch":
         """The same range; the ledger knows these items already, so that nothing is written for them."""

@@ -657,6 +657,27 @@ async def test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again() -> N
 
 
 @in_virtual_time
+async def test_what_was_adopted_by_another_clock_is_not_sent_again() -> None:
+    """Items may be created by a clock that is far behind the one that the intent was written by."""
+    way = Way(kafka_of(*"abcd"))
+
+    def half_landed(items: Sequence[Item]) -> InDoubt:
+        way.accept([items[0], items[3]])
+        way.created[:] = [found._replace(created_at=START - timedelta(hours=1)) for found in way.created]
+        return way.lost(items)
+
+    way.script(half_landed, way.lost)
+    await ran(way, QUARANTINE_SECONDS + 20)
+    assert way.posted() == ["abcd", "bc"]
+    successor = Way(way.kafka)
+    successor.created = list(way.created)
+    successor.api.listing = deque([list(way.created)])
+    await ran(successor, 2 * QUARANTINE_SECONDS)
+    assert "".join(successor.posted()) == "bc"
+    assert way.committed == Committed(4, "")
+
+
+@in_virtual_time
 async def test_an_intent_that_was_never_used_is_taken_back() -> None:
     """Nothing was sent under it: a successor would wait two minutes for nothing."""
     way = Way(kafka_of(*"abc"))

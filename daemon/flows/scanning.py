@@ -59,14 +59,18 @@ class _Scan:
             # A tombstone takes it back, once Toloka gives back what it is sent.
             self._altered = record.value is not None
         elif (owner := _owner(record)) is not None:
-            self._note_owner(key, owner, _known_ms(record))
+            self._note_owner(key, owner, record)
 
-    def _note_owner(self, key: bytes, owner: tuple[str, int, int], known_ms: int | None) -> None:
+    def _note_owner(self, key: bytes, owner: tuple[str, int, int], record: Record) -> None:
         # The last record of an id counts: two records may have changed places.
         if key in self._owners or key in self._ids or self._asks_for(owner):
             self._owners[key] = owner
-            is_older = known_ms is not None and known_ms < self._since_ms
-            (self._outlived.add if is_older else self._outlived.discard)(key)
+            known_ms = _known_ms(record)
+            if known_ms is not None and known_ms < self._since_ms:
+                self._outlived.add(key)
+            elif record.value is not None:
+                # What was submitted long before may be closed at any time.
+                self._outlived.discard(key)
 
     def _asks_for(self, owner: tuple[str, int, int]) -> bool:
         return owner[2] in self._offsets and owner[:2] == self._place

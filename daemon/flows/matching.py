@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from daemon.flows.items import identity_of, standing
-from daemon.flows.scanning import Taken
+from daemon.flows.scanning import OLDER, Taken
 from daemon.model import EPOCH, Batch, Created, Item
 
 
@@ -18,7 +19,8 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
         (c for c in candidates if c.item_id not in used),
         key=lambda c: (abs(c.created_at - since), c.created_at, c.item_id),
     )
-    pairs = _paired(rest.items, free, own_ids(rest))
+    begun = max(since, EPOCH + OLDER) - OLDER
+    pairs = _paired(rest.items, free, own_ids(rest), begun)
     ids = {index: created.item_id for index, created in pairs.items()}
     return rest.adopting(ids, (created.created_at for created in pairs.values())).without_possible()
 
@@ -31,12 +33,13 @@ def own_ids(batch: Batch) -> Mapping[str, int]:
 
 
 def _paired(
-    items: Sequence[Item], free: Sequence[Created], own_ids: Mapping[str, int]
+    items: Sequence[Item], free: Sequence[Created], own_ids: Mapping[str, int], begun: datetime
 ) -> Mapping[int, Created]:
     """Item index to created item, each once; equal content, with as many results awaited, in any order.
 
     An item that has an id of ours is ours, too, where Toloka gives it back with other content, such as null
-    for a field that was not sent.
+    for a field that was not sent; unless it is from before `begun`: a topic that was made anew has had other
+    records at the same offsets.
     """
     by_content: dict[tuple[int, int], list[Created]] = defaultdict(list)
     for created in reversed(free):
@@ -44,5 +47,6 @@ def _paired(
     pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
     found = {index: alike.pop() for index, alike in pairs if alike}
     used = {each.item_id for each in found.values()}
-    rest = (each for each in reversed(free) if each.own_id in own_ids and each.item_id not in used)
+    lately = (each for each in reversed(free) if each.created_at >= begun)
+    rest = (each for each in lately if each.own_id in own_ids and each.item_id not in used)
     return {**{own_ids[each.own_id]: each for each in rest}, **found}

@@ -375,6 +375,16 @@ async def test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds() -> No
 
 
 @in_virtual_time
+async def test_an_id_that_was_given_long_ago_is_of_another_record() -> None:
+    """The topic, and the ledger with it, was made anew: the same offset has another record, to be sent."""
+    old = created("x", b'{"text":"old"}', -86_400, "COMPLETED")._replace(own_id=f"{INPUT}-1-0")
+    doubt = Doubt([old])
+    await asyncio.sleep(QUARANTINE_SECONDS + 1)
+    resolved = await doubt.resolve(replace(batch_of("a"), since=START))
+    assert (pairs(resolved), left(resolved)) == ({}, [0])
+
+
+@in_virtual_time
 async def test_an_id_like_ours_that_somebody_else_gave_makes_no_item_two() -> None:
     """A record's own id may look like one of ours: its content tells whose the item is, and once."""
     own = item(0, b'{"id":"%s-1-1","text":"a"}' % INPUT.encode())

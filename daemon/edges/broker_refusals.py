@@ -19,8 +19,10 @@ ANSWER_SECONDS = 5.0
 _QUESTION = struct.pack(">ihhih", 10, 18, 0, 0, -1)
 # SaslHandshake, version 1, without a client id, for the mechanism PLAIN: answered by every listener.
 _LOGIN = struct.pack(">ihhihh5s", 17, 17, 1, 0, -1, 5, b"PLAIN")
-# Size, correlation id, error code; and the code of a listener where nobody logs in (ILLEGAL_SASL_STATE).
+# Size, correlation id, error code; and the codes of a listener where one logs in, by PLAIN or otherwise
+# (UNSUPPORTED_SASL_MECHANISM), and of one where nobody does (ILLEGAL_SASL_STATE). Any other tells nothing.
 _ANSWER = struct.Struct(">iih")
+_LOGINS = frozenset({0, 33})
 _NO_LOGIN = 34
 # Of what a server's TLS says as it hangs up: that which is about the certificate that we came with, or not.
 _ABOUT_US = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "HANDSHAKE_FAILURE")
@@ -151,6 +153,6 @@ async def _asked(host: str, port: int, context: ssl.SSLContext | None, protocol:
             _, answers_to, error = _ANSWER.unpack(await reader.readexactly(_ANSWER.size))
         finally:
             writer.transport.abort()
-        if answers_to == 0:
+        if answers_to == 0 and error in {_NO_LOGIN, *_LOGINS}:
             return (protocol,) if error == _NO_LOGIN else (f"SASL_{protocol}",)
     return ()

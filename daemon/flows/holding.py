@@ -30,6 +30,8 @@ HELD_APART = (*HELD_BY_RECORDS, "kafka")
 # Failed so often or for so long, with nothing done between: this is no hiccup, and somebody should see it.
 STUMBLES = 5
 STUMBLING_SECONDS = 30.0
+# A failure so long after the one before is a hiccup of its own: while Toloka is away nothing is done between.
+FORGIVING_SECONDS = 600.0
 # Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
 LONGEST_OBEYED_SECONDS = 3600.0
 
@@ -95,7 +97,7 @@ class ShownHold:
         self._partition = partition
         self._current: tuple[int, Hold] | None = None
         self._stumbles = 0
-        self._stumbling_since = 0.0
+        self._stumbling_since = self._stumbled_at = 0.0
 
     def begin(self, held: Held) -> None:
         """Show why the way holds, unless that is shown already."""
@@ -108,8 +110,9 @@ class ShownHold:
     def stumble(self, failure: Exception) -> None:
         """The way starts over: shown as a hold where that has happened again and again."""
         now = asyncio.get_running_loop().time()
-        self._stumbling_since = self._stumbling_since if self._stumbles else now
-        self._stumbles += 1
+        if not self._stumbles or now - self._stumbled_at > FORGIVING_SECONDS:
+            self._stumbles, self._stumbling_since = 0, now
+        self._stumbles, self._stumbled_at = self._stumbles + 1, now
         if self._stumbles >= STUMBLES or now - self._stumbling_since >= STUMBLING_SECONDS:
             self.begin(Held("kafka", f"it failed again and again, the last time: {failure}"))
 

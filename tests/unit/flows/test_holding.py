@@ -9,6 +9,7 @@ import pytest
 from daemon.errors import Held, Transient
 from daemon.flows.holding import (
     FIRST_WAIT_SECONDS,
+    FORGIVING_SECONDS,
     LONGEST_OBEYED_SECONDS,
     LONGEST_PROBE_SECONDS,
     LONGEST_WAIT_SECONDS,
@@ -135,6 +136,22 @@ async def test_who_stumbles_often_or_for_long_is_held(times: int, apart: float) 
     assert hold.detail.endswith("corrupt")
     way.end()
     assert list(holds) == []
+
+
+@in_virtual_time
+async def test_failures_that_are_far_apart_are_no_failing_again_and_again() -> None:
+    """While Toloka is away nothing gets to its end, and Kafka may well have its hiccups."""
+    holds, _ = fresh_holds()
+    way = ShownHold("submit", holds, 3)
+    for _ in range(2 * STUMBLES):
+        way.stumble(Transient("no answer in time"))
+        assert list(holds) == []
+        await asyncio.sleep(FORGIVING_SECONDS + 1)
+    for _ in range(2):
+        assert list(holds) == []
+        way.stumble(Transient("no answer in time"))
+        await asyncio.sleep(FORGIVING_SECONDS)
+    assert [hold.reason for hold in holds] == ["kafka"]
 
 
 # --- the gate ----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ ties by id.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TypeVar
@@ -110,7 +110,8 @@ class Listing:
         if known and rows.skim and (page := rows.skim(answer.body, known)) is not None:
             return page
         try:
-            return rows.page_of(answer.body, limit)
+            page = rows.page_of(answer.body, limit)
+            return replace(page, full=len(page.items) >= limit)
         except MalformedError as error:
             self._line.unreadable(rows.operation)
             return NotNow("unreachable", f"{rows.asked}: {error}")
@@ -200,7 +201,7 @@ class Listing:
                 yield new
                 query["id_gt"] = new[-1].bookmark
             # A full page is not believed to be the last one: what it hides would be taken for absent.
-            if not (page.has_more or (new and len(page.items) >= PAGE_ITEMS)):
+            if not (page.has_more or (new and page.full)):
                 return
             if not new:
                 raise _NothingNewError

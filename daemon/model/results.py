@@ -98,11 +98,15 @@ class Sight(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer of a listing, in its order; `known` where all in it is: of that, ids alone were read."""
+    """One answer of a listing, in its order.
+
+    `known` where all in it is: of that, ids alone were read. `full` where it has as many as were asked for.
+    """
 
     items: tuple[Finished, ...]
     has_more: bool
     known: bool = False
+    full: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,6 +331,21 @@ async def test_where_the_newest_cannot_be_asked_for_the_rest_is_listed() -> None
         assert len(await here.submissions.created(START, None, timedelta(seconds=60))) == 1
 
 
+async def test_nor_is_a_page_of_as_many_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer are asked for at a time where so many are too large."""
+    monkeypatch.setattr(bodies, "MAX_ANSWER_BYTES", 900)
+    rows = sorted((item(n) for n in range(3 * PAGE)), key=lambda row: str(row["id"]))
+
+    async def script(connection: Connection) -> None:
+        while True:
+            query = (await connection.request()).query
+            found = [row for row in rows if row["id"] > query.get("id_gt", "")][: int(query["limit"])]
+            await connection.answer(200, msgspec.json.encode({"content": found, "has_more": False}))
+
+    async with serving(script) as wire, app(wire.url) as here:
+        assert len(await here.submissions.created(EARLIEST, None)) == len(rows)
+
+
 @pytest.mark.parametrize("late", [0.0, 1.0])
 async def test_everything_that_was_created_is_given_once(late: float) -> None:
     """Page by page, by id: a set that does not change is given whole, and nothing twice."""

@@ -76,7 +76,7 @@ SUBMITTING = (
         "since-not-carried-on",
         "a further attempt forgets when the first one was",
         OUTBOX,
-        "batch.end, batch.since or now, now, once, batch.first,",
+        "batch.end, since, now, once, batch.first,",
         "batch.end, now, now, once, batch.first,",
         found_by="tests/unit/flows/test_outbox.py::"
         "test_every_attempt_has_its_own_name_and_time_and_the_doubt_its_own_beginning",
@@ -85,8 +85,8 @@ SUBMITTING = (
         "piece-forgets-the-rest",
         "the intent of a piece of a range in doubt says nothing of what lies behind it",
         OUTBOX,
-        "once, batch.first, batch.doubt_end, batch.doubt_at\n",
-        "once, batch.first\n",
+        "once, batch.first, batch.doubt_end, batch.doubt_at)\n",
+        "once, batch.first)\n",
         found_by="tests/unit/flows/test_submitting.py::"
         "test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again",
     ),
@@ -103,8 +103,8 @@ SUBMITTING = (
         "at-not-renewed",
         "the quarantine of a further attempt is counted from the first",
         OUTBOX,
-        "batch.end, batch.since or now, now, once, batch.first,",
-        "batch.end, batch.since or now, batch.since or now, once, batch.first,",
+        "batch.end, since, now, once, batch.first,",
+        "batch.end, since, since, once, batch.first,",
         only="doubt_after_doubt",
     ),
     Mutant(

@@ -1,10 +1,12 @@
 """Clients of Kafka are stopped, whatever becomes of it; their errors are told in our words."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from aiokafka.errors import (
@@ -14,13 +16,14 @@ from aiokafka.errors import (
     ProducerFenced,
     RequestTimedOutError,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from daemon.edges import kafka_client
 from daemon.edges.packing import BatchBytes
 from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import Transient
 from daemon.metrics import Metrics
-from daemon.model import Transaction
+from daemon.model import Append, Transaction
 from tests.doubles import in_virtual_time
 
 
@@ -133,6 +136,37 @@ class Producer:
         while True:
             with suppress(KafkaError):
                 return await self.client.send(0)
+
+
+class TakingProducer(Producer):
+    """One that takes whatever it is given."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self._message_accumulator = SimpleNamespace(_batch_size=0)
+        self.batches: WeakSet[BatchBuilder] = WeakSet()
+
+    def create_batch(self) -> BatchBuilder:
+        """See the producer's own."""
+        batch = BatchBuilder(self._message_accumulator._batch_size, 0)
+        self.batches.add(batch)
+        return batch
+
+    async def send_batch(self, *_: object, partition: int) -> "asyncio.Future[int]":
+        """See the producer's own."""
+        taken: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        taken.set_result(partition)
+        return taken
+
+
+@in_virtual_time
+async def test_what_was_written_is_not_kept() -> None:
+    """A page of results may be megabytes, and every partition has a writer that may rest for days."""
+    producer = TakingProducer()
+    writer = TransactionalWriter(producer, "w", Metrics(), BatchBytes(), partitions)
+    await writer.transact(Transaction("settle", [Append("results", 0, b"key", b"value")]))
+    gc.collect()
+    assert not producer.batches
 
 
 @pytest.mark.parametrize(

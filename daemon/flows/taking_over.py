@@ -52,7 +52,8 @@ async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: s
             "offset_lost",
             f"the group {place.group} has lost its offset for {place.topic}-{place.partition}, though the"
             " ledger shows that it was submitted from: starting again would pay for everything twice."
-            " Commit the right offset for the group by hand",
+            " Commit the right offset for the group by hand: the ledger's mark, or the first that is there if"
+            " the topic was made anew since",
         )
     # What is in a partition that was added since has come since: none of it is to be passed over.
     was_added = bool(known.partitions) and place.partition not in known.partitions

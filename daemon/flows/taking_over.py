@@ -1,5 +1,6 @@
 """Taking a partition over: fence first, then read what the predecessor left, and nothing else counts."""
 
+import asyncio
 from dataclasses import dataclass, replace
 
 from daemon.errors import Held
@@ -13,6 +14,8 @@ from daemon.ports import Kafka
 
 READ_RECORDS = 1000
 READ_SECONDS = 1.0
+# A log that seems to end before the committed offset is looked at again, so much later.
+AGAIN_SECONDS = 2.0
 # An intent's range is read again as it was, whatever the limits are now.
 UNLIMITED = BatchLimits(max_items=2**31, max_bytes=2**62)
 
@@ -81,6 +84,10 @@ async def _insist_in_log(
         await insist_on_range(kafka, place, offset, intent.reach)
         return
     first, last = await _log(kafka, place)
+    if offset > last and not was_astray:
+        # Who has just become the leader may not tell yet how far the log has come.
+        await asyncio.sleep(AGAIN_SECONDS)
+        first, last = await _log(kafka, place)
     if is_in_log(committed, None, first, last):
         return
     where = f"{place.topic}-{place.partition} holds the offsets {first} to {last}"

@@ -1,5 +1,7 @@
 """Where a way begins: what the predecessor left decides, and nothing is guessed."""
 
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -203,3 +205,24 @@ async def test_what_other_checks_let_through_is_looked_for_in_a_predecessors_ran
     _, batch = found
     assert [letter.record.offset for letter in batch.dead_letters] == [3, 4, 5]
     assert [item.record.offset for item in batch.possible] == [4, 5]
+
+
+class LateLeader(MemoryKafka):
+    """Whoever leads the input's partitions tells at first that their logs end earlier than they do."""
+
+    async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
+        """See `daemon.ports.Kafka.end_offsets`."""
+        ends = await super().end_offsets(topic, partitions)
+        is_late = topic == INPUT and asyncio.get_running_loop().time() < 1
+        return {partition: end - 1 for partition, end in ends.items()} if is_late else ends
+
+
+@in_virtual_time
+async def test_an_offset_is_not_called_astray_by_a_leader_that_does_not_know_its_log_yet() -> None:
+    """It would be held until somebody commits one by hand."""
+    kafka = LateLeader.usual()
+    for _ in range(10):
+        kafka.put(INPUT, b'{"text":"a"}')
+    commit(kafka, 10)
+    assert await begin(kafka) == Beginning(10)
+    assert kafka.offsets[GROUP, INPUT, 0] == Committed(10, "")

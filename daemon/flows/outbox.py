@@ -5,9 +5,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daemon.flows import codec, ledger_records
+from daemon.flows.acknowledged import Acknowledged
 from daemon.flows.budgeting import Purse
 from daemon.flows.outputs import dead_letter_append
-from daemon.model import Append, Appends, Batch, Column, Intent, Item, OffsetCommit, Tally, Transaction
+from daemon.model import (
+    Append,
+    Appends,
+    Batch,
+    Column,
+    Committed,
+    Intent,
+    Item,
+    OffsetCommit,
+    Tally,
+    Transaction,
+)
 from daemon.ports import TolokaClock, Writer
 
 
@@ -61,6 +73,7 @@ class Outbox:
         clock: Toloka's.
         new_attempt: makes a name for an attempt, a UUID.
         once: Toloka carries an attempt out once at most, however often it is sent.
+        acknowledged: what an outbox of the same way has written before.
     """
 
     def __init__(
@@ -71,7 +84,9 @@ class Outbox:
         new_attempt: Callable[[], str],
         *,
         once: bool = False,
+        acknowledged: Acknowledged | None = None,
     ) -> None:
+        self.acknowledged = acknowledged or Acknowledged()
         self._writer = writer
         self._place = place
         self._clock = clock
@@ -196,7 +211,7 @@ class Outbox:
         await self._commit("intent", offset, "", marks)
 
     async def _commit(self, kind: str, offset: int, metadata: str, appends: Sequence[Append] = ()) -> None:
-        await self._writer.transact(Transaction(kind, appends, self._offset(offset, metadata)))
+        await self._transact(Transaction(kind, appends, self._offset(offset, metadata)))
 
     async def settle(
         self,
@@ -228,7 +243,7 @@ class Outbox:
         if self._purse is not None:
             records.append(self._purse.settling(len(batch.items) + len(batch.adopted) + lost))
         offset = self._offset(batch.end, "" if then is None else codec.intent_metadata(then))
-        await self._writer.transact(Transaction("settle", Appends(records), offset))
+        await self._transact(Transaction("settle", Appends(records), offset))
 
     def _opened(self, items: Sequence[Item], ids: Iterable[str], end: int, submitted_at: datetime) -> Column:
         values = ledger_records.pack(self._place.topic, self._place.partition, items, end, submitted_at)
@@ -252,6 +267,11 @@ class Outbox:
         key = codec.mark_key(self._place.topic, self._place.partition)
         value = codec.mark_value(offset, self._tally)
         return Append(self._place.ledger_topic, self._place.ledger_partition, key, value)
+
+    async def _transact(self, transaction: Transaction) -> None:
+        await self._writer.transact(transaction)
+        if (commit := transaction.offset) is not None:
+            self.acknowledged.note(Committed(commit.offset, commit.metadata))
 
     def _offset(self, offset: int, metadata: str) -> OffsetCommit:
         return OffsetCommit(self._place.group, self._place.topic, self._place.partition, offset, metadata)

@@ -11,6 +11,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from daemon.errors import Fenced, Held, Transient
+from daemon.flows.acknowledged import Acknowledged
 from daemon.flows.batching import Allowance, Filling
 from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
@@ -57,6 +58,7 @@ class Submitting:
         self._still_ours = still_ours
         self._resolver = resolver
         self._allowance = Allowance(options.limits)
+        self._acknowledged = Acknowledged()
         self._shown = ShownHold("submit", shared.holds, place.partition)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -91,7 +93,14 @@ class Submitting:
 
     async def _go(self, writer: Writer, backoff: Backoff, stopping: asyncio.Event) -> None:
         place, shared, options = self._place, self._shared, self._options
-        outbox = Outbox(writer, place, shared.toloka_clock, shared.new_attempt, once=options.attempts_once)
+        outbox = Outbox(
+            writer,
+            place,
+            shared.toloka_clock,
+            shared.new_attempt,
+            once=options.attempts_once,
+            acknowledged=self._acknowledged,
+        )
         seal = partial(outbox.seal, () if shared.budget is None else shared.budget.written)
         await seal()
         delivery = Delivery(

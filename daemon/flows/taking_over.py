@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from daemon.errors import Held
 from daemon.flows import codec
+from daemon.flows.acknowledged import Acknowledged
 from daemon.flows.batching import BatchLimits, Filling
 from daemon.flows.items import RecordReader, standing
 from daemon.flows.outbox import Outbox, Place
@@ -40,7 +41,7 @@ async def take_over(
     committed = (await kafka.committed(place.group, place.topic, [place.partition]))[place.partition]
     if committed.is_none:
         return Beginning(await _first_start(kafka, place, outbox, start_from))
-    intent = _intent(committed)
+    committed, intent = _restored(committed, outbox.acknowledged)
     await _insist_in_log(kafka, place, committed, intent, outbox)
     if intent is None:
         return Beginning(committed.offset)
@@ -69,9 +70,10 @@ async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: s
     return offset
 
 
-def _intent(committed: Committed) -> Intent | None:
+def _restored(shown: Committed, acknowledged: Acknowledged) -> tuple[Committed, Intent | None]:
     try:
-        return codec.read_intent(committed.metadata)
+        committed = acknowledged.restored(shown)
+        return committed, codec.read_intent(committed.metadata)
     except codec.UnreadableError as error:
         raise Held("intent_unreadable", str(error)) from error
 

@@ -27,6 +27,7 @@ as `suppressed`, how many were left out. Lines of the Kafka and HTTP clients kee
 """
 MEANINGS: Final = {
     "accepted": "Toloka took a batch.",
+    "acknowledged_undone": "Kafka has undone what it had acknowledged; what that announced is in doubt.",
     "advice": "Something about a topic is not wrong, but unwise.",
     "assigned": "The group has decided which partitions are ours.",
     "budget_unread": "It could not be read what was spent so far; asked again before anything is sent.",

@@ -13,6 +13,7 @@ from daemon.errors import Fenced, Transient
 from daemon.flows import codec
 from daemon.flows.holding import LONGEST_PROBE_SECONDS
 from daemon.flows.spending import Spent, read_spent, spent_value
+from daemon.flows.taking_over import AGAIN_SECONDS
 from daemon.flows.waiting import REST_SECONDS
 from daemon.model import (
     Committed,
@@ -565,6 +566,7 @@ async def test_what_holds_a_partition_is_shown_until_it_gets_on() -> None:
     way = Way(kafka_of(*"abc"))
     way.kafka.offsets[GROUP, INPUT, 0] = Committed(77, "")
     task = asyncio.ensure_future(way.submitting.run(way.stopping))
+    await asyncio.sleep(2 * AGAIN_SECONDS)
     for _ in range(100):
         await asyncio.sleep(1)
         assert [(hold.reason, hold.partition) for hold in way.holds] == [("offset_out_of_range", 0)]

@@ -26,6 +26,8 @@ from daemon.ports import Known, TolokaClock
 PAGE_ITEMS = 1000
 # So many are looked at, to see that they come in the order that was asked for.
 NEWEST_ROWS = 20
+# No clock is further from another: a time zone taken for another.
+FARTHEST = timedelta(days=1)
 LIST_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for so often again.
@@ -133,7 +135,7 @@ class Listing:
             Held: `listing_failed`.
         """
         if within is not None and (newest := await self._newest()) is not None:
-            since = min(since, newest - within)
+            since = max(min(since, newest - within), since - FARTHEST)
         filters = {"created_gte": filter_time(since)}
         if until is not None:
             filters["created_lte"] = filter_time(until)

@@ -1,9 +1,10 @@
 """Pure: which of the items that Toloka shows are those of a batch in doubt."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from daemon.flows.cursors import SKEW
 from daemon.flows.items import identity_of, standing
 from daemon.flows.scanning import OLDER, Taken
 from daemon.model import EPOCH, Batch, Created, Item
@@ -23,6 +24,25 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     pairs = _paired(rest.items, free, own_ids(rest), begun)
     ids = {index: created.item_id for index, created in pairs.items()}
     return rest.adopting(ids, (created.created_at for created in pairs.values())).without_possible()
+
+
+def plausible(batch: Batch, since: datetime, candidates: Sequence[Created]) -> Sequence[Created]:
+    """Those that the batch may have created.
+
+    What is from long before its first attempt may be its own, by a clock that is far behind: where it has ids
+    of ours, or where it is the whole batch, of several contents, created at once. Anything else is somebody
+    else's, who has sent the same before.
+    """
+    if all(item.identified for item in batch.items):
+        return candidates
+    begun = max(since, EPOCH + OLDER) - OLDER
+    recent = [each for each in candidates if each.created_at >= begun]
+    older = [each for each in candidates if each.created_at < begun]
+    latest = max((each.created_at for each in older), default=begun)
+    at_once = [each for each in older if latest - each.created_at <= SKEW]
+    wanted = Counter((item.content_hash, item.wanted) for item in batch.items)
+    is_whole = len(wanted) > 1 and wanted <= Counter((each.content_hash, each.wanted) for each in at_once)
+    return [*recent, *at_once] if is_whole else recent
 
 
 def own_ids(batch: Batch) -> Mapping[str, int]:

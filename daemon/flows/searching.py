@@ -16,7 +16,7 @@ from daemon.flows import codec
 from daemon.flows.claiming import SETTLING, Claim, Note, Turns
 from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Backoff, Holds, ShownHold
-from daemon.flows.matching import matched, own_ids
+from daemon.flows.matching import matched, own_ids, plausible
 from daemon.flows.outbox import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause, unless
@@ -205,7 +205,8 @@ class Search:
             return None
         wanted = {item.content_hash for item in sought.items}
         given = own_ids(sought)
-        candidates = [each for each in listed if each.content_hash in wanted or each.own_id in given]
+        alike = [each for each in listed if each.content_hash in wanted or each.own_id in given]
+        candidates = plausible(sought, intent.since, alike)
         if not candidates and not believable:
             return None
         before = None

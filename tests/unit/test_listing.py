@@ -304,6 +304,14 @@ async def test_what_was_created_by_another_clock_than_answers_are_dated_by(ahead
     assert set(ids) <= {created.item_id for created in found}
 
 
+async def test_the_newest_is_believed_a_day_at_most() -> None:
+    """In a project where nothing has been created for years not everything is listed."""
+    script = always({"content": [item(0)], "has_more": False})
+    async with serving(script) as wire, app(wire.url) as here:
+        await here.submissions.created(START + timedelta(days=30), None, timedelta(seconds=60))
+    assert wire.requests[-1].query["created_gte"] == "2026-12-21T12:00:00"
+
+
 async def test_the_newest_is_not_believed_where_items_come_in_another_order() -> None:
     """It might be the oldest of all, and everything since would be listed; the log says so."""
     rows = [item(n) for n in range(3)]

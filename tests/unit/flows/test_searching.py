@@ -177,6 +177,41 @@ async def test_before_absence_is_believed_another_clock_is_reckoned_with(
     assert doubt.api.within[-1] == timedelta(seconds=1000) + before
 
 
+def long_ago(names: str, *, seconds_apart: float = 0.0) -> list[Created]:
+    """Items that were created hours before the batch was announced, by their clock."""
+    return [created(f"x{i}", body(name), i * seconds_apart - 7200) for i, name in enumerate(names)]
+
+
+@pytest.mark.parametrize(
+    ("contents", "listed", "adopted"),
+    [
+        ("ab", long_ago("ab"), 2),
+        ("aab", long_ago("baa"), 3),
+        ("a", long_ago("a"), 0),
+        ("aa", long_ago("aa"), 0),
+        ("ab", long_ago("a"), 0),
+        ("ab", long_ago("ab", seconds_apart=61), 0),
+    ],
+)
+@in_virtual_time
+async def test_what_is_like_the_batch_and_from_long_ago_is_its_own_only_as_a_whole(
+    contents: str, listed: list[Created], adopted: int
+) -> None:
+    """By a clock that is hours behind; but somebody else may have sent the same before."""
+    doubt = Doubt(listed)
+    await asyncio.sleep(1000)
+    resolved = await doubt.resolve(batch_of(contents, identified=False))
+    assert (len(pairs(resolved)), len(left(resolved))) == (adopted, len(contents) - adopted)
+
+
+@in_virtual_time
+async def test_what_has_an_id_of_ours_is_ours_by_whichever_clock() -> None:
+    """Nobody else has sent it."""
+    doubt = Doubt(long_ago("a"))
+    await asyncio.sleep(1000)
+    assert pairs(await doubt.resolve(batch_of("a"))) == {0: "x0"}
+
+
 @in_virtual_time
 async def test_nothing_is_absent_before_the_quarantine_is_over() -> None:
     """Looked for again and again; only then is it believed, and a new attempt may be made.

@@ -661,7 +661,7 @@ async def test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again() -> N
 @in_virtual_time
 async def test_what_was_adopted_by_another_clock_is_not_sent_again() -> None:
     """Items may be created by a clock that is far behind the one that the intent was written by."""
-    way = Way(kafka_of(*"abcd"))
+    way = Way(kafka_of(*"abcd"), takes_id=True)
 
     def half_landed(items: Sequence[Item]) -> InDoubt:
         way.accept([items[0], items[3]])
@@ -671,7 +671,7 @@ async def test_what_was_adopted_by_another_clock_is_not_sent_again() -> None:
     way.script(half_landed, way.lost)
     await ran(way, QUARANTINE_SECONDS + 20)
     assert way.posted() == ["abcd", "bc"]
-    successor = Way(way.kafka)
+    successor = Way(way.kafka, takes_id=True)
     successor.created = list(way.created)
     successor.api.listing = deque([list(way.created)])
     await ran(successor, 2 * QUARANTINE_SECONDS)

@@ -78,6 +78,7 @@ class Way:
         total: int | None = None,
         connections: int = 1,
         guard: RejectionGuard | None = None,
+        takes_id: bool = False,
     ) -> None:
         self.kafka = kafka or MemoryKafka.usual()
         self.api = ScriptedSubmissions(accept=self.accept)
@@ -95,10 +96,11 @@ class Way:
         self.created: list[Created] = []
         self.attempts = 0
         self.budget = None if total is None else Budget(self.kafka, BUDGET, Limits(None, total), seeded())
-        self.submitting = self._assembled(max_items, connections)
+        names = ("id", "text") if takes_id else ("text",)
+        spec = InputSpec({name: {"type": "string", "required": False} for name in names})
+        self.submitting = self._assembled(ItemReader(spec, None, 10_000), max_items, connections)
 
-    def _assembled(self, max_items: int, connections: int) -> Submitting:
-        reader = ItemReader(InputSpec({"text": {"type": "string"}}), None, 10_000)
+    def _assembled(self, reader: ItemReader, max_items: int, connections: int) -> Submitting:
         shared = SharedParts(
             kafka=self.kafka,
             clock=self.time,

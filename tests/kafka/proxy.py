@@ -34,6 +34,7 @@ END_TXN = 26
 TXN_OFFSET_COMMIT = 28
 
 _SIZE = struct.Struct(">i")
+_TLS_HANDSHAKE = b"\x16\x03"
 _API_KEY = struct.Struct(">h")
 # Kafka's own limit (socket.request.max.bytes).
 _MAX_REQUEST_BYTES = 104_857_600
@@ -100,6 +101,9 @@ class KafkaProxy(Proxy):
         size = await _read(reader, _SIZE.size)
         if len(size) < _SIZE.size:
             return size
+        if size.startswith(_TLS_HANDSHAKE):
+            # As a broker without TLS does: it hangs up.
+            return b""
         (length,) = _SIZE.unpack(size)
         if not 0 <= length <= _MAX_REQUEST_BYTES:
             raise ValueError(f"not a Kafka request: {length} bytes")

@@ -353,3 +353,11 @@ async def test_foreign_protocol_is_reported(echo: Echo) -> None:
             client.writer.write(b"\xff\xff\xff\xff GET / HTTP/1.1")
             assert await client.reader.read() == b""
     assert not echo.received
+
+
+async def test_who_begins_with_tls_is_hung_up_on(kafka_proxy: KafkaProxy, echo: Echo) -> None:
+    """As a broker without it does, and as whoever asks which protocol is spoken expects."""
+    async with connected(kafka_proxy) as client:
+        client.writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+        assert await client.reader.read() == b""
+    assert not echo.received

@@ -134,13 +134,17 @@ class Listing:
         Raises:
             Held: `listing_failed`.
         """
-        if within is not None and (newest := await self._newest()) is not None:
-            since = max(min(since, newest - within), since - FARTHEST)
         filters = {"created_gte": filter_time(since)}
         if until is not None:
             filters["created_lte"] = filter_time(until)
         async for items in self._walk(filters):
             yield items
+        if within is not None and (newest := await self._newest()) is not None:
+            earlier = max(newest - within, since - FARTHEST)
+            if earlier < since:
+                filters = {"created_gte": filter_time(earlier), "created_lt": filter_time(since)}
+                async for items in self._walk(filters):
+                    yield items
 
     async def finished(
         self, since: datetime, until: datetime, known: Known | None = None

@@ -319,7 +319,7 @@ async def test_the_newest_is_not_believed_where_items_come_in_another_order() ->
     async with serving(script) as wire, app(wire.url) as here:
         with capture_logs() as logs:
             await here.submissions.created(START, None, timedelta(seconds=60))
-    asked, listed = (request.query for request in wire.requests)
+    listed, asked = (request.query for request in wire.requests)
     assert asked["sort"] == "-created"
     assert listed["created_gte"] == "2026-11-22T12:00:00"
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["newest_not_listed"]

@@ -171,7 +171,7 @@ class Delivery:
                 if resolved is None:
                     return False
                 ahead.not_before(intent.at)
-                pieces.again(resolved)
+                pieces.unanswered(resolved, repeatedly=sent.attempt.batch.since is not None)
             case NotNow() | None:
                 await self._announcer.step_back(batch)
                 pieces.again(batch)

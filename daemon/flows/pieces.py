@@ -53,6 +53,13 @@ class Pieces:
         else:
             self._halve(batch)
 
+    def unanswered(self, batch: Batch, *, repeatedly: bool) -> None:
+        """This got no clear answer, and is absent; repeatedly: one item may be why, and the rest gets on."""
+        if repeatedly and len(batch.items) > 1:
+            self._halve(batch)
+        else:
+            self._left.append(batch)
+
     def _halve(self, batch: Batch) -> None:
         first, second = batch.split(len(batch.items) // 2)
         self._left += (second, first)

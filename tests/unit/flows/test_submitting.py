@@ -294,6 +294,23 @@ async def test_what_landed_without_an_answer_is_adopted() -> None:
 
 
 @in_virtual_time
+async def test_what_gets_no_clear_answer_again_and_again_is_halved_so_that_the_others_get_on() -> None:
+    """Each time after a quarantine; the one that is left is named, and tried on."""
+    way = Way(kafka_of(*"abXd"))
+    way.script(*[lambda it: way.lost(it) if any(b"X" in i.body for i in it) else way.accept(it)] * 9)
+    async with running(way, 4 * QUARANTINE_SECONDS + 60):
+        assert way.posted()[:5] == ["abXd", "abXd", "ab", "Xd", "X"]
+        assert set(way.posted()[5:]) <= {"X"}
+        assert (sorted(way.open()), way.committed.offset) == ([0, 1], 2)
+        (hold,) = way.holds
+        assert (hold.reason, "offsets 2 to 2" in hold.detail) == ("unreachable", True)
+        way.script()
+        await asyncio.sleep(2 * QUARANTINE_SECONDS)
+    assert (sorted(way.open()), way.dead(), way.committed) == ([0, 1, 2, 3], [], Committed(4, ""))
+    assert not list(way.holds)
+
+
+@in_virtual_time
 async def test_what_got_lost_is_sent_again_after_the_quarantine() -> None:
     """In an attempt of its own, whose doubt is as old as the first."""
     way = Way(kafka_of(*"abc"))
@@ -321,7 +338,7 @@ async def test_what_is_sent_again_without_an_answer_is_held_visibly() -> None:
         assert "tolokad resolve --partition 0" in hold.detail
         await asyncio.sleep(QUARANTINE_SECONDS)
         assert list(way.holds) == []
-    assert way.posted() == ["ab", "ab", "ab"]
+    assert way.posted() == ["ab", "ab", "a", "b"]
     assert way.committed == Committed(2, "")
 
 

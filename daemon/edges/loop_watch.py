@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 import traceback
-from types import TracebackType
 from typing import Self
 
 import structlog
@@ -51,12 +50,7 @@ class LoopWatch:
         self._thread.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._stop.set()
         if self._task is not None:
             self._task.cancel()

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Final, Self, TextIO
 
 import structlog
@@ -52,12 +51,7 @@ class Logs:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

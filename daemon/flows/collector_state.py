@@ -1,7 +1,7 @@
 """The collector's state: what is open, where the cursor stands, and the one pen that changes both."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -155,10 +155,10 @@ class CollectorState:
         async with self._pen:
             await self._commit(self._publisher.rearranged(batch, contents), "sweep", None)
 
-    async def bury(self, prepare: Callable[[Publisher], Publication]) -> None:
-        """Write the dead letters that `prepare` makes of open items."""
+    async def bury(self, gone: Iterable[tuple[str, DeadLetter]]) -> None:
+        """Close open items of which no further result comes, with these letters for those that had none."""
         async with self._pen:
-            await self._commit(prepare(self._publisher), "sweep", None)
+            await self._commit(self._publisher.ended(gone), "sweep", None)
 
     async def _commit(self, publication: Publication, found_by: str, cursor: Cursor | None) -> None:
         if cursor is not None:

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from daemon.flows import codec, ledger_records, tombstones
 from daemon.flows.exchanging import Exchange, rearranged
@@ -205,18 +204,15 @@ class Publisher:
                 dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
             )
 
-    def ended(self, gone: Iterable[tuple[str, DeadLetter]], now: datetime) -> Publication:
+    def ended(self, gone: Iterable[tuple[str, DeadLetter]]) -> Publication:
         """Close open items of which no further result comes; a dead letter for those that had none."""
         publication, closed_ms = Publication(), self._toloka_now().ms
-        out = self._outlets
         for item_id, letter in gone:
             if (entry := self._ledger.find(item_id)) is None:
                 continue
             unpacked = entry.unpacked()
             if not unpacked.published:
-                publication.appends.append(
-                    dead_letter_append(out.dead_letter_topic, out.dead_letter_partitions, letter, now)
-                )
+                self.point_at(publication, [letter])
                 publication.buried[letter.flaw.code] += 1
             self._close(publication, item_id, entry.ledger_partition, unpacked.origin, closed_ms)
         return publication

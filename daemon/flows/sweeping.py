@@ -79,7 +79,7 @@ class Sweeping:
         self._after = after
         self._every_seconds = every_seconds
         self._share = RequestShare(requests_per_second)
-        self._vanishing = Vanishing(api, kafka, clock, every_seconds)
+        self._vanishing = Vanishing(api, kafka, every_seconds)
         self._due_at = 0.0
         self._last: datetime | None = None
         self._runs: deque[Run] = deque()

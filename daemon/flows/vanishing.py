@@ -11,7 +11,7 @@ from daemon.flows.cursors import SKEW
 from daemon.flows.ledger import PackedEntry
 from daemon.flows.origins import record_of
 from daemon.model import DeadLetter, Flaw, Sight
-from daemon.ports import Kafka, Results, TolokaClock
+from daemon.ports import Kafka, Results
 
 # Unknown to Toloka in this many sweeps, an item is gone.
 SWEEPS_UNTIL_GONE = 2
@@ -34,14 +34,12 @@ class Vanishing:
     Args:
         api: where results come from.
         kafka: for the records of what ends.
-        clock: Toloka's.
         apart_seconds: between two looks that count as two: Toloka may have one bad moment.
     """
 
-    def __init__(self, api: Results, kafka: Kafka, clock: TolokaClock, apart_seconds: float) -> None:
+    def __init__(self, api: Results, kafka: Kafka, apart_seconds: float) -> None:
         self._api = api
         self._kafka = kafka
-        self._clock = clock
         self._apart_seconds = apart_seconds
         self._missed: dict[str, Miss] = {}
         # By id, the content hashes of what was looked at of the batches of those: asking for all of a large
@@ -92,8 +90,7 @@ class Vanishing:
                 letters.append((item_id, DeadLetter(record, Flaw(code, f"{message} {item_id}"), at_toloka)))
         if letters:
             log.warning("items_ended", code=code, items=[item_id for item_id, _ in letters])
-            now = self._clock.now()
-            await state.bury(lambda publisher: publisher.ended(letters, now))
+            await state.bury(letters)
 
     async def _certain(self, state: CollectorState, gone: Sequence[str]) -> Sequence[str]:
         """Those of the vanished items whose record is certainly theirs.

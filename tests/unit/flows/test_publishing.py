@@ -337,7 +337,7 @@ def test_an_open_item_that_is_gone_becomes_a_dead_letter() -> None:
     table = Table()
     table.settle("a", ["x"], partition=1)
     letter = DeadLetter(FakeRecord(0, b"in", partition=1), Flaw("ITEM_VANISHED", "gone"))
-    publication = table.publisher.ended([("x", letter), ("closed", letter)], START)
+    publication = table.publisher.ended([("x", letter), ("closed", letter)])
     dead, tombstone = publication.appends
     assert (dead.topic, dead.value) == (DEAD, b"in")
     assert (tombstone.key, tombstone.partition, tombstone.value) == (b"x", 1, None)
@@ -396,7 +396,7 @@ def test_an_item_without_a_number_stays_open_until_toloka_has_ended() -> None:
         table.ledger.apply(publication.changes, publication.closed_ms)
         assert len(table.ledger) == 1
         letter = DeadLetter(FakeRecord(0, b"in"), Flaw("NO_RESULT", "ended"))
-        ended = table.publisher.ended([("x", letter)], START)
+        ended = table.publisher.ended([("x", letter)])
         assert [append.topic for append in ended.appends].count(DEAD) == letters
         assert (ended.changes, ended.buried.total()) == ({"x": None}, letters)
 

@@ -174,23 +174,14 @@ class Batch:
 
     def divided(self, ids: Mapping[int, str], culprits: Mapping[int, Flaw]) -> "Batch":
         """The same range; Toloka has the items at some indexes, and others have become dead letters."""
-        rest = self.accounted({*ids, *culprits})
-        return replace(
-            rest,
-            adopted=self.adopting(ids).adopted,
-            known=self.known,
-            dead_letters=self.without(culprits).dead_letters,
-        )
+        told = {*ids, *culprits}
+        kept = tuple(item for index, item in enumerate(self.items) if index not in told)
+        return replace(self.adopting(ids), items=kept, dead_letters=self.without(culprits).dead_letters)
 
     def recorded(self) -> "Batch":
         """The same range; what was adopted is in the ledger now."""
         known = self.known + len(self.adopted)
         return replace(self, adopted=(), since=self.reaches_back_to, oldest=None, known=known)
-
-    def accounted(self, indexes: Collection[int]) -> "Batch":
-        """The same range; the ledger knows these items already, so that nothing is written for them."""
-        kept = tuple(item for index, item in enumerate(self.items) if index not in indexes)
-        return replace(self, items=kept, known=self.known + len(self.items) - len(kept))
 
     def besides(self, offsets: Collection[int]) -> "Batch":
         """The same range; the ledger has the records at these offsets, whatever they look like today."""

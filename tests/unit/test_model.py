@@ -46,12 +46,6 @@ def test_adopted_items_leave_with_their_ids() -> None:
     assert {found.record.offset: item_id for found, item_id in left.adopted} == {0: "a", 2: "c"}
 
 
-def test_accounted_items_leave_without_a_trace() -> None:
-    """The ledger has them: nothing more is written for them."""
-    left = batch(0, 1, 2).accounted({1})
-    assert (offsets_of(left), left.dead_letters, left.adopted) == ([0, 2], (), ())
-
-
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_split_gives_two_ranges_that_meet_and_hold_everything(count: int) -> None:
     """Between the halves no offset, item, letter, adoption or tombstone is lost or doubled."""

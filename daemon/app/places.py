@@ -31,13 +31,11 @@ def place_of(kafka: KafkaSettings, partition: int, partitions: Mapping[str, int]
     )
 
 
-def _outlets(
-    settings: Settings, partitions: Mapping[str, int], project: str, max_result_bytes: int
-) -> Outlets:
+def _outlets(settings: Settings, partitions: Mapping[str, int], max_result_bytes: int) -> Outlets:
     """Where the collector of a project writes, and how large a result may be."""
     kafka = settings.kafka
     return Outlets(
-        project=project,
+        project=settings.toloka.target_id,
         output_topic=kafka.output_topic,
         output_partitions=partitions[kafka.output_topic],
         ledger_topic=kafka.ledger_topic,
@@ -85,7 +83,7 @@ def collect_options(
     """Where the collector writes, how far back it looks, and where a new cursor starts."""
     collect = settings.collect
     return CollectOptions(
-        _outlets(settings, partitions, settings.toloka.target_id, max_result_bytes),
+        _outlets(settings, partitions, max_result_bytes),
         timedelta(seconds=collect.overlap_seconds),
         _start_at(settings),
         publish_foreign=collect.unknown_items == "publish",

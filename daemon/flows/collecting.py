@@ -116,7 +116,7 @@ class Collecting:
                 parts.kafka, self._options, writer, parts.toloka_clock, parts.watch, parts.new_incarnation()
             ) as (state, reader, partitions),
         ):
-            parts.watch.active(collecting=True)
+            parts.watch.active()
             following = asyncio.ensure_future(state.follow(reader, partitions))
             tailing = asyncio.ensure_future(self._tail(state, backoff, stopping))
             try:

@@ -54,9 +54,9 @@ class CollectWatch:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def active(self, *, collecting: bool) -> None:
-        """This replica has become the collector, or is it no longer."""
-        self._metrics.collector_active.set(1 if collecting else 0)
+    def active(self) -> None:
+        """This replica has become the collector."""
+        self._metrics.collector_active.set(1)
 
     def looked(self, cursor: Cursor, ledger: Ledger) -> None:
         """Toloka was asked for what is finished, and whatever it was is published."""
@@ -106,6 +106,6 @@ class CollectWatch:
 
     def released(self) -> None:
         """This replica collects no longer: what it last knew of the ledger is nobody's figure."""
-        self.active(collecting=False)
+        self._metrics.collector_active.set(0)
         self._metrics.open_items.set(0)
         self._metrics.oldest_open_item_seconds.set(0)

@@ -3,6 +3,9 @@
 Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does.
 """
 
+from datetime import UTC, datetime
+from typing import Final
+
 from daemon.model.attempts import (
     Accepted,
     Committed,
@@ -18,7 +21,6 @@ from daemon.model.attempts import (
 )
 from daemon.model.items import BareRecord, Batch, DeadLetter, Flaw, Headers, Item, PlacedRecord, Record
 from daemon.model.results import Created, Cursor, Finished, Page, Sight, UnknownCursor
-from daemon.model.times import EPOCH
 from daemon.model.writing import Append, Appends, Column, OffsetCommit, Transaction
 
 __all__ = [
@@ -54,3 +56,6 @@ __all__ = [
     "Transaction",
     "UnknownCursor",
 ]
+
+# Nothing of ours is older, and what counts in microseconds or seconds begins here.
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

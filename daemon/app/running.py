@@ -12,19 +12,20 @@ import structlog
 
 from daemon import __version__
 from daemon.app import memory
-from daemon.app.assembling import assemble
+from daemon.app.assembling import Flows, World, assemble
 from daemon.app.status import Status
-from daemon.app.watching import watches
 from daemon.app.world import open_world
 from daemon.edges.http_server import HttpServer
 from daemon.edges.kafka_client import pass_over_leftovers
 from daemon.edges.loop_watch import LoopWatch
 from daemon.errors import StartError
+from daemon.flows.delaying import Delays
 from daemon.flows.holding import Holds
+from daemon.flows.lagging import Lag
 from daemon.flows.waiting import unless
 from daemon.logs import Logs, configure
 from daemon.metrics import Metrics
-from daemon.settings import Settings
+from daemon.settings import KafkaSettings, Settings
 
 INTERNAL = 70
 # What a shell would show for a process that the signal has ended; also where a drain did not come to its end.
@@ -83,7 +84,7 @@ async def _run(settings: Settings, logs: Logs) -> int:
         world = await unless(stopping, open_world(settings, metrics, holds, stack, logs.secrets.add))
         if world is not None:
             flows = assemble(settings, world)
-            lag, delays = watches(settings.kafka, world, flows)
+            lag, delays = _watches(settings.kafka, world, flows)
             status.begin(flows, lag)
             memory.spare_what_stays()
             memory.keep_what_is_freed()
@@ -94,6 +95,22 @@ async def _run(settings: Settings, logs: Logs) -> int:
                 return SIGNALS[heard[0]]
     log.info("stopped")
     return 0
+
+
+def _watches(kafka: KafkaSettings, world: World, flows: Flows) -> tuple[Lag, Delays]:
+    """What looks at Kafka beside the flows, for the metrics alone, and changes nothing."""
+    lag = Lag(
+        world.kafka,
+        kafka.group_id,
+        kafka.input_topic,
+        world.input_retention_seconds,
+        flows.ours,
+        world.clock,
+        world.toloka_clock,
+        world.metrics,
+    )
+    topics = {"input": kafka.input_topic, "ledger": kafka.ledger_topic, "output": kafka.output_topic}
+    return lag, Delays(world.kafka, topics, world.metrics)
 
 
 def _listen(stopping: asyncio.Event) -> list[signal.Signals]:

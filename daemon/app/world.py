@@ -10,8 +10,9 @@ from random import SystemRandom
 
 import structlog
 
+from daemon.app.app_service import open_app
 from daemon.app.assembling import World
-from daemon.app.services import open_service
+from daemon.app.service import Service
 from daemon.app.starting import (
     cursor_is_ours,
     insist_on_a_price,
@@ -19,6 +20,7 @@ from daemon.app.starting import (
     permissions,
     topics_in_order,
 )
+from daemon.app.tasks_service import open_tasks
 from daemon.edges import membership
 from daemon.edges.clocks import DateClock, SystemClock
 from daemon.edges.endpoint import Endpoint
@@ -132,3 +134,15 @@ def connect_toloka(settings: Settings, metrics: Metrics, mask: Callable[[str], N
     return replace(
         Endpoint.of(settings.toloka, clock, DateClock(clock), metrics), authorization=authorization
     )
+
+
+async def open_service(
+    settings: Settings, endpoint: Endpoint, metrics: Metrics, stack: AsyncExitStack
+) -> Service:
+    """Connect to the API that the settings name; what is opened is closed with the stack.
+
+    Raises:
+        StartError: Toloka is away, refuses the credential, or does not know the project or pool.
+    """
+    opening = open_app if settings.toloka.api == "app" else open_tasks
+    return await opening(settings, endpoint, metrics, stack)

@@ -12,8 +12,8 @@ import httpx
 
 from daemon.app.assembling import World, assemble
 from daemon.app.service import Service
-from daemon.app.services import open_service
 from daemon.app.starting import patiently
+from daemon.app.world import open_service
 from daemon.edges.app_api import AppResults, AppSubmissions
 from daemon.edges.clocks import DateClock
 from daemon.edges.endpoint import Endpoint, tls_context

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from daemon.app.service import Service
-from daemon.app.services import open_service
-from daemon.app.world import connect_toloka
+from daemon.app.world import connect_toloka, open_service
 from daemon.flows.searching import COARSE
 from daemon.metrics import Metrics
 from daemon.ports import TolokaClock

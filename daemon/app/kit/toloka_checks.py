@@ -7,9 +7,8 @@ from decimal import Decimal
 
 from daemon.app.kit.checks import CONFIGURATION, NOT_PERMITTED, Check
 from daemon.app.service import Service
-from daemon.app.services import open_service
 from daemon.app.starting import insist_on_a_price
-from daemon.app.world import connect_toloka
+from daemon.app.world import connect_toloka, open_service
 from daemon.edges.certificate import certificate_ends
 from daemon.edges.endpoint import Endpoint
 from daemon.errors import StartError, UnavailableAtStart

@@ -13,7 +13,7 @@ from daemon.edges.limits import QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows, insist
 from daemon.edges.posting import Posting
 from daemon.edges.project import items_path, probe_of
-from daemon.edges.sending import LineError, NotSent, Unclear
+from daemon.edges.sending import Answer, LineError
 from daemon.edges.transport import Line
 from daemon.edges.wire import MalformedError, filter_time
 from daemon.errors import Held
@@ -70,7 +70,7 @@ class AppSubmissions:
         self._path = items_path(project_id, "bulk")
         self._clock = clock
         self._force_new_original = force_new_original
-        self._posting = Posting(line, requests, quota, clock, PROBING, fresh_seconds)
+        self._posting = Posting(line, requests, quota, clock, PROBING, app_bulk.ASKED, fresh_seconds)
         self._listing = Listing(line, items_path(project_id), requests, "submit", clock, ITEMS)
 
     def resume(self, tally: Tally) -> None:
@@ -85,18 +85,15 @@ class AppSubmissions:
         """See `daemon.ports.Submissions.submit`."""
         del intent  # The App API has no place for an attempt's name: what was sent is found by its content.
         body = app_bulk.body_of(items, force_new_original=self._force_new_original)
-        outcome: Outcome
-        try:
-            answer = await self._posting.post("bulk", self._path, body, deadline)
-        except NotSent as error:
-            outcome = no_answer(app_bulk.ASKED, error)
-        except Unclear as error:
-            outcome = InDoubt(str(error))
-        else:
-            outcome = app_bulk.outcome(answer, len(items), self._clock.now())
-            if answer.succeeded and isinstance(outcome, InDoubt):
-                self._line.unreadable("bulk")
+        came = await self._posting.post("bulk", self._path, body, deadline)
+        outcome = self._outcome(came, len(items)) if isinstance(came, Answer) else came
         self._posting.came_to(outcome)
+        return outcome
+
+    def _outcome(self, answer: Answer, count: int) -> Outcome:
+        outcome = app_bulk.outcome(answer, count, self._clock.now())
+        if answer.succeeded and isinstance(outcome, InDoubt):
+            self._line.unreadable("bulk")
         return outcome
 
     async def created(

@@ -4,9 +4,9 @@ import asyncio
 
 from daemon.edges.answers import no_answer, refusal
 from daemon.edges.limits import QuotaPart, RequestLimiter, Reservation
-from daemon.edges.sending import Answer, LineError
+from daemon.edges.sending import Answer, LineError, NotSent, Unclear
 from daemon.edges.transport import Line
-from daemon.model import Deadline, NotNow, Outcome, Rejected, Tally, TooLarge
+from daemon.model import Deadline, InDoubt, NotNow, Outcome, Rejected, Tally, TooLarge
 from daemon.ports import TolokaClock
 
 # Longer waits for our own limits are shown as a hold, which also hears when it is time to stop.
@@ -22,6 +22,7 @@ class Posting:
         quota: its part of what is shared by everything that submits.
         clock: Toloka's.
         probing: what the line's probe asks, for the operator.
+        asked: what is posted, likewise.
         fresh_seconds: an attempt older than this does not finish its request: the shorter of the request's
             timeout and the time after which Kafka gives our partition to another.
     """
@@ -33,6 +34,7 @@ class Posting:
         quota: QuotaPart,
         clock: TolokaClock,
         probing: str,
+        asked: str,
         fresh_seconds: float,
     ) -> None:
         self._line = line
@@ -40,6 +42,7 @@ class Posting:
         self._quota = quota
         self._clock = clock
         self._probing = probing
+        self._asked = asked
         self._fresh_seconds = fresh_seconds
         self._reservation: Reservation | None = None
 
@@ -77,9 +80,16 @@ class Posting:
             return None
         return refusal(self._probing, answer, self._clock.now())
 
-    async def post(self, operation: str, path: str, body: bytes, deadline: Deadline) -> Answer:
-        """See `daemon.edges.transport.Line.post`."""
-        return await self._line.post(operation, path, body, deadline, self._fresh_seconds)
+    async def post(
+        self, operation: str, path: str, body: bytes, deadline: Deadline
+    ) -> Answer | InDoubt | NotNow:
+        """The answer, or what it comes to that there is none; see `daemon.edges.transport.Line.post`."""
+        try:
+            return await self._line.post(operation, path, body, deadline, self._fresh_seconds)
+        except NotSent as error:
+            return no_answer(self._asked, error)
+        except Unclear as error:
+            return InDoubt(str(error))
 
     def came_to(self, outcome: Outcome) -> None:
         """The items of a definite no count no longer; those of any other request do."""

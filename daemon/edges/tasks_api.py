@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.edges import operations, tasks_bulk
-from daemon.edges.answers import no_answer
 from daemon.edges.endpoint import path
 from daemon.edges.following import Following
 from daemon.edges.limits import QuotaPart, RequestLimiter
 from daemon.edges.listing import Listing, Rows
 from daemon.edges.pools import API, open_pool
 from daemon.edges.posting import Posting
-from daemon.edges.sending import Answer, NotSent, Unclear
+from daemon.edges.sending import Answer
 from daemon.edges.tasks_bulk import Parameters
 from daemon.edges.tasks_items import tasks_page
 from daemon.edges.transport import Line
@@ -74,7 +73,7 @@ class TasksSubmissions:
         self._pools = pools
         self._parameters = parameters
         self._toloka_clock = toloka_clock
-        self._posting = Posting(line, requests, quota, toloka_clock, PROBING, fresh_seconds)
+        self._posting = Posting(line, requests, quota, toloka_clock, PROBING, tasks_bulk.ASKED, fresh_seconds)
         self._listings = [
             Listing(line, path(*API, "tasks"), requests, "submit", toloka_clock, listed_tasks(pool_id))
             for pool_id in pools
@@ -103,16 +102,8 @@ class TasksSubmissions:
             self._posting.give_back()
             return await self._following.outcome(items, intent, deadline)
         where = f"{path(*API, 'tasks')}?{self._parameters.query(intent)}"
-        outcome: Outcome
-        try:
-            body = tasks_bulk.body_of(items, intent)
-            answer = await self._posting.post("tasks", where, body, deadline)
-        except NotSent as error:
-            outcome = no_answer(tasks_bulk.ASKED, error)
-        except Unclear as error:
-            outcome = InDoubt(str(error))
-        else:
-            outcome = await self._answered(answer, items, intent, deadline)
+        came = await self._posting.post("tasks", where, tasks_bulk.body_of(items, intent), deadline)
+        outcome = await self._answered(came, items, intent, deadline) if isinstance(came, Answer) else came
         self._posting.came_to(outcome)
         return outcome
 

@@ -147,9 +147,9 @@ SUBMITTING = (
     Mutant(
         "doubt-taken-for-a-no",
         "a request without an answer is taken for one that was not carried out",
-        "daemon.edges.app_api",
-        "outcome = InDoubt(str(error))",
-        "outcome = no_answer(app_bulk.ASKED, error)",
+        "daemon.edges.posting",
+        "return InDoubt(str(error))",
+        "return no_answer(self._asked, error)",
     ),
     Mutant(
         "server-error-taken-for-a-no",

@@ -128,13 +128,7 @@ class Kafka(Protocol):
         """A group's committed offset and metadata for each of these partitions.
 
         Asks on while the coordinator is loading: a partition that is left out of an answer is unknown.
-
-        Args:
-            group: who has committed them.
-            topic: of the partitions.
-            partitions: which of them.
-            stable: wait for transactions that may still change an offset; where not, it is the one from
-                before them.
+        `stable` waits for transactions that may still change an offset; else it is the one from before them.
         """
         ...
 

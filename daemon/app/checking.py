@@ -33,10 +33,7 @@ async def check(
 ) -> Report:
     """Look at the settings and, if asked to, at Kafka and Toloka; what stands on a failure is left out.
 
-    Args:
-        environ: usually `os.environ`.
-        connect: whether to ask Kafka and Toloka.
-        tell: told of each thing once it is found: what is away is waited for.
+    `tell` hears of each thing once it is found: what is away is waited for.
     """
     found = []
     async with aclosing(_checks(environ, connect=connect)) as checks:

@@ -38,12 +38,7 @@ async def open_world(
 ) -> World:
     """Connect to everything; what is opened is closed with the stack.
 
-    Args:
-        settings: of the whole program.
-        metrics: counts.
-        holds: shows what waits.
-        stack: closes what was opened.
-        mask: hears each credential that is used, so that no log shows it.
+    `mask` hears each credential that is used, so that no log shows it.
 
     Raises:
         StartError: something is missing, refused or away; the message says what and the way out.
@@ -116,10 +111,7 @@ def _client_id() -> str:
 def connect_toloka(settings: Settings, metrics: Metrics, mask: Callable[[str], None]) -> Endpoint:
     """Where Toloka is, and as whom it is spoken to; nothing is asked yet.
 
-    Args:
-        settings: of the whole program.
-        metrics: counts.
-        mask: hears each credential that is used, so that no log shows it.
+    `mask` hears each credential that is used, so that no log shows it.
 
     Raises:
         ConfigurationError: the file of further authorities cannot be used.

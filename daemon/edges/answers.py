@@ -106,10 +106,7 @@ def not_created(
 def refusal(asked: str, answer: Answer, now: datetime) -> NotNow:
     """What an answer other than success comes to, where it is not the items' fault.
 
-    Args:
-        asked: what was asked, for the operator.
-        answer: not 2xx.
-        now: Toloka's time.
+    `asked` is what was asked, for the operator; `now` is Toloka's time.
     """
     said = complaint(answer)
     log.info("toloka_refused", asked=asked, status=answer.status, code=said.code, request_id=said.request_id)

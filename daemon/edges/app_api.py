@@ -107,11 +107,7 @@ class AppSubmissions:
 class AppResults:
     """See `daemon.ports.Results`.
 
-    Args:
-        line: a connection of its own, whose probe is `daemon.edges.project.probe_of`.
-        project_id: where items come from.
-        requests: shared by everything that asks Toloka.
-        clock: Toloka's.
+    The line is its own, and its probe is `daemon.edges.project.probe_of`.
     """
 
     def __init__(self, line: Line, project_id: str, requests: RequestLimiter, clock: TolokaClock) -> None:

@@ -31,13 +31,7 @@ def body_of(items: Sequence[Item], *, force_new_original: bool) -> bytes:
 
 
 def outcome(answer: Answer, count: int, now: datetime) -> Outcome:
-    """What an answer to a request with so many items comes to.
-
-    Args:
-        answer: a whole answer.
-        count: how many items were sent.
-        now: Toloka's time.
-    """
+    """What an answer to a request with so many items comes to, at this time of Toloka's."""
     if answer.succeeded:
         return _accepted(answer, count)
     return not_created(ASKED, answer, now, partial(_culprits, count=count))

@@ -15,11 +15,7 @@ ASK_SECONDS = 10.0
 async def ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> dict[str, Any] | NotNow:
     """What Toloka says of a thing: an object, whose members may be anything.
 
-    Args:
-        line: a connection.
-        probe: the question.
-        asked: the thing, for the operator.
-        clock: Toloka's.
+    `asked` is the thing, for the operator.
     """
     try:
         answer = await line.request(probe.operation, "GET", probe.path, None, ASK_SECONDS)

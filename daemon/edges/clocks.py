@@ -36,11 +36,7 @@ class SystemClock:
 
 
 class DateClock:
-    """See `daemon.ports.TolokaClock`: what the `Date` headers of Toloka's answers leave possible.
-
-    Args:
-        clock: carries the time on between answers.
-    """
+    """See `daemon.ports.TolokaClock`: what the `Date` headers of Toloka's answers leave possible."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

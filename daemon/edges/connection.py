@@ -20,11 +20,7 @@ class _Stream(Protocol):
 
 
 class Connection:
-    """One connection at a time, made by the client when it is needed.
-
-    Args:
-        endpoint: where to.
-    """
+    """One connection at a time, made by the client when it is needed."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint

@@ -32,11 +32,6 @@ class Following:
 
     `standing` is the operation that is there, empty for none. `unopened` is set once a log tells that a pool
     could not be opened; whoever opens it takes it back.
-
-    Args:
-        line: a connection.
-        requests: shared by everything that asks Toloka.
-        clock: this process's.
     """
 
     def __init__(self, line: Line, requests: RequestLimiter, clock: Clock) -> None:

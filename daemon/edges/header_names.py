@@ -15,11 +15,7 @@ _WITH_HEADERS = 2
 
 
 class Records:
-    """What one fetch has brought of a partition, as the client's own class gives it.
-
-    Args:
-        data: batches as they came.
-    """
+    """What one fetch has brought of a partition, as the client's own class gives it."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -31,13 +31,7 @@ class HttpServer:
     The callables are called in the server's threads, at any time while it runs: they must be quick and may
     not touch what only the event loop's thread may touch.
 
-    Args:
-        host: the address to listen on.
-        port: the port, 0 for a free one.
-        registry: the metrics to show.
-        live: answers `/livez`.
-        ready: answers `/readyz`.
-        status: answers `/status.json`.
+    Port 0 takes a free one.
     """
 
     def __init__(

@@ -174,10 +174,7 @@ def _flaw(output: Mapping[str, Any]) -> Flaw:
 def outcome(operation: Operation, log: Log, count: int) -> Outcome:
     """What an operation that is over has come to.
 
-    Args:
-        operation: its state.
-        log: what it says of each task.
-        count: of the items that were sent, or are known of what was sent.
+    `count` is of the items that were sent, or are known of what was sent.
     """
     if operation.created is not None and operation.created > len(log.ids):
         return InDoubt(f"{operation.created} tasks were created, and the log shows {len(log.ids)}")

@@ -10,11 +10,7 @@ FEWEST_IN_TIME = 100
 
 
 class PageSize:
-    """Learns from what becomes of pages how many rows an answer may have.
-
-    Args:
-        most: rows in a page, in any case.
-    """
+    """Learns from what becomes of pages how many rows an answer may have."""
 
     def __init__(self, most: int) -> None:
         self._most = most

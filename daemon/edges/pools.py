@@ -39,13 +39,7 @@ def probe_of(pool_id: str) -> Probe:
 
 
 async def pool(line: Line, pool_id: str, clock: TolokaClock) -> Pool | NotNow:
-    """Ask for a pool.
-
-    Args:
-        line: a connection.
-        pool_id: of the pool.
-        clock: Toloka's.
-    """
+    """Ask for a pool."""
     about = await ask(line, probe_of(pool_id), f"the pool {pool_id}", clock)
     return about if isinstance(about, NotNow) else _pool(pool_id, about)
 

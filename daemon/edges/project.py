@@ -59,13 +59,7 @@ def items_path(project_id: str, *rest: str) -> str:
 
 
 async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow:
-    """Ask for a project and its app.
-
-    Args:
-        line: a connection.
-        project_id: of the project.
-        clock: Toloka's.
-    """
+    """Ask for a project and its app."""
     for _ in range(TRIES - 1):
         found = await _project(line, project_id, clock)
         if found is not None:

@@ -75,13 +75,7 @@ def repeats(answer: Answer) -> bool:
 
 
 def outcome(answer: Answer, count: int, now: datetime) -> Outcome:
-    """What an answer to a synchronous request with so many tasks comes to.
-
-    Args:
-        answer: a whole answer.
-        count: how many tasks were sent.
-        now: Toloka's time.
-    """
+    """What an answer to a synchronous request with so many tasks comes to, at this time of Toloka's."""
     return _created(answer, count) if answer.succeeded else refused(answer, count, now)
 
 

@@ -51,14 +51,6 @@ async def writer(
 ) -> AsyncIterator["TransactionalWriter"]:
     """Start a producer: predecessors are fenced, and their open transactions ended, when this enters.
 
-    Args:
-        settings: how to connect.
-        client_id: names this replica to the brokers.
-        transactional_id: the writer's.
-        metrics: counts.
-        sizes: what topics take.
-        partitions: asks the brokers for those of a topic; raises as `daemon.ports.Kafka.partitions`.
-
     Raises:
         Held: `not_permitted`, naming the transactional id.
         Transient: no start in time.

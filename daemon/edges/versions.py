@@ -75,9 +75,6 @@ class _Versions(Request[_VersionsStruct]):  # type: ignore[misc] # as above
 async def releases(admin: AIOKafkaAdminClient) -> Mapping[int, str]:
     """The release of each broker by its id, such as `4.1`.
 
-    Args:
-        admin: started by its owner.
-
     Raises:
         Transient: a broker does not answer.
     """

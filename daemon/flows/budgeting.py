@@ -24,14 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 class Budget:
-    """One replica's view of the budget topic; `run` keeps it up to date.
-
-    Args:
-        kafka: where the topic is.
-        topic: of one partition.
-        limits: what may be submitted.
-        rng: spreads the waits after a failure.
-    """
+    """One replica's view of the budget topic; `run` keeps it up to date."""
 
     def __init__(self, kafka: Kafka, topic: str, limits: Limits, rng: Random) -> None:
         self._kafka = kafka

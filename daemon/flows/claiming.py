@@ -106,10 +106,7 @@ class Turns:
 
         While a request of ours may still land, what we see may be what another way looks for: were it adopted
         now, that way would believe its own to be absent, and what we have sent would be too much.
-
-        Args:
-            claim: ours.
-            believable: whether nothing of ours can land any more.
+        `believable` where nothing of ours can land any more.
 
         Raises:
             Held: `intent_unreadable`.

@@ -62,13 +62,7 @@ class CollectorParts:
 class Collecting:
     """The collector, from take-over until it is told to stop.
 
-    Args:
-        transactional_id: what keeps two collectors of the project apart.
-        options: where it writes, how far back it looks, and where a new cursor starts.
-        parts: what it works with.
-        intervals: how often it looks.
-        foreign: what is done with items that somebody else created.
-        still_ours: returns once the group has confirmed that we collect, or the event is set.
+    `still_ours` returns once the group has confirmed that we collect, or the event is set.
     """
 
     def __init__(

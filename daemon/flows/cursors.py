@@ -20,12 +20,8 @@ async def read_cursor(
 ) -> tuple[Cursor | None, int]:
     """The project's cursor, and when it was written in milliseconds; partition 0 holds it.
 
-    Args:
-        kafka: where it is.
-        topic: the cursors'.
-        project: whose it is.
-        whole: wait for the end of transactions that are open, such as that of a collector that was killed;
-            else what can be read now is enough.
+    Where it is wanted `whole`, open transactions are waited for, such as that of a collector that was killed;
+    else what can be read now is enough.
 
     Raises:
         ConfigurationError: the topic holds another project's cursor, or a newer release's.

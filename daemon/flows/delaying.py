@@ -19,12 +19,7 @@ class Delays:
     """Watches how long each topic's readers have stood before the same open transaction.
 
     A transaction takes milliseconds; one that stays open, of ours or of anybody else who writes there, stops
-    every `read_committed` reader of its partition.
-
-    Args:
-        kafka: the cluster.
-        topics: names of topics, by what they are for (the metric's label).
-        metrics: shows it.
+    every `read_committed` reader of its partition. Topics are named by what they are for: the metric's label.
     """
 
     def __init__(self, kafka: Kafka, topics: Mapping[str, str], metrics: Metrics) -> None:

@@ -73,11 +73,8 @@ def rearranged(
 ) -> Iterator[tuple[str, PackedEntry]]:
     """The open items of a batch that get another record: that with their content, as far as that is known.
 
-    What is left over belongs to those whose content nobody knows: by elimination.
-
-    Args:
-        mates: all open items of the batch, by id.
-        contents: item id to content hash, of those of which it is known.
+    What is left over belongs to those whose content nobody knows: by elimination. `mates` are all open items
+    of the batch, `contents` the hashes of those of which it is known.
     """
     astray = [item_id for item_id, entry in mates.items() if entry.content_hash != contents.get(item_id)]
     records = [mates[item_id] for item_id in astray]

@@ -112,10 +112,7 @@ async def filled(
 ) -> AsyncIterator[AsyncIterator[Batch]]:
     """The source's batches, until the event is set; reading goes on beside the one who uses them.
 
-    Args:
-        source: of the batches.
-        until: ends them.
-        at_rest: done once, whenever a batch has been waited for for `REST_SECONDS`.
+    `at_rest` is done once, whenever a batch has been waited for for `REST_SECONDS`.
 
     Raises:
         Held, Transient: what the reader raises, once the batches before it have been given out; what

@@ -26,12 +26,6 @@ class Foreign:
     An item of ours exists only after its intent was written, and its ledger record replaces that intent:
     one that is older than every intent standing now, and that the ledger, read to its end afterwards,
     does not have, was created by somebody else.
-
-    Args:
-        kafka: where intents and the ledger are.
-        group: the consumer group whose metadata are the intents.
-        input_topic: whose partitions they are of.
-        watch: is told how many were foreign.
     """
 
     def __init__(self, kafka: Kafka, group: str, input_topic: str, watch: CollectWatch) -> None:

@@ -26,14 +26,7 @@ log = structlog.get_logger(__name__)
 
 
 async def handed_over(kafka: Kafka, clock: TolokaClock, place: Place, until: asyncio.Event) -> None:
-    """Return once nobody has been at work for a moment, after `FRESH` at most, or when the event is set.
-
-    Args:
-        kafka: where intents are.
-        clock: Toloka's.
-        place: the partition, before it is taken over.
-        until: see above.
-    """
+    """Return once nobody has been at work for a moment, after `FRESH` at most, or when the event is set."""
     loop = asyncio.get_running_loop()
     busy_at = loop.time()
     try:

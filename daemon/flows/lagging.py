@@ -22,15 +22,8 @@ log = structlog.get_logger(__name__)
 class Lag:
     """Measures, every few seconds, what of the owned partitions is not settled.
 
-    Args:
-        kafka: the cluster.
-        group: whose offsets count.
-        topic: the input topic.
-        retention_seconds: how long the topic keeps a record; None for ever, or where Kafka does not say.
-        ours: the partitions that this replica owns now.
-        clock: for the age of records.
-        toloka_clock: for the age of intents.
-        metrics: shows it.
+    `retention_seconds` is None where records are kept for ever, or Kafka does not say. The age of records
+    goes by our clock, that of intents by Toloka's.
     """
 
     def __init__(

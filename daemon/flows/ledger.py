@@ -143,9 +143,7 @@ class Ledger:
     def apply(self, changes: Mapping[str, PackedEntry | None], closed_ms: Mapping[str, int]) -> None:
         """Follow a committed transaction: None closes an item, anything else replaces its record.
 
-        Args:
-            changes: by item id.
-            closed_ms: as of when those are closed that are; see `closed_as_of`.
+        `closed_ms` says as of when those are closed that are: see `closed_as_of`.
         """
         for item_id, change in changes.items():
             key = item_id.encode()

@@ -108,10 +108,7 @@ def _with_rest(size: int) -> struct.Struct:
 def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:
     """An entry's ledger value once this result is published, too; None where none is awaited any more.
 
-    Args:
-        entry: the item.
-        packed: its ledger value.
-        share: the result's; it is not among those that are published.
+    `packed` is its ledger value; `share` is not among those that are published.
     """
     published = (*entry.published, share)
     if len(published) == entry.wanted:

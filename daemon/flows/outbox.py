@@ -119,11 +119,7 @@ class Outbox:
         """Write down that the batch is about to be sent. A successor's start makes this fail: the fence.
 
         What was adopted goes to the ledger along with it: once another attempt has been made, this one would
-        no longer tell of it.
-
-        Args:
-            batch: what is sent.
-            again: the intent whose attempt is sent once more; None for a new attempt.
+        no longer tell of it. With `again`, the attempt of that intent is sent once more.
         """
         intent = self.intent(batch, again)
         await self._announce(batch, intent, len(batch.items))
@@ -162,11 +158,8 @@ class Outbox:
     def behind(self, batch: Batch, at: datetime | None) -> Intent | None:
         """The intent that still stands for what lies behind a settled piece of a range in doubt, if anything.
 
-        It is no attempt's: whatever was sent of this range was sent under others.
-
-        Args:
-            batch: the piece.
-            at: when it was last announced itself; None for never.
+        It is no attempt's: whatever was sent of this range was sent under others. `at` is when the piece was
+        last announced itself; None for never.
         """
         if batch.since is None or not batch.has_doubt_behind:
             return None
@@ -201,9 +194,7 @@ class Outbox:
     async def start_at(self, offset: int, partitions: Collection[int] = ()) -> None:
         """Write down where a new group begins, so that a restart begins there, too.
 
-        Args:
-            offset: where this partition begins.
-            partitions: of the topic, to be remembered as those that were there.
+        `partitions` of the topic are to be remembered as those that were there.
         """
         place, nothing = self._place, codec.mark_value(codec.NOTHING_SETTLED)
         keys = [codec.mark_key(place.topic, partition) for partition in sorted(partitions)]

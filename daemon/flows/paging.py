@@ -10,12 +10,7 @@ Answer = Page | UnknownCursor | NotNow
 
 
 class Pages:
-    """Asks for what finished after a cursor; when the block ends, nothing is asked for any more.
-
-    Args:
-        api: where results come from.
-        size: items in a page at most.
-    """
+    """Asks for what finished after a cursor; when the block ends, nothing is asked for any more."""
 
     def __init__(self, api: Results, size: int) -> None:
         self._api = api

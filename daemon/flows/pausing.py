@@ -22,11 +22,7 @@ log = structlog.get_logger(__name__)
 class Pausing:
     """Shuts and opens the doors of one replica's flows as the topic says.
 
-    Args:
-        kafka: where the topic is.
-        topic: the cursor topic.
-        gates: by flow; shut until it is known whether they may be open.
-        rng: spreads the waits after a failure.
+    They are shut until it is known whether they may be open.
     """
 
     def __init__(self, kafka: Kafka, topic: str, gates: Mapping[str, Gate], rng: Random) -> None:

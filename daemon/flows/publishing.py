@@ -69,13 +69,7 @@ class Publication:
 
 
 class Publisher:
-    """Builds transactions from what is open; writes nothing and changes nothing.
-
-    Args:
-        outlets: where the collector writes.
-        ledger: what is open.
-        clock: Toloka's.
-    """
+    """Builds transactions from what is open; writes nothing and changes nothing."""
 
     def __init__(self, outlets: Outlets, ledger: Ledger, clock: TolokaClock) -> None:
         self._outlets = outlets
@@ -162,12 +156,7 @@ class Publisher:
         publication.closed_ms[item_id] = closed_ms
 
     def rearranged(self, batch: tuple[int, int], contents: Mapping[str, int]) -> Publication:
-        """Give the open items of a batch the records with their content; see `exchanging.rearranged`.
-
-        Args:
-            batch: as `daemon.flows.ledger.PackedEntry.batch` tells it.
-            contents: item id to content hash.
-        """
+        """Give the open items of a batch the records with their content; see `exchanging.rearranged`."""
         publication = Publication()
         mates = dict(self._ledger.of_batches(frozenset({batch})))
         for item_id, entry in rearranged(mates, contents):

@@ -32,17 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class Resolver:
-    """Resolves the intents of one partition's way.
-
-    Args:
-        kafka: for what the ledger knows of a range.
-        clock: Toloka's.
-        place: the partition, and where it writes.
-        patience: how long the absence of what was sent is not believed.
-        search: resolves what cannot be sent again.
-        metrics: counts what is in doubt, and how it ended.
-        rng: spreads the waits.
-    """
+    """Resolves the intents of one partition's way."""
 
     def __init__(
         self,

@@ -112,14 +112,7 @@ async def scan(
 ) -> Taken:
     """Read the ledger to its end, open transactions included, looking for these offsets and ids.
 
-    Args:
-        kafka: where it is.
-        ledger_topic: the ledger.
-        topic: of the asked partition.
-        partition: the asked one.
-        offsets: of it.
-        ids: see `Taken`.
-        since: when these offsets were first sent.
+    `since` is when these offsets were first sent; for `ids` see `Taken`.
 
     Raises:
         Held: `ledger_unreadable`, a record is damaged or of a newer release.

@@ -58,18 +58,7 @@ class Patience:
 
 
 class Search:
-    """Resolves the intents of one partition's way by what Toloka shows, and the ledger knows.
-
-    Args:
-        kafka: for the ledger, and for the intents of other partitions.
-        api: what lists Toloka's items.
-        clock: Toloka's.
-        place: the partition, and where it writes.
-        patience: how long the absence of what was sent is not believed.
-        holds: shows what cannot be decided now.
-        metrics: counts these.
-        rng: spreads the waits.
-    """
+    """Resolves the intents of one partition's way by what Toloka shows, and the ledger knows."""
 
     def __init__(
         self,

@@ -149,12 +149,7 @@ def _flaw(error: str) -> Flaw:
 
 
 class TaskReader:
-    """Turns records into tasks: as items are read, and then with the pool that each goes to.
-
-    Args:
-        reader: finds, checks and measures the task in a record.
-        spec: the checks, which the reader has, too.
-    """
+    """Turns records into tasks: as items are read, and then with the pool that each goes to."""
 
     def __init__(self, reader: ItemReader, spec: TaskSpec) -> None:
         self._reader = reader

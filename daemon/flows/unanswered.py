@@ -8,12 +8,8 @@ from daemon.model import Batch, InDoubt, Outcome
 def show(shown: ShownHold, batch: Batch, outcome: Outcome | None) -> None:
     """Show that a batch which was in doubt before is so once more, until there is a clear answer.
 
-    Each time it takes a quarantine, and Toloka may answer everything else: no other hold would tell.
-
-    Args:
-        shown: the way's hold.
-        batch: what was sent.
-        outcome: what came of it; None where it was not sent.
+    Each time it takes a quarantine, and Toloka may answer everything else: no other hold would tell. An
+    outcome of None is that of what was not sent.
     """
     if isinstance(outcome, InDoubt):
         if batch.since is not None and not outcome.listing:

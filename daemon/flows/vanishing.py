@@ -31,10 +31,7 @@ class Miss(NamedTuple):
 class Vanishing:
     """Ends what Toloka no longer knows, or has ended without a result.
 
-    Args:
-        api: where results come from.
-        kafka: for the records of what ends.
-        apart_seconds: between two looks that count as two: Toloka may have one bad moment.
+    Two looks count as two that are `apart_seconds` apart: Toloka may have one bad moment.
     """
 
     def __init__(self, api: Results, kafka: Kafka, apart_seconds: float) -> None:

@@ -35,11 +35,7 @@ class Column(msgspec.Struct, frozen=True, gc=False):
 
 
 class Appends(Sequence[Append]):
-    """Records to be written, in their order, some of them in columns: those need no object each.
-
-    Args:
-        parts: of which it consists.
-    """
+    """Records to be written, in their order, some of them in columns: those need no object each."""
 
     def __init__(self, parts: Sequence[Append | Column]) -> None:
         self.parts = parts

@@ -21,11 +21,7 @@ ECHOED_LETTERS = 60
 def load(environ: Mapping[str, str]) -> Settings:
     """Read and check every `TOLOKAD_` variable.
 
-    Args:
-        environ: usually `os.environ`. An empty value counts as not set.
-
-    Returns:
-        Settings that hold to every rule of the reference.
+    An empty value counts as not set.
 
     Raises:
         ConfigurationError: one sentence for each thing that is wrong, beginning with the variable's name and

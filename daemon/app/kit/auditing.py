@@ -50,10 +50,7 @@ class Audited:
 async def audit(settings: Settings, progress: Progress, *, toloka: bool) -> Audited:
     """Read ledger, results, dead letters and input, in this order, while a daemon may go on working.
 
-    Args:
-        settings: of the daemon.
-        progress: shows how far it has got.
-        toloka: walk through the project's items, too.
+    With `toloka`, walk through the project's items, too.
 
     Raises:
         StartError: Kafka or Toloka is away or refuses; a topic is missing or cannot be read.

@@ -9,11 +9,7 @@ EVERY_SECONDS = 0.1
 
 
 class Progress:
-    """Counts towards a total, in steps that have names.
-
-    Args:
-        out: where it is shown, if that is a terminal.
-    """
+    """Counts towards a total, in steps that have names; shown where `out` is a terminal."""
 
     def __init__(self, out: TextIO = sys.stderr) -> None:
         self._out = out if out.isatty() else None

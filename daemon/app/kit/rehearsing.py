@@ -81,10 +81,7 @@ class Rehearsal:
 async def rehearse(settings: Settings, limit: int | None, progress: Progress) -> Rehearsal:
     """Read on from the committed offsets; nothing is written, and no offset moves.
 
-    Args:
-        settings: of the daemon.
-        limit: so many records at most; None for all that are there.
-        progress: shows how far it has got.
+    So many records as `limit` at most; None for all that are there.
 
     Raises:
         StartError: Kafka or Toloka is away or refuses; a topic is missing.

@@ -29,10 +29,7 @@ POLICY: Final = (
 def status_page(*, live: bool, ready: bool, status: Mapping[str, object]) -> str:
     """One HTML page, everything from outside escaped; it asks for `status.json` again by itself.
 
-    Args:
-        live: what `/livez` says.
-        ready: what `/readyz` says.
-        status: what `/status.json` says; without a script, mappings and sequences become tables.
+    Without a script, the mappings and sequences of `status` become tables.
     """
     parts = {
         "style": STYLE,

@@ -30,10 +30,6 @@ class Orphan(NamedTuple):
 class Contents:
     """The contents of settled records, and of those that an intent speaks of and that may be under way.
 
-    Args:
-        committed: of each partition of the input.
-        read: turns a record into an item.
-
     Raises:
         UnreadableError: the metadata of an offset is no intent.
     """

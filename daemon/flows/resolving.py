@@ -14,7 +14,7 @@ import structlog
 from daemon.flows.claiming import Note
 from daemon.flows.holding import Backoff
 from daemon.flows.outbox import Place
-from daemon.flows.scanning import scan
+from daemon.flows.scanning import unaccounted
 from daemon.flows.searching import Patience, Search
 from daemon.flows.waiting import pause
 from daemon.metrics import Metrics
@@ -88,10 +88,7 @@ class Resolver:
         """
         if not (intent.once or intent.decided):
             return batch
-        place, offsets = self._place, range(batch.first, batch.end)
-        ledger, since = place.ledger_topic, intent.since
-        taken = await scan(self._kafka, ledger, place.topic, place.partition, offsets, (), since)
-        return batch.besides(taken.accounted)
+        return await unaccounted(self._kafka, self._place, batch, intent.since)
 
     async def _repeat(
         self, batch: Batch, intent: Intent, again: Again, note: Note, until: asyncio.Event

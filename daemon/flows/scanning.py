@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.outbox import Place
 from daemon.flows.reading_through import until_ends
-from daemon.model import EPOCH, Record, items
+from daemon.model import EPOCH, Batch, Record, items
 from daemon.ports import Kafka
 
 # A ledger record may be so much older than the first attempt of its range, and tells only milliseconds.
@@ -128,3 +129,10 @@ async def scan(
                 except codec.UnreadableError as error:
                     raise Held("ledger_unreadable", f"{ledger_topic}: {error}") from error
     return found.answer()
+
+
+async def unaccounted(kafka: Kafka, place: Place, batch: Batch, since: datetime) -> Batch:
+    """Of a batch that was first sent then, what the ledger does not have already; raises as `scan`."""
+    offsets = range(batch.first, batch.end)
+    taken = await scan(kafka, place.ledger_topic, place.topic, place.partition, offsets, (), since)
+    return batch.besides(taken.accounted)

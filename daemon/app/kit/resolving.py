@@ -26,7 +26,7 @@ from daemon.flows.budgeting import Budget, Purse
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox, Place
-from daemon.flows.scanning import scan
+from daemon.flows.scanning import unaccounted
 from daemon.flows.searching import Search
 from daemon.flows.spec import InputSpec
 from daemon.flows.spending import Limits
@@ -161,11 +161,8 @@ class DoubtfulBatch:
         except Held as held:
             raise start_error(held, GONE) from held
         batch = await read_range(self._cluster, place, first, intent.end, reader)
-        offsets = range(batch.first, batch.end)
-        ledger, since = place.ledger_topic, intent.since
-        taken = await scan(self._cluster, ledger, place.topic, place.partition, offsets, (), since)
-        rest = intent.doubting(batch.besides(taken.accounted))
-        return Doubt(intent, rest, service.item_price if service else None)
+        rest = await unaccounted(self._cluster, place, batch, intent.since)
+        return Doubt(intent, intent.doubting(rest), service.item_price if service else None)
 
     async def decide(self, way: str) -> int:
         """Carry a decision out on what was shown; returns of how many items.

@@ -42,7 +42,6 @@ __all__ = [
     "REQUEST_OUTCOMES",
     "RESULT_STATUSES",
     "BatchHistogram",
-    "Described",
     "Metrics",
     "bounded",
     "catalogue",

@@ -1,14 +1,14 @@
 """Every value that a label can take: bounded, so that a scrape stays small whatever Toloka answers."""
 
 from collections.abc import Collection
-from typing import Final, Literal, get_args
+from typing import Final
 
-Flow = Literal["submit", "collect"]
-TransactionKind = Literal["intent", "settle", "results"]
-Resolution = Literal["adopted", "resubmitted", "partial", "held"]
-WatchedTopic = Literal["input", "ledger", "output"]
-FoundBy = Literal["overlap", "sweep"]
-HoldReason = Literal[
+FLOWS: Final = ("submit", "collect")
+TRANSACTION_KINDS: Final = ("intent", "settle", "results")
+RESOLUTIONS: Final = ("adopted", "resubmitted", "partial", "held")
+WATCHED_TOPICS: Final = ("input", "ledger", "output")
+FOUND_BY: Final = ("overlap", "sweep")
+HOLD_REASONS: Final = (
     "budget",
     "conflict",
     "content_altered",
@@ -30,8 +30,8 @@ HoldReason = Literal[
     "too_large",
     "unauthorized",
     "unreachable",
-]
-Operation = Literal[
+)
+OPERATIONS: Final = (
     # The app API: POST …/items/bulk, GET …/items, …/items/{id}, /app-projects/{id}, /apps/{id}.
     "bulk",
     "list",
@@ -45,8 +45,8 @@ Operation = Literal[
     "operation_log",
     "assignments",
     "pool",
-]
-RequestOutcome = Literal[
+)
+REQUEST_OUTCOMES: Final = (
     "success",
     "rejected",
     "too_large",
@@ -60,16 +60,7 @@ RequestOutcome = Literal[
     "connection",
     "refused",
     "unreadable",
-]
-
-FLOWS: Final[tuple[str, ...]] = get_args(Flow)
-TRANSACTION_KINDS: Final[tuple[str, ...]] = get_args(TransactionKind)
-RESOLUTIONS: Final[tuple[str, ...]] = get_args(Resolution)
-FOUND_BY: Final[tuple[str, ...]] = get_args(FoundBy)
-HOLD_REASONS: Final[tuple[str, ...]] = get_args(HoldReason)
-WATCHED_TOPICS: Final[tuple[str, ...]] = get_args(WatchedTopic)
-OPERATIONS: Final[tuple[str, ...]] = get_args(Operation)
-REQUEST_OUTCOMES: Final[tuple[str, ...]] = get_args(RequestOutcome)
+)
 
 OTHER: Final = "OTHER"
 # Ends of an item (app API) and statuses of an assignment (tasks API).

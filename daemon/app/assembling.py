@@ -2,10 +2,9 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from random import Random
 
@@ -17,6 +16,7 @@ from daemon.app.places import (
     place_of,
     submit_options,
 )
+from daemon.app.service import Service
 from daemon.flows.budgeting import Budget
 from daemon.flows.collecting import Collecting, CollectorParts
 from daemon.flows.delivering import CONNECTIONS
@@ -24,7 +24,6 @@ from daemon.flows.foreign import Foreign
 from daemon.flows.guarding import RejectionGuard
 from daemon.flows.handing_over import handed_over
 from daemon.flows.holding import Gate, Holds
-from daemon.flows.items import RecordReader
 from daemon.flows.pausing import Pausing
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Search
@@ -34,7 +33,7 @@ from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Submitting
 from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics
-from daemon.ports import Clock, Kafka, Membership, Results, Submissions, TolokaClock
+from daemon.ports import Clock, Kafka, Membership, TolokaClock
 from daemon.settings import Settings
 
 
@@ -44,26 +43,15 @@ class World:
 
     Attributes:
         join: opens a place in a group (its id, the topic whose partitions it shares out).
-        submissions: opens so many connections to Toloka for one partition's way.
-        results: the collector's connection.
-        record_reader: turns records into items.
-        look_again: asks Toloka anew what an item must look like.
-        share: is told which part of the limits is ours: of requests, and of items.
-        attempts_once: Toloka carries an attempt out once at most, however often it is sent.
+        service: Toloka.
         partitions: how many partitions each topic has.
         max_result_bytes: what the output topic takes.
-        item_price: what an item costs, in the currency of the budget; None where Toloka does not say.
         input_retention_seconds: how long the input topic keeps a record; None for ever or unknown.
     """
 
     kafka: Kafka
     join: Callable[[str, str], AbstractAsyncContextManager[Membership]]
-    submissions: Callable[[int], AbstractAsyncContextManager[Sequence[Submissions]]]
-    results: Results
-    record_reader: RecordReader
-    look_again: Callable[[], Awaitable[None]]
-    share: Callable[[float, float], None]
-    attempts_once: bool
+    service: Service
     partitions: dict[str, int]
     max_result_bytes: int
     input_retention_seconds: float | None
@@ -72,7 +60,6 @@ class World:
     metrics: Metrics
     holds: Holds
     rng: Random
-    item_price: Decimal | None = None
 
     def new_id(self) -> str:
         """A UUID."""
@@ -107,7 +94,7 @@ def assemble(settings: Settings, world: World) -> Flows:
 
 
 def _budget(settings: Settings, world: World) -> Budget | None:
-    limits = item_limits(settings.budget, world.item_price)
+    limits = item_limits(settings.budget, world.service.item_price)
     if limits is None or not settings.submit.enabled:
         return None
     return Budget(world.kafka, settings.kafka.budget_topic, limits, world.rng)
@@ -136,7 +123,7 @@ class _OurShare:
     def _tell(self) -> None:
         places = self._partitions + self._collectors
         items = self._submitting / self._partitions
-        self._world.share((self._submitting + self._collecting) / places, items)
+        self._world.service.share((self._submitting + self._collecting) / places, items)
 
 
 def _submitting(
@@ -144,17 +131,18 @@ def _submitting(
 ) -> Sharing:
     kafka = settings.kafka
     shared = _shared_parts(settings, world, gate, budget)
-    options = submit_options(settings, attempts_once=world.attempts_once)
+    attempts_once = world.service.attempts_once
+    options = submit_options(settings, attempts_once=attempts_once)
     patience = patience_of(settings)
     # What is left of a budget is known once the batch before is settled; what can be sent again under its
     # intent needs one of its own.
-    connections = 1 if budget is not None or world.attempts_once else CONNECTIONS
+    connections = 1 if budget is not None or attempts_once else CONNECTIONS
 
     def way(partition: int) -> Way:
         place = place_of(kafka, partition, world.partitions)
 
         async def run(stopping: asyncio.Event) -> None:
-            async with world.submissions(connections) as own:
+            async with world.service.submissions(connections) as own:
                 clock, metrics, rng = world.toloka_clock, world.metrics, world.rng
                 search = Search(world.kafka, own[0], clock, place, patience, world.holds, metrics, rng)
                 resolver = Resolver(world.kafka, clock, place, patience, search, metrics, rng)
@@ -180,8 +168,8 @@ def _shared_parts(settings: Settings, world: World, gate: Gate, budget: Budget |
         watch=SubmitWatch(world.metrics),
         rng=world.rng,
         guard=RejectionGuard(submit.max_rejected_ratio, submit.rejected_window_items),
-        record_reader=world.record_reader,
-        look_again=world.look_again,
+        record_reader=world.service.record_reader,
+        look_again=world.service.look_again,
         new_attempt=world.new_id,
         turn=asyncio.Lock(),
         budget=budget,
@@ -192,7 +180,7 @@ def _collecting(settings: Settings, world: World, ours: _OurShare, gate: Gate) -
     kafka, watch = settings.kafka, CollectWatch(world.metrics)
     parts = CollectorParts(
         kafka=world.kafka,
-        api=world.results,
+        api=world.service.results,
         toloka_clock=world.toloka_clock,
         gate=gate,
         holds=world.holds,

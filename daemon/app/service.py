@@ -22,12 +22,19 @@ CLOSED: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One of the APIs; see `daemon.app.assembling.World` for what its parts do.
+    """One of the APIs, or a stand-in for it.
 
     Attributes:
+        submissions: opens so many connections for one partition's way.
+        results: the collector's connection.
+        record_reader: turns records into items.
+        look_again: asks anew what an item must look like.
+        share: is told which part of the limits is ours: of requests, and of items.
+        attempts_once: Toloka carries an attempt out once at most, however often it is sent.
         about: what was found at start, for people.
         closed: why nothing is taken in there, with the way out; None where all is well.
-        item_price: what an item costs, in the account's currency; None where Toloka does not say.
+        item_price: what an item costs, in the account's currency (the budget's); None where Toloka does not
+            say.
     """
 
     submissions: Callable[[int], AbstractAsyncContextManager[Sequence[Submissions]]]
@@ -61,7 +68,7 @@ class Limits:
         )
 
     def share(self, of_requests: float, of_items: float) -> None:
-        """See `daemon.app.assembling.World.share`."""
+        """See `Service.share`."""
         self.requests.share(of_requests)
         self.quota.share(of_items)
 

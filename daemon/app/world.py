@@ -50,12 +50,7 @@ async def open_world(
     return World(
         kafka=cluster,
         join=lambda group, topic: membership.membership(settings.kafka, cluster.client_id, group, topic),
-        submissions=service.submissions,
-        results=service.results,
-        record_reader=service.record_reader,
-        look_again=service.look_again,
-        share=service.share,
-        attempts_once=service.attempts_once,
+        service=service,
         partitions={name: topic.partitions for name, topic in topics.items()},
         max_result_bytes=topics[settings.kafka.output_topic].max_message_bytes,
         input_retention_seconds=topics[settings.kafka.input_topic].retention_seconds,
@@ -64,7 +59,6 @@ async def open_world(
         metrics=metrics,
         holds=holds,
         rng=SystemRandom(),
-        item_price=service.item_price,
     )
 
 

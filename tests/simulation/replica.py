@@ -133,37 +133,16 @@ async def live(around: Surroundings, life: Life, metrics: Metrics) -> None:
     async with Line(endpoint, probe_of(project_id)) as line:
         # Toloka's clock must have been heard before anything goes by it; a real start asks for the project.
         await patiently(line.warm, "Toloka")
-        world = World(
-            kafka=around.kafka(),
-            join=around.join,
-            submissions=submissions,
-            results=AppResults(line, project_id, requests, toloka_clock),
-            record_reader=reader,
-            look_again=_content,
-            share=share,
-            attempts_once=False,
-            partitions=dict(scenario.partitions),
-            max_result_bytes=scenario.max_result_bytes,
-            input_retention_seconds=None,
-            clock=life.clock,
-            toloka_clock=toloka_clock,
-            metrics=metrics,
-            holds=life.holds,
-            rng=life.rng,
-        )
-        await _run(settings, world, life.stopping)
+        results = AppResults(line, project_id, requests, toloka_clock)
+        service = Service(submissions, results, reader, _content, share, attempts_once=False, about="")
+        await _run(settings, _world(around, life, endpoint, service), life.stopping)
 
 
 def _world(around: Surroundings, life: Life, endpoint: Endpoint, service: Service) -> World:
     return World(
         kafka=around.kafka(),
         join=around.join,
-        submissions=service.submissions,
-        results=service.results,
-        record_reader=service.record_reader,
-        look_again=service.look_again,
-        share=service.share,
-        attempts_once=service.attempts_once,
+        service=service,
         partitions=dict(around.scenario.partitions),
         max_result_bytes=around.scenario.max_result_bytes,
         input_retention_seconds=None,

@@ -82,18 +82,13 @@ def _wanted(topic: Demanded, partitions: int, largest_bytes: int) -> Wanted:
     return Wanted(topic.name, partitions, {})
 
 
-def problems(topic: Demanded, found: Topic | None) -> tuple[str, ...]:
-    """What is wrong with a topic, each with the way out."""
-    return tuple(_problems(topic, found))
-
-
 def insist(demands: tuple[Demanded, ...], found: Mapping[str, Topic]) -> None:
     """Refuse topics that are missing or would lose or double something.
 
     Raises:
         ConfigurationError: naming each topic, its variable and the way out.
     """
-    wrong = [problem for topic in demands for problem in _problems(topic, found.get(topic.name))]
+    wrong = [problem for topic in demands for problem in problems(topic, found.get(topic.name))]
     if wrong:
         raise ConfigurationError(*wrong)
 
@@ -104,7 +99,8 @@ def altering(topic: str) -> str:
     return f"{command} --entity-name {topic} --add-config"
 
 
-def _problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
+def problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
+    """What is wrong with a topic, each with the way out."""
     where = f"{topic.variable}: the topic {topic.name}"
     if found is None:
         yield f"{where} does not exist: create it, or set TOLOKAD_KAFKA__CREATE_TOPICS=true"

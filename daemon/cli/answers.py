@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from collections.abc import Coroutine, Iterable
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from daemon.logs import configure
@@ -26,14 +25,9 @@ def settings() -> Settings:
     return load(os.environ)
 
 
-def quietly() -> AbstractContextManager[Any]:
-    """What a command finds is its answer; what the parts would log on the way is not."""
-    return configure("CRITICAL", "console", sys.stderr)
-
-
 def carried_out(work: Coroutine[Any, Any, T]) -> T:
-    """Do a command's work to its end."""
-    with quietly():
+    """Do a command's work to its end; what the parts would log on the way is no answer."""
+    with configure("CRITICAL", "console", sys.stderr):
         return asyncio.run(work)
 
 

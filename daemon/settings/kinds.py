@@ -3,6 +3,7 @@
 import ipaddress
 import re
 import types
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,19 +116,26 @@ def distinct_upper(value: object) -> object:
     return parts
 
 
-def topic(value: str) -> str:
-    """A legal name for a topic (Kafka's `Topic.validate`) that is not one of Kafka's own."""
-    return _matching(TOPIC_LETTERS, value, refused=KAFKA_OWN_TOPICS)
+def matching(pattern: re.Pattern[str], refused: frozenset[str] = frozenset()) -> Callable[[str], str]:
+    """A check that a value is of this form, and none of these."""
+
+    def check(value: str) -> str:
+        if not pattern.fullmatch(value) or value in refused:
+            raise ValueError("letters")
+        return value
+
+    return check
 
 
-def group(value: str) -> str:
-    """A consumer group that can also begin the name of a topic and a transactional id."""
-    return _matching(GROUP_LETTERS, value, refused=KAFKA_OWN_TOPICS)
-
-
-def identifier(value: str) -> str:
-    """A Toloka id: it becomes part of a path and of a transactional id."""
-    return _matching(ID_LETTERS, value)
+# A legal name for a topic (Kafka's `Topic.validate`) that is not one of Kafka's own; a group's can begin one.
+topic = matching(TOPIC_LETTERS, KAFKA_OWN_TOPICS)
+group = matching(GROUP_LETTERS, KAFKA_OWN_TOPICS)
+# A Toloka id: it becomes part of a path and of a transactional id.
+identifier = matching(ID_LETTERS)
+json_pointer = matching(JSON_POINTER)
+one_line = matching(ONE_LINE)
+listen_host = matching(LISTEN_LETTERS)
+_host = matching(HOST_LETTERS)
 
 
 def identifiers(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -135,26 +143,11 @@ def identifiers(value: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(map(identifier, value))
 
 
-def json_pointer(value: str) -> str:
-    """A pointer by RFC 6901."""
-    return _matching(JSON_POINTER, value)
-
-
-def one_line(value: str) -> str:
-    """Text that can be sent."""
-    return _matching(ONE_LINE, value)
-
-
-def listen_host(value: str) -> str:
-    """A host name or address to listen on."""
-    return _matching(LISTEN_LETTERS, value)
-
-
 def brokers(value: tuple[str, ...]) -> tuple[str, ...]:
     """Each `host:port`, IPv6 addresses in brackets."""
     for server in value:
         host, _, port = server.rpartition(":")
-        _matching(HOST_LETTERS, host)
+        _host(host)
         if not (port.isascii() and port.isdigit() and 0 < int(port) <= HIGHEST_PORT):
             raise ValueError("port")
     return value
@@ -207,12 +200,6 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _matching(pattern: re.Pattern[str], value: str, refused: frozenset[str] = frozenset()) -> str:
-    if not pattern.fullmatch(value) or value in refused:
-        raise ValueError("letters")
-    return value
 
 
 def _address(value: str) -> SplitResult:

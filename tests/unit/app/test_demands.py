@@ -40,7 +40,7 @@ def test_results_and_dead_letters_are_better_not_compacted(wanted: Demanded, pol
     assert said.startswith(wanted.variable)
     assert said.endswith(f"--entity-name {wanted.name} --add-config cleanup.policy=delete")
     assert not list(advice((wanted,), {wanted.name: replace(found, configs={"cleanup.policy": "delete"})}))
-    assert not problems(wanted, found)
+    assert not list(problems(wanted, found))
 
 
 def test_a_ledger_that_is_compacted_late_is_advised_against() -> None:

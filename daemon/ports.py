@@ -101,10 +101,6 @@ class Writer(Protocol):
         certain waits for ever, until the same transactional id ends another transaction there. This ends
         it: at the start, for predecessors, and when there has been nothing to write for a while.
 
-        Args:
-            partitions: those that may have been written to.
-            group: whose offsets they may have committed.
-
         Raises:
             Fenced, Held, Transient: as `transact`.
         """

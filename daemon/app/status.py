@@ -22,13 +22,7 @@ from daemon.settings import Settings, effective
 class Status:
     """Reads, from the HTTP server's threads, what the event loop's parts show; changes nothing.
 
-    Args:
-        settings: shown with secrets masked.
-        holds: what waits.
-        stopping: set while the program drains.
-        metrics: the figures.
-        live: whether the event loop turns.
-        last_errors: the last warnings and errors, latest first.
+    `last_errors` gives the last warnings and errors, latest first.
     """
 
     def __init__(

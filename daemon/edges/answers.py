@@ -84,11 +84,7 @@ def not_created(
 ) -> InDoubt | Rejected | TooLarge | NotNow:
     """What an answer other than success to a bulk request comes to.
 
-    Args:
-        asked: what was asked, for the operator.
-        answer: not 2xx.
-        now: Toloka's time.
-        culprits: the items that a complaint names, by index, given what it says of the whole request.
+    `culprits` gives the items that a complaint names, by index, given what it says of the whole request.
     """
     if answer.status in _REDIRECTS:
         return InDoubt(f"answered {answer.status}: redirects are refused")

@@ -44,15 +44,7 @@ ITEMS = Rows("listing items", "list", page_of, "finished", skim=skimmed)
 class AppSubmissions:
     """See `daemon.ports.Submissions`.
 
-    Args:
-        line: a connection of its own, whose probe is `daemon.edges.project.probe_of`.
-        project_id: where items go.
-        requests: shared by everything that asks Toloka.
-        quota: its part of what is shared by everything that submits.
-        clock: Toloka's.
-        force_new_original: have items labelled although Toloka has a labelled duplicate.
-        fresh_seconds: an attempt older than this does not finish its request: the shorter of the request's
-            timeout and the time after which Kafka gives our partition to another.
+    The line is its own, and its probe is `daemon.edges.project.probe_of`; for `fresh_seconds` see `Posting`.
     """
 
     def __init__(

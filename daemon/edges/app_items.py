@@ -52,9 +52,7 @@ _encoder = msgspec.json.Encoder()
 def page_of(body: bytes, limit: int) -> Page:
     """A listing's answer.
 
-    Args:
-        body: the answer's.
-        limit: how many items were asked for: so many are taken for a part where `has_more` is missing.
+    Where `has_more` is missing, as many items as were asked for are taken for a part.
 
     Raises:
         MalformedError: the page, or any item in it, is malformed; what it holds cannot be told for certain.

@@ -28,13 +28,6 @@ class Results:
 
     A pool's assignments of one status are a stream of their own, by the time of that status; the streams
     are merged by their times, as far as all of them are known.
-
-    Args:
-        line: a connection of its own.
-        pools: where tasks go.
-        statuses: those of assignments that are results.
-        requests: shared by everything that asks Toloka.
-        clock: Toloka's.
     """
 
     def __init__(

@@ -50,10 +50,7 @@ def json_response(status: HTTPStatus, content: Mapping[str, object]) -> Response
 class ThreadedServer(ThreadingHTTPServer):
     """Listens from the moment it is made.
 
-    Args:
-        address: host and port to listen on; port 0 takes a free one.
-        routes: what answers each path.
-        connection_seconds: how long a connection may take as a whole.
+    Port 0 takes a free one; a connection may take `connection_seconds` as a whole.
 
     Raises:
         OSError: the address cannot be listened on.

@@ -55,9 +55,7 @@ class _Queue:
 class RequestLimiter:
     """A token bucket that holds one token: requests go out evenly, never above the rate in any second.
 
-    Args:
-        per_second: requests a second, of both flows and all replicas together.
-        metrics: counts the time spent waiting.
+    The rate is that of both flows and all replicas together.
     """
 
     def __init__(self, per_second: float, metrics: Metrics) -> None:
@@ -112,11 +110,7 @@ class Reservation:
 class ItemQuota:
     """Never more items than the quotas in any 60 seconds, nor in a day (UTC, by Toloka's clock).
 
-    Args:
-        per_minute: items of all replicas together.
-        per_day: likewise.
-        clock: says when a day ends.
-        metrics: counts the time spent waiting.
+    The quotas are those of all replicas together.
     """
 
     def __init__(self, per_minute: int, per_day: int, clock: TolokaClock, metrics: Metrics) -> None:

@@ -72,13 +72,7 @@ class Rows:
 class Listing:
     """Lists the rows of one kind.
 
-    Args:
-        line: the connection.
-        path: of the listing.
-        requests: the limit that every request waits for.
-        flow: whose waiting it is.
-        clock: Toloka's.
-        rows: what is listed.
+    `flow` is whose waiting for `requests` it is.
     """
 
     def __init__(

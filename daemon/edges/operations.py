@@ -93,10 +93,7 @@ class Log:
 def log_of(body: bytes, items: Sequence[Item], first: int) -> Log:
     """Read a log.
 
-    Args:
-        body: the answer's.
-        items: what was sent, or what is known of it.
-        first: the offset that their places in the batch are counted from.
+    `items` is what was sent, or what is known of it; their places in the batch are counted from `first`.
 
     Raises:
         MalformedError: it is no log, or names a task twice.

@@ -45,17 +45,8 @@ class TasksSubmissions:
     """See `daemon.ports.Submissions`.
 
     An attempt that Toloka carries out once at most is an operation of the attempt's name; any other is a
-    synchronous request.
-
-    Args:
-        line: a connection of its own, whose probe is `daemon.edges.pools.probe_of`.
-        pools: where tasks go, and whether it is Toloka that decides how many results they need.
-        parameters: of every request.
-        requests: shared by everything that asks Toloka.
-        quota: its part of what is shared by everything that submits.
-        clock: this process's.
-        toloka_clock: Toloka's.
-        fresh_seconds: see `daemon.edges.posting.Posting`.
+    synchronous request. The line is its own, and its probe is `daemon.edges.pools.probe_of`; `pools` tells of
+    each whether it is Toloka that decides how many results its tasks need. For `fresh_seconds` see `Posting`.
     """
 
     def __init__(

@@ -43,9 +43,7 @@ class Probe:
 class Line:
     """One connection to Toloka; one request at a time.
 
-    Args:
-        endpoint: where to.
-        probe: what is asked to open the connection, or to see that it is still good.
+    The probe is asked to open the connection, or to see that it is still good.
 
     Raises:
         ConfigurationError: there is no usable credential.

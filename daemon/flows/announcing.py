@@ -22,12 +22,8 @@ WARMING_SECONDS = 1.0
 class Announcer:
     """Begins the attempts of one partition's way.
 
-    Args:
-        outbox: what it writes with.
-        api: the connection of what is sent by itself.
-        shared: what it shares with the other ways.
-        request_seconds: how long an attempt may take, from before its intent.
-        stopping: when set, no further attempt begins.
+    `api` is the connection of what is sent by itself; an attempt may take `request_seconds`, from before its
+    intent. When `stopping` is set, no further one begins.
     """
 
     def __init__(
@@ -122,11 +118,7 @@ class Announcer:
     ) -> Attempt | None:
         """An attempt of the batch that is due; None where it would have to wait, for longer than that.
 
-        Args:
-            before: batches that are under way or being settled, whose dead letters count for the guard.
-            due: the batch; None where there is none.
-            connection: a free one; None where there is none.
-            patience_seconds: how long Toloka's answer may be waited for.
+        The dead letters of the batches `before`, under way or being settled, count for the guard.
         """
         # What is left of a budget is known once the batch before is settled, and not earlier.
         if due is None or not due.items or connection is None or self._outbox.room() is not None:

@@ -61,15 +61,8 @@ def _body_bytes(batch: Batch) -> int:
 class Filling:
     """Sorts records into the next batch of one partition.
 
-    Every record counts as one, whatever becomes of it, so that a transaction stays small even where all
-    are dead letters.
-
-    Args:
-        topic: the input topic.
-        partition: of it.
-        first: the offset that the first batch begins at.
-        limits: how large a batch may become; asked anew for each.
-        read_all: turns records into items.
+    Every record counts as one, whatever becomes of it, so that a transaction stays small even where all are
+    dead letters. `first` is where the first batch begins; the limits are asked anew for each.
     """
 
     def __init__(

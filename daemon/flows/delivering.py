@@ -41,15 +41,8 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """Sees the batches of one partition's way to their ends.
 
-    Args:
-        outbox: what it writes with, from one take-over until a failure.
-        allowance: how large a batch may be: it outlives a take-over.
-        shared: what it shares with the other ways.
-        connections: the way's own, to Toloka; one or more.
-        resolver: what to do with an intent in doubt.
-        options: how long an attempt may take.
-        stopping: when set, nothing further is sent.
-        shown: the way's hold.
+    The outbox is that of one take-over, the allowance outlives it. When `stopping` is set, nothing further is
+    sent; `shown` is the way's hold.
     """
 
     def __init__(

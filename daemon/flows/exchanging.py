@@ -48,9 +48,7 @@ class Exchange:
     def swap(self, wanted: Mark, entry: PackedEntry) -> Swap | None:
         """The change of places that gives an item its record; None where no other of its batch has that.
 
-        Args:
-            wanted: what has finished has this mark.
-            entry: what the ledger has under its id.
+        What has finished has the mark that is `wanted`; `entry` is what the ledger has under its id.
         """
         if wanted in entry.marks:
             return None

@@ -23,14 +23,9 @@ class Source:
     """Batches of one partition, in order.
 
     A batch is given out when it is full or when its first record has waited for `linger_seconds`; while
-    nobody asks for it, it goes on growing up to its limits, and then reading stops.
-
-    Args:
-        reader: of the partition.
-        filling: sorts what is read.
-        linger_seconds: see above.
-        turn: shared by all sources. Of all that is done for a batch this takes longest, and it can wait; an
-            answer that has come should not, and each step of a transaction is one.
+    nobody asks for it, it goes on growing up to its limits, and then reading stops. All sources share the
+    `turn`: of all that is done for a batch filling takes longest, and it can wait; an answer that has come
+    should not, and each step of a transaction is one.
     """
 
     def __init__(self, reader: Reader, filling: Filling, linger_seconds: float, turn: asyncio.Lock) -> None:

@@ -65,15 +65,9 @@ class Place:
 class Outbox:
     """A writer, speaking of batches.
 
-    Its methods that write raise what `daemon.ports.Writer.transact` raises.
-
-    Args:
-        writer: of the partition, started: it has fenced every predecessor.
-        place: the partition, and where it writes.
-        clock: Toloka's.
-        new_attempt: makes a name for an attempt, a UUID.
-        once: Toloka carries an attempt out once at most, however often it is sent.
-        acknowledged: what an outbox of the same way has written before.
+    Its methods that write raise what `daemon.ports.Writer.transact` raises. `once` where Toloka carries an
+    attempt out once at most, however often it is sent; `acknowledged` is what an outbox of the same way has
+    written before.
     """
 
     def __init__(

@@ -13,13 +13,8 @@ class Overlapping:
     """Reads again, every so often, what finished shortly before the cursor.
 
     A look begins before the end of the last one, so that a backlog that the tail has run through, with ties
-    at the edges of its pages, is seen twice as well.
-
-    Args:
-        api: where results come from.
-        overlap: how far back a look goes.
-        every_seconds: how often one is due.
-        looked_until: what finished before was looked at twice, by a predecessor where there was one.
+    at the edges of its pages, is seen twice as well. What finished before `looked_until` was looked at twice,
+    by a predecessor where there was one.
     """
 
     def __init__(

@@ -35,14 +35,9 @@ class _Running:
 class Sharing:
     """Starts and stops ways as the group decides.
 
-    A rebalance stops nothing by itself: a way ends only when an assignment omits its partition. Until
-    then its writer's fence keeps a new owner and us apart.
-
-    Args:
-        flow: for the log and holds.
-        join: opens a place in the group.
-        way: makes the way of a partition.
-        decided: is told each decision.
+    A rebalance stops nothing by itself: a way ends only when an assignment omits its partition. Until then
+    its writer's fence keeps a new owner and us apart. `join` opens a place in the group, `way` makes the way
+    of a partition, `decided` is told each decision.
     """
 
     def __init__(

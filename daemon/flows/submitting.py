@@ -30,14 +30,8 @@ log = structlog.get_logger(__name__)
 class Submitting:
     """The way of one partition, from take-over until it is told to stop.
 
-    Args:
-        place: the partition, and where it writes.
-        shared: what it shares with the other ways.
-        connections: its own, to Toloka; one or more.
-        resolver: what to do with an intent in doubt.
-        options: how it begins, cuts and waits.
-        handed_over: returns once no predecessor is at work on the partition any more, or the event is set.
-        still_ours: returns once the group has confirmed that the partition is ours, or the event is set.
+    `handed_over` returns once no predecessor is at work on the partition any more, `still_ours` once the
+    group has confirmed that it is ours; or either when the event is set.
     """
 
     def __init__(

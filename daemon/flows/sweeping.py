@@ -53,14 +53,7 @@ class RequestShare:
 class Sweeping:
     """Looks for items that have been open for long, each again when its age has doubled.
 
-    Args:
-        api: where results come from.
-        kafka: for the records of what is gone.
-        clock: Toloka's.
-        watch: is told of what is stalled.
-        after: how long an item is open before it is looked for.
-        every_seconds: how often it is seen what is due.
-        requests_per_second: what it may ask.
+    `after` is how long an item is open before it is looked for; `every_seconds` it is seen what is due.
     """
 
     def __init__(

@@ -112,6 +112,8 @@ class _OurShare:
 
     def submitting(self, partitions: frozenset[int]) -> None:
         self._submitting = len(partitions)
+        # Some may have been added since the start: they are numbered on.
+        self._partitions = max((self._partitions, *(partition + 1 for partition in partitions)))
         self._world.metrics.rebalances.inc()
         self._world.metrics.assigned_partitions.set(len(partitions))
         self._tell()

@@ -15,7 +15,7 @@ from daemon.content import content_hash, parse
 from daemon.errors import Fenced, Held, NoTopic, Transient
 from daemon.flows import ledger_records
 from daemon.flows.holding import Holds
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.flows.publishing import Outlets
 from daemon.metrics import Metrics
 from daemon.model import (

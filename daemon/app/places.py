@@ -7,7 +7,7 @@ from daemon.flows.batching import BatchLimits
 from daemon.flows.claiming import ABORTING, SETTLING
 from daemon.flows.collecting import CollectIntervals
 from daemon.flows.collector_state import CollectOptions
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.flows.publishing import Outlets
 from daemon.flows.searching import Patience
 from daemon.flows.shared_parts import SubmitOptions

@@ -3,7 +3,7 @@
 Submitting, one way per input partition: `sharing` starts `submitting`; then `handing_over`, `taking_over`,
 `tallying`, `filling` (with `batching`), `delivering` (with `pieces`, `ahead`, `announcing`, `guarding`,
 `unanswered`), `outbox` (with `acknowledged`). In doubt: `resolving`, `searching` (with `claiming`,
-`scanning`, `matching`). What ways share: `shared_parts`. The spend guard: `budgeting`, `spending`.
+`scanning`, `matching`). Where: `place`; what is shared: `shared_parts`. Spend guard: `budgeting`, `spending`.
 
 Collecting, one way per project: `collecting`, `opening`, `collector_state` (with `ledger`, `cursors`,
 `id_set`), `paging`, `publishing` (with `exchanging`); `second_looks`: `overlapping`, `sweeping`, `vanishing`,

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from daemon.errors import Held
 from daemon.flows import codec
 from daemon.flows.holding import ShownHold
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.flows.waiting import pause
 from daemon.model import Committed, Intent
 from daemon.ports import Kafka, TolokaClock

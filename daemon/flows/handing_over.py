@@ -11,7 +11,7 @@ import structlog
 
 from daemon.errors import Held, Transient
 from daemon.flows import codec
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.flows.waiting import pause
 from daemon.ports import Kafka, TolokaClock
 

@@ -13,7 +13,7 @@ import structlog
 
 from daemon.flows.claiming import Note
 from daemon.flows.holding import Backoff
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.flows.scanning import unaccounted
 from daemon.flows.searching import Patience, Search
 from daemon.flows.waiting import pause

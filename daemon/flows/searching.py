@@ -17,7 +17,7 @@ from daemon.flows.claiming import SETTLING, Claim, Note, Turns
 from daemon.flows.cursors import SKEW
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.matching import matched, own_ids, plausible
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.flows.scanning import Taken, scan
 from daemon.flows.waiting import pause, unless
 from daemon.metrics import Metrics

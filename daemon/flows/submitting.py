@@ -16,7 +16,8 @@ from daemon.flows.batching import Allowance, Filling
 from daemon.flows.delivering import Delivery
 from daemon.flows.filling import Source, filled
 from daemon.flows.holding import HELD_APART, HELD_BY_RECORDS, LONGEST_PROBE_SECONDS, Backoff, ShownHold
-from daemon.flows.outbox import Outbox, Place
+from daemon.flows.outbox import Outbox
+from daemon.flows.place import Place
 from daemon.flows.resolving import Resolver
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.taking_over import Beginning, take_over

@@ -8,7 +8,8 @@ from daemon.flows import codec
 from daemon.flows.acknowledged import Acknowledged
 from daemon.flows.batching import BatchLimits, Filling
 from daemon.flows.items import RecordReader, standing
-from daemon.flows.outbox import Outbox, Place
+from daemon.flows.outbox import Outbox
+from daemon.flows.place import Place
 from daemon.flows.scanning import scan
 from daemon.model import Batch, Committed, Intent, Item
 from daemon.ports import Kafka

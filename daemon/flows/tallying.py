@@ -6,7 +6,7 @@ from datetime import date
 import structlog
 
 from daemon.flows import codec
-from daemon.flows.outbox import Place
+from daemon.flows.place import Place
 from daemon.model import Tally
 from daemon.ports import Kafka
 

@@ -25,7 +25,8 @@ from daemon.flows import codec
 from daemon.flows.budgeting import Budget, Purse
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader
-from daemon.flows.outbox import Outbox, Place
+from daemon.flows.outbox import Outbox
+from daemon.flows.place import Place
 from daemon.flows.scanning import unaccounted
 from daemon.flows.searching import Search
 from daemon.flows.spec import InputSpec

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from io import TextIOWrapper
 from types import ModuleType
 
 from daemon.cli.commands import parser
@@ -21,6 +22,9 @@ ORNAMENTS = ("rich", "pygments", "click")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code says how it went (README.md, the table of exit codes)."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Where the locale has no letter for a tick or a text of Toloka's, its code is an answer, too.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = parser().parse_args(arguments)
     if not __debug__:
         sys.stderr.write("tolokad: not with python -O: the Kafka client's own checks are assertions\n")

@@ -132,6 +132,24 @@ def test_a_command_that_fails_is_told_from_one_that_found_something(
     assert main(["version"]) == code
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_an_answer_in_letters_that_the_locale_has_not(encoding: str) -> None:
+    """It is written all the same: an answer that cannot be shown would be taken for a defect."""
+    settings = {
+        "TOLOKAD_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "TOLOKAD_TOLOKA__PROJECT_ID": "p",
+        "TOLOKAD_TOLOKA__TOKEN": "t",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "daemon", "check"],
+        capture_output=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": encoding, **settings},
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout == rb"\u2713 settings: all values are usable" + b"\n"
+
+
 def test_a_reader_that_has_had_enough_ends_a_command_without_a_word() -> None:
     """As `tolokad dlq list | head -1` does."""
     arguments = [sys.executable, "-m", "daemon", "version"]

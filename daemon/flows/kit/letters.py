@@ -1,9 +1,10 @@
 """Pure: dead letters as an operator sees them, which of them are meant, and which were sent back already."""
 
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import or_
 from typing import NamedTuple
 
@@ -24,6 +25,8 @@ _VERSION = b"\x01"
 _NONE = bytes(CHUNK // 8)
 # What two machines' clocks may differ by: to send a letter back twice would be worse than to pass it over.
 CLOCKS_APART_MS = 3_600_000
+# Whoever writes the input may have put anything there, also more digits than Python makes a number of.
+_COUNT = re.compile("[0-9]{1,9}")
 
 
 class Letter(NamedTuple):
@@ -75,11 +78,11 @@ def letter_of(record: Record) -> Letter:
     except ValueError:
         origin = None
     try:
-        failed_at: datetime | None = codec.read_time(told[FAILED_AT_HEADER])
-    except (KeyError, ValueError):
+        failed_at: datetime | None = codec.read_time(told[FAILED_AT_HEADER]).astimezone(UTC)
+    except (KeyError, ValueError, OverflowError):
         failed_at = None
     attempts = told.get(ATTEMPTS_HEADER, "")
-    count = int(attempts) if attempts.isascii() and attempts.isdigit() else 0
+    count = int(attempts) if _COUNT.fullmatch(attempts) else 0
     code, message = told.get(ERROR_CODE_HEADER, ""), told.get(ERROR_MESSAGE_HEADER, "")
     return Letter(record, origin, code, message, failed_at, count)
 

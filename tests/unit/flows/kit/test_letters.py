@@ -54,6 +54,21 @@ def test_what_somebody_else_wrote_is_shown_as_far_as_it_goes() -> None:
     assert (letter.origin, letter.code, letter.failed_at, letter.attempts) == (None, "", None, 0)
 
 
+@pytest.mark.parametrize("count", [b"9" * 5000, b"9" * 4300, b"+1", b"1_0", "\u0661".encode(), b""])
+def test_a_count_that_is_none_begins_anew(count: bytes) -> None:
+    """Whoever writes the input writes that header too: no letter may keep others from being listed."""
+    letter = letter_of(dead(FakeRecord(7, b"{", "in", headers=(("tolokad-attempts", count),))))
+    assert letter.as_json()["attempts"] == 0
+    assert letter.replayed("in").headers == (("tolokad-attempts", b"1"),)
+
+
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "soon"])
+def test_a_time_that_is_none_in_utc_is_left_out(when: str) -> None:
+    """Somebody else's letter is listed without it."""
+    letter = letter_of(FakeRecord(1, b"x", "dead", headers=(("tolokad-failed-at", when.encode()),)))
+    assert letter.as_json()["failed_at"] is None
+
+
 def test_choosing() -> None:
     """By code, by time and by key; what is not asked does not matter."""
     letter = letter_of(dead(FakeRecord(0, b"{", "in", key=b"k")))

@@ -75,7 +75,7 @@ class Wanted:
         return (
             (self.item_id is None or item.item_id == self.item_id)
             and (self.record is None or item.origin[:3] == self.record)
-            and (self.key is None or item.key == self.key.encode())
+            and (self.key is None or item.key == self.key.encode(errors="surrogateescape"))
             and (self.partition is None or item.origin.partition == self.partition)
         )
 

@@ -100,7 +100,7 @@ class Wanted:
             return False
         if self.since is not None and (letter.failed_at is None or letter.failed_at < self.since):
             return False
-        return self.key is None or letter.record.key == self.key.encode()
+        return self.key is None or letter.record.key == self.key.encode(errors="surrogateescape")
 
 
 class Replayed:

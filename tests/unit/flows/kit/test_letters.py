@@ -79,6 +79,13 @@ def test_choosing() -> None:
     assert letter not in Wanted(key="other")
 
 
+def test_choosing_by_a_key_that_is_no_text() -> None:
+    """A command line's bytes that are no UTF-8 arrive as lone surrogates, and mean these bytes."""
+    letter = letter_of(dead(FakeRecord(0, b"{", "in", key=b"k\xff")))
+    assert letter in Wanted(key="k\udcff")
+    assert letter not in Wanted(key="k\udcfe")
+
+
 def test_what_was_sent_back_is_remembered() -> None:
     """Through its records, and across the border of two of them."""
     done, read = Replayed(), Replayed()

@@ -1,7 +1,7 @@
 """The only rooms that know aiokafka, httpx and sockets.
 
 Kafka: `kafka`, `kafka_client`, `reading` (with `fetched`, `header_names`), `transactions` (with `packing`),
-`membership`, `offsets`, `topics`, `rights`, `versions`, `broker_refusals`.
+`membership`, `offsets`, `most`, `topics`, `rights`, `versions`, `broker_refusals`.
 
 Toloka, whichever API: `endpoint`, `trust`, `certificate`, `clocks`, `connection`, `transport`, `sending`,
 `bodies`, `posting`, `limits`, `asking`, `answers`, `wire`, `listing` (with `page_size`). The App API:

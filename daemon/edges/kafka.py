@@ -10,12 +10,12 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from daemon.edges import broker_refusals, kafka_client, reading, transactions, versions
+from daemon.edges import broker_refusals, kafka_client, most, reading, transactions, versions
 from daemon.edges.offsets import committed_offsets
 from daemon.edges.packing import BatchBytes
 from daemon.edges.reading import PartitionReader
 from daemon.edges.rights import Rights
-from daemon.edges.topics import Topics, describe
+from daemon.edges.topics import Topics
 from daemon.edges.transactions import TransactionalWriter
 from daemon.errors import NoTopic, Transient
 from daemon.metrics import Metrics
@@ -137,19 +137,21 @@ class KafkaCluster:
         """See `daemon.ports.Kafka.partitions`."""
         with kafka_client.translated(f"asking for the partitions of {topic}"):
             async with self._answering():
-                return await self._partitions(topic)
+                return frozenset(await self._leaders(topic))
 
     async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""
-        return await self._offsets(topic, "beginning offsets", self._probe.beginning_offsets, partitions)
+        ask = self._probe.beginning_offsets
+        return await self._offsets(topic, "beginning offsets", self._probe, ask, partitions)
 
     async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.end_offsets`."""
-        return await self._offsets(topic, "end offsets", self._probe.end_offsets, partitions)
+        return await self._offsets(topic, "end offsets", self._probe, self._probe.end_offsets, partitions)
 
     async def stable_offsets(self, topic: str) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.stable_offsets`."""
-        return await self._offsets(topic, "stable offsets", self._patient_probe.end_offsets)
+        probe = self._patient_probe
+        return await self._offsets(topic, "stable offsets", probe, probe.end_offsets)
 
     async def offsets_at(self, topic: str, time_ms: int) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.offsets_at`."""
@@ -159,19 +161,20 @@ class KafkaCluster:
             found = await self._probe.offsets_for_times(dict.fromkeys(places, time_ms))
             return {place: found[place].offset for place in places if found.get(place) is not None}
 
-        return {**ends, **await self._offsets(topic, "offsets by time", ask)}
+        return {**ends, **await self._offsets(topic, "offsets by time", self._probe, ask)}
 
     async def _offsets(
         self,
         topic: str,
         what: str,
+        probe: AIOKafkaConsumer,
         ask: Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]],
         partitions: Collection[int] = (),
     ) -> Mapping[int, int]:
         with kafka_client.translated(f"asking for the {what} of {topic}"):
             async with self._answering():
-                shown = await self._partitions(topic)
-                # A broker may have an old picture of the topic for some seconds.
+                shown = await self._heard_of(topic, probe)
+                # The brokers may have an old picture of the topic for some seconds.
                 if missing := sorted(set(partitions) - shown):
                     raise Transient(f"the {what} of {topic}: Kafka does not show its partitions {missing}")
                 # No others: one that has no leader is not answered for.
@@ -184,16 +187,27 @@ class KafkaCluster:
         async with kafka_client.answering(ANSWER_SECONDS, *clients):
             yield
 
-    async def _partitions(self, topic: str) -> frozenset[int]:
+    async def _heard_of(self, topic: str, probe: AIOKafkaConsumer) -> frozenset[int]:
+        """The topic's partitions, once this client asks their leaders, and none that only was one."""
+        client = probe._client  # noqa: SLF001 - the client shows it nowhere else
+        while True:
+            leaders = await self._leaders(topic)
+            known = {p: client.cluster.leader_for_partition(TopicPartition(topic, p)) for p in leaders}
+            # What it does not know yet it asks for by itself.
+            if all(leader is None or leader == leaders[p] for p, leader in known.items()):
+                return frozenset(leaders)
+            await client.force_metadata_update()
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _leaders(self, topic: str) -> Mapping[int, int]:
         # Asking for a topic's metadata by name, every time: partitions may have been added.
-        (found,) = await describe(self._admin, [topic])
-        partitions = frozenset(p["partition"] for p in found["partitions"])
-        if not partitions:
-            error = kafka_errors.for_code(found["error_code"])
-            if error is kafka_errors.UnknownTopicOrPartitionError:
-                raise NoTopic(f"the topic {topic} is not there")
-            raise error(topic)
-        return partitions
+        while True:
+            try:
+                return await most.find_leaders(self._admin, topic)
+            except most.NoMajorityError:
+                await asyncio.sleep(ASK_AGAIN_SECONDS)
+            except kafka_errors.UnknownTopicOrPartitionError as error:
+                raise NoTopic(f"the topic {topic} is not there") from error
 
 
 class _Admin:

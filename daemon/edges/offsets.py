@@ -21,6 +21,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
+from daemon.edges import most
 from daemon.model import Committed
 
 _UNSTABLE = 88
@@ -90,7 +91,7 @@ async def committed_offsets(
     Raises:
         KafkaError: as the coordinator says; retriable ones among them.
     """
-    coordinator = await admin.find_coordinator(group)
+    coordinator = await most.find_coordinator(admin, group)
     question = _CommittedOffsets(group, topic, partitions, stable=stable)
     answer = await admin._client.send(coordinator, question)  # noqa: SLF001 - it has no method for this version
     _insist(answer.error_code)

@@ -1,0 +1,124 @@
+"""Who coordinates a group, and who leads a topic, is what most of the brokers say that are asked."""
+
+import asyncio
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import errors as kafka_errors
+
+from daemon.edges.most import find_coordinator, find_leaders
+
+# A broker that does not answer, and one that hangs up.
+SILENT, GONE = -2, -3
+# What goes with a refusal.
+NOBODY = -1
+NOT_AVAILABLE = kafka_errors.GroupCoordinatorNotAvailableError.errno
+DENIED = kafka_errors.GroupAuthorizationFailedError.errno
+
+
+class _Cluster:
+    """Brokers, each with its own idea of who is the coordinator."""
+
+    def __init__(self, ideas: Mapping[int, int], error_code: int = 0) -> None:
+        self.asked: list[int] = []
+        self._ideas = ideas
+        self._error_code = error_code
+
+    def brokers(self) -> set[Any]:
+        return {_Broker(broker) for broker in self._ideas}
+
+    async def send(self, broker: int, _request: object) -> Any:
+        self.asked.append(broker)
+        idea = self._ideas[broker]
+        if idea == SILENT:
+            await asyncio.Event().wait()
+        if idea == GONE:
+            raise kafka_errors.KafkaConnectionError
+        return SimpleNamespace(error_code=self._error_code, coordinator_id=idea)
+
+
+class _Broker:
+    def __init__(self, node: int) -> None:
+        self.nodeId = node
+
+
+async def coordinator(ideas: Mapping[int, int], error_code: int = 0) -> int:
+    """What is found in a cluster of these brokers."""
+    cluster = _Cluster(ideas, error_code)
+    client = SimpleNamespace(cluster=cluster, send=cluster.send)
+    return await find_coordinator(SimpleNamespace(_client=client), "g")
+
+
+@pytest.mark.parametrize("astray", [1, 2, 3])
+async def test_a_broker_that_still_takes_itself_for_the_coordinator_is_outvoted(astray: int) -> None:
+    """One that was frozen, or is cut off, answers as it would have before; the others know better."""
+    other = astray % 3 + 1
+    assert await coordinator({broker: astray if broker == astray else other for broker in (1, 2, 3)}) == other
+
+
+async def test_a_broker_that_does_not_answer_is_not_waited_for() -> None:
+    """Frozen or gone, it does not matter: two of three agree."""
+    assert await coordinator({1: SILENT, 2: 3, 3: 3}) == 3
+    assert await coordinator({1: GONE, 2: 3, 3: 3}) == 3
+
+
+async def test_a_single_broker_is_believed() -> None:
+    """Nobody else is there to be asked."""
+    assert await coordinator({7: 7}) == 7
+
+
+async def test_brokers_that_do_not_agree_are_asked_again() -> None:
+    """Which of the two is astray nobody knows; the question is repeated, as while a coordinator loads."""
+    with pytest.raises(kafka_errors.KafkaError) as failure:
+        await coordinator({1: 1, 2: 2})
+    assert failure.value.retriable
+
+
+async def test_a_refusal_that_most_agree_on_is_one() -> None:
+    """What they say of it is raised, whether it is to be asked again or not."""
+    with pytest.raises(kafka_errors.GroupCoordinatorNotAvailableError):
+        await coordinator({1: NOBODY, 2: NOBODY, 3: NOBODY}, NOT_AVAILABLE)
+    with pytest.raises(kafka_errors.GroupAuthorizationFailedError):
+        await coordinator({1: NOBODY, 2: NOBODY, 3: NOBODY}, DENIED)
+
+
+async def test_only_a_few_are_asked() -> None:
+    """A cluster may have a hundred brokers."""
+    cluster = _Cluster(dict.fromkeys(range(100), 5))
+    client = SimpleNamespace(cluster=cluster, send=cluster.send)
+    assert await find_coordinator(SimpleNamespace(_client=client), "g") == 5
+    assert len(cluster.asked) == 3
+
+
+class _Shown:
+    """What a broker shows of a topic with one partition."""
+
+    def __init__(self, leader: int, error_code: int) -> None:
+        partitions = [{"partition": 0, "leader": leader}] if not error_code else []
+        self._topics = [{"topic": "t", "error_code": error_code, "partitions": partitions}]
+
+    def to_object(self) -> Mapping[str, Any]:
+        return {"topics": self._topics}
+
+
+async def leaders(ideas: Mapping[int, int], error_code: int = 0) -> Mapping[int, int]:
+    """Who leads the topic, as these brokers have it."""
+
+    async def send(broker: int, _request: object) -> Any:
+        return _Shown(ideas[broker], error_code)
+
+    client = SimpleNamespace(cluster=_Cluster(ideas), send=send)
+    return await find_leaders(SimpleNamespace(_client=client), "t")
+
+
+async def test_a_broker_that_still_takes_itself_for_the_leader_is_outvoted() -> None:
+    """Where it believes its log to end, others have gone on."""
+    assert await leaders({1: 1, 2: 3, 3: 3}) == {0: 3}
+
+
+async def test_a_topic_that_is_not_there_is_said_not_to_be() -> None:
+    """All of them say so, and it is not made by asking."""
+    with pytest.raises(kafka_errors.UnknownTopicOrPartitionError):
+        await leaders({1: 1, 2: 1, 3: 1}, kafka_errors.UnknownTopicOrPartitionError.errno)

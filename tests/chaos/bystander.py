@@ -56,6 +56,8 @@ async def standing_by(broker: Broker, folder: Path) -> AsyncIterator[Bystander]:
             yield bystander
             feeding.cancel()
             await asyncio.wait({feeding})
+            if not feeding.cancelled():
+                bystander.problems.append(f"its feeder ended by itself: {feeding.exception()!r}")
             verdict = await deployment.conclusion()
         await save_pages(deployment)
         bystander.growth, bystander.items = memory.growth(), verdict.inputs

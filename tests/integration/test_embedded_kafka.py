@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -26,14 +27,23 @@ from tests.kafka import (
     EmbeddedKafka,
     KafkaUnavailableError,
     Security,
+    free_port,
     jars,
     wire,
 )
-from tests.kafka.clients import admin_client, committed_offset, read_stable, read_topic, started_producer
+from tests.kafka.clients import (
+    admin_client,
+    committed_offset,
+    patient_producer,
+    read_stable,
+    read_topic,
+    started_producer,
+)
 from tests.kafka.fixtures import Cluster, StartKafka
 from tests.kafka.proxy import END_TXN, proxied_kafka
 from tests.kafka.security import pem_keystore
 from tests.kafka.topics import Topics
+from tests.proxy import Proxy
 
 NEVER_AGAIN_SECONDS = 20.0
 
@@ -173,6 +183,29 @@ async def test_paused_broker_answers_nothing_until_resumed(private_kafka: StartK
     before = broker.pid
     await asyncio.to_thread(broker.restart)
     assert broker.pid != before
+
+
+async def test_a_patient_producer_is_not_misled_by_a_broker_that_goes(servers: str, topics: Topics) -> None:
+    """It starts where a broker knew of no broker, went, and came back; a client by itself never would."""
+    topic, port = await topics(), int(servers.rpartition(":")[2])
+    proxy = Proxy("127.0.0.1", port, free_port())
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # The versions of ApiVersions (18) and of Metadata (3), 0 each; then no broker and no topic.
+        for said in (struct.pack(">hi6h", 0, 2, 3, 0, 0, 18, 0, 0), struct.pack(">ii", 0, 0)):
+            (size,) = struct.unpack(">i", await reader.readexactly(4))
+            _key, _version, correlation = struct.unpack_from(">hhi", await reader.readexactly(size))
+            writer.write(struct.pack(">ii", 4 + len(said), correlation) + said)
+        writer.close()
+        going.close()
+        await proxy.up()
+
+    going = await asyncio.start_server(answer, "127.0.0.1", proxy.port)
+    async with patient_producer(proxy.address, try_seconds=2.0) as producer:
+        assert not going.is_serving()
+        await producer.send_and_wait(topic, b"appended")
+    await proxy.down()
+    assert [record.value for record in await read_topic(servers, topic)] == [b"appended"]
 
 
 GUARDED = """

@@ -7,8 +7,15 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, OffsetAndMetadata, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from daemon.edges import kafka_client
 
 READ_TIMEOUT_SECONDS = 30.0
+# From the first try on; a broker that is restarted on a busy machine may take most of it.
+START_TIMEOUT_SECONDS = 90.0
+TRY_SECONDS = 10.0
+TRY_AGAIN_SECONDS = 0.2
 
 
 @asynccontextmanager
@@ -31,6 +38,43 @@ async def started_producer(bootstrap_servers: str, **options: Any) -> AsyncItera
         yield producer
     finally:
         await producer.stop()
+
+
+@asynccontextmanager
+async def patient_producer(
+    bootstrap_servers: str, try_seconds: float = TRY_SECONDS, **options: Any
+) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer, although the broker may just be going or coming; it appends each record once.
+
+    A single broker that is being stopped says that there are no brokers at all. A client that was told so and
+    then lost its connection knows nobody to ask any more, and would start for ever: each try is a new one.
+
+    Raises:
+        TimeoutError: no start within 90 s.
+    """
+    async with asyncio.timeout(START_TIMEOUT_SECONDS):
+        # A broker that comes back tells nobody.
+        while (producer := await _tried(bootstrap_servers, try_seconds, **options)) is None:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(TRY_AGAIN_SECONDS)
+    try:
+        yield producer
+    finally:
+        await kafka_client.stop(producer)
+
+
+async def _tried(bootstrap_servers: str, seconds: float, **options: Any) -> AIOKafkaProducer | None:
+    # Only one that wants an id of its own notices: any other starts without having reached a broker.
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap_servers, enable_idempotence=True, **options)
+    try:
+        async with asyncio.timeout(seconds):
+            await producer.start()
+    except (TimeoutError, KafkaError):
+        await kafka_client.stop(producer)
+        return None
+    except BaseException:
+        await kafka_client.stop(producer)
+        raise
+    return producer
 
 
 async def read_topic(

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from tests.canary import CANARY
 from tests.checker import Progress, Rules, Subject, Verdict, check
 from tests.checker.reading import progress
+from tests.kafka.clients import patient_producer
 from tests.kafka.fixtures import Cluster
 from tests.kafka.topics import Topics
 from tests.simulator.world import MODERATION_PROJECT
@@ -23,6 +24,7 @@ from tests.system.outcomes import Outcomes
 from tests.system.processes import POLL_SECONDS, Replica, Simulator
 
 DONE_SECONDS: Final = 90.0
+SEND_SECONDS: Final = 120.0
 # A request whose client has given up takes effect so long after it came: within the quarantine,
 # even if it came at the last moment.
 LATE_SECONDS: Final = 2.5
@@ -133,32 +135,31 @@ class Deployment:
     @asynccontextmanager
     async def feeding(self) -> AsyncIterator[AIOKafkaProducer]:
         """A producer for `send`: whatever happens to the broker, it appends each record once."""
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.kafka.bootstrap_servers, linger_ms=5, enable_idempotence=True
-        )
-        await producer.start()
-        try:
+        async with patient_producer(self.kafka.bootstrap_servers, linger_ms=5) as producer:
             yield producer
-        finally:
-            await producer.stop()
 
     async def send(self, producer: AIOKafkaProducer, sources: Iterable[Source]) -> None:
-        """Append records to the input topic, one partition after the other."""
-        sent = []
-        for source in sources:
-            sent.append(
-                await producer.send(
-                    self.topic("items"),
-                    key=source.key,
-                    value=source.value,
-                    headers=list(source.headers),
-                    partition=self.fed % self.partitions,
-                )
-            )
-            self.fed += 1
-            self.tombstones += source.value is None
-            self.due += outcomes_of(source) if self.tasks else source.value is not None
-        await asyncio.gather(*sent)
+        """Append records to the input topic, one partition after the other.
+
+        Raises:
+            TimeoutError: not all of them within two minutes; the client itself would try for ever.
+        """
+        async with asyncio.timeout(SEND_SECONDS):
+            await asyncio.gather(*[await self._sent(producer, source) for source in sources])
+
+    async def _sent(self, producer: AIOKafkaProducer, source: Source) -> Awaitable[object]:
+        """What tells that this record has been appended."""
+        sent: Awaitable[object] = await producer.send(
+            self.topic("items"),
+            key=source.key,
+            value=source.value,
+            headers=list(source.headers),
+            partition=self.fed % self.partitions,
+        )
+        self.fed += 1
+        self.tombstones += source.value is None
+        self.due += outcomes_of(source) if self.tasks else source.value is not None
+        return sent
 
     @property
     def subject(self) -> Subject:

@@ -33,11 +33,13 @@ class Acknowledged:
         """
         before, last = self._before, self._last
         is_undone = last is not None and shown == before and codec.read_intent(last.metadata) is not None
-        if last is not None and is_undone:
-            log.warning("acknowledged_undone", offset=last.offset)
-            shown = last if shown.offset == last.offset else _both(shown, last)
-        self._before, self._last = None, shown
-        return shown
+        if last is None or not is_undone:
+            self._before, self._last = None, shown
+            return shown
+        log.warning("acknowledged_undone", offset=last.offset)
+        # Until something is written, the next take-over is shown the same: this one may come to nothing.
+        self._last = last if shown.offset == last.offset else _both(shown, last)
+        return self._last
 
 
 def _both(before: Committed, last: Committed) -> Committed:

@@ -1,6 +1,7 @@
 """What Kafka has acknowledged and undone again is in doubt, not forgotten."""
 
 from collections import deque
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -37,6 +38,11 @@ def restored(before: Committed, last: Committed, shown: Committed) -> Committed:
         (told(4, FIRST), told(4, SECOND), told(4, SECOND)),
         (told(0, FIRST), told(4, SECOND), told(0, replace(FIRST, doubt_end=8, doubt_at=SECOND.at))),
         (told(0), told(4, replace(SECOND, once=True)), told(0, SECOND)),
+        (
+            told(0, replace(FIRST, decided=True, doubt_end=9, doubt_at=SECOND.at + timedelta(seconds=1))),
+            told(4, SECOND),
+            told(0, replace(FIRST, doubt_end=9, doubt_at=SECOND.at + timedelta(seconds=1))),
+        ),
     ],
 )
 def test_what_was_announced_last_is_in_doubt_where_that_is_undone(
@@ -44,6 +50,28 @@ def test_what_was_announced_last_is_in_doubt_where_that_is_undone(
 ) -> None:
     """Along with whatever the brokers show again, from the offset that they show."""
     assert restored(before, last, before) == found
+
+
+@pytest.mark.parametrize("before", [told(4), told(0, FIRST)])
+def test_what_is_undone_is_in_doubt_until_something_is_written(before: Committed) -> None:
+    """A take-over may fail, as it does while the broker is away, and the next one finds the same."""
+    acknowledged = Acknowledged()
+    acknowledged.note(before)
+    acknowledged.note(told(4, SECOND))
+    found = acknowledged.restored(before)
+    assert found != before
+    assert acknowledged.restored(before) == found
+    acknowledged.note(told(8))
+    assert acknowledged.restored(told(8)) == told(8)
+
+
+def test_what_was_shown_last_is_what_an_announcement_can_be_undone_to() -> None:
+    """Whoever has written it, the next announcement may be lost like any other."""
+    acknowledged = Acknowledged()
+    acknowledged.note(told(0))
+    acknowledged.restored(told(4))
+    acknowledged.note(told(4, SECOND))
+    assert acknowledged.restored(told(4)) == told(4, SECOND)
 
 
 @pytest.mark.parametrize("shown", [told(4, SECOND), told(4), told(8), told(0)])
@@ -73,4 +101,32 @@ async def test_what_a_stopping_broker_has_undone_is_not_sent_again() -> None:
     way.kafka.spoil = undo
     await ran(way, 10)
     assert (way.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
+    assert sorted(way.open()) == list(range(8))
+
+
+@in_virtual_time
+async def test_what_is_undone_is_not_sent_again_where_the_take_over_fails() -> None:
+    """The brokers that have undone it are just going: what is in doubt cannot be read at once."""
+    way, seen, gone = Way(kafka_of(*"abcdefgh")), [told(0)], [1]
+
+    def undo(transaction: Transaction) -> Exception | None:
+        seen.append(way.kafka.offsets.get((GROUP, INPUT, 0), told(0)))
+        if transaction.kind != "settle" or seen[-1].offset != 4 or way.api.listing:
+            return None
+        way.kafka.offsets[GROUP, INPUT, 0] = seen[-2]
+        way.api.listing = deque([list(way.created)])
+        return Transient("the broker is stopped")
+
+    ends = way.kafka.end_offsets
+
+    async def end_offsets(topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
+        if way.api.listing and gone and topic == INPUT:
+            gone.pop()
+            raise Transient("the broker is stopped")
+        return await ends(topic, partitions)
+
+    way.kafka.spoil = undo
+    way.kafka.end_offsets = end_offsets  # type: ignore[method-assign]
+    await ran(way, 20)
+    assert (way.posted(), way.committed, gone) == (["abcd", "efgh"], Committed(8, ""), [])
     assert sorted(way.open()) == list(range(8))

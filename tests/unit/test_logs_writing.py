@@ -115,12 +115,13 @@ def test_a_reader_who_is_gone_stops_nobody(pipe: tuple[int, io.TextIOWrapper]) -
     log.info("after closing")
 
 
-def test_a_full_disk_stops_nobody() -> None:
+def test_a_full_disk_stops_nobody(capfd: pytest.CaptureFixture[str]) -> None:
     """Every write fails; nothing is raised, nothing is printed elsewhere."""
     with Path("/dev/full").open("w", encoding="utf-8") as stream:  # noqa: SIM117 - the order of closing matters
         with configure("INFO", "json", stream):
             log.info("no room")
             log.error("no room")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_closed_stream_stops_nobody() -> None:

@@ -8,8 +8,11 @@ import pytest
 
 from daemon.errors import Fenced
 from daemon.flows import codec, ledger_records
+from daemon.flows.budgeting import Budget
 from daemon.flows.outbox import Outbox
+from daemon.flows.spending import Limits, read_spent
 from daemon.model import Batch, Committed, DeadLetter, Flaw, Intent, Tally
+from daemon.model.items import OLDER
 from tests.doubles import (
     DEAD,
     GROUP,
@@ -22,6 +25,7 @@ from tests.doubles import (
     in_virtual_time,
     item,
     place,
+    seeded,
 )
 
 FLAW = Flaw("NOT_JSON", "not JSON")
@@ -85,6 +89,57 @@ async def test_what_was_adopted_goes_to_the_ledger_with_the_next_intent(desk: De
     entry = ledger_records.unpack(opened.value or b"")
     assert (transaction.kind, opened.key) == ("intent", b"found")
     assert (entry.origin.offset, entry.submitted_at) == (14, since)
+
+
+@in_virtual_time
+async def test_what_is_recorded_reaches_back_as_far_as_what_was_adopted(desk: Desk) -> None:
+    """By a clock far behind it is older than the range, and would pass for what another topic had there."""
+    oldest = START - OLDER - MINUTE
+    standing = Intent("stands", 15, START, START, first=10)
+    async with desk.kafka.writer("w") as writer:
+        await desk.outbox_on(writer).record(replace(BATCH, since=START, oldest=oldest), standing)
+    assert desk.committed == Committed(10, codec.intent_metadata(replace(standing, since=START - MINUTE)))
+
+
+@in_virtual_time
+async def test_a_word_of_the_operators_leaves_the_doubt_behind_the_batch(desk: Desk) -> None:
+    """It speaks of the batch alone: what was sent behind it would be sent again."""
+    doubt = Intent("doubt", 15, START - MINUTE, START - MINUTE, doubt_end=20, doubt_at=START)
+    desk.time.moved = 60
+    async with desk.kafka.writer("w") as writer:
+        await desk.outbox_on(writer).decide(BATCH, doubt)
+    decided = replace(doubt, attempt="a-1", at=START + MINUTE, decided=True)
+    assert desk.committed == Committed(10, codec.intent_metadata(decided))
+
+
+@in_virtual_time
+async def test_what_lies_behind_a_piece_was_sent_when_it_was_sent_itself(desk: Desk) -> None:
+    """Not when the piece was; where that is not known, when the piece was, at the latest now."""
+    piece = replace(BATCH, since=START - MINUTE, doubt_end=20, doubt_at=START - MINUTE)
+    async with desk.kafka.writer("w") as writer:
+        outbox = desk.outbox_on(writer)
+        behind = [
+            outbox.behind(piece, START),
+            outbox.behind(replace(piece, doubt_at=None), START + MINUTE),
+            outbox.behind(replace(piece, doubt_at=None), None),
+        ]
+        assert outbox.behind(replace(piece, doubt_end=15), START) is None
+    assert [(each.end, each.since, each.at) for each in behind if each is not None] == [
+        (20, START - MINUTE, at) for at in (START - MINUTE, START + MINUTE, START)
+    ]
+
+
+@in_virtual_time
+async def test_what_was_adopted_is_spent_like_what_was_accepted(desk: Desk) -> None:
+    """And so is what Toloka may have without anybody ever knowing."""
+    desk.kafka.logs["budget"] = [[]]
+    purse = await Budget(desk.kafka, "budget", Limits(None, 100), seeded()).purse(b"in/3")
+    async with desk.kafka.writer("w") as writer:
+        outbox = desk.outbox_on(writer)
+        outbox.spend_from(purse)
+        await outbox.settle(BATCH, ("x", "y"), START, None, lost=4)
+    (written,) = desk.kafka.written("budget")
+    assert read_spent(written.value or b"").total == 2 + 1 + 4
 
 
 @in_virtual_time

@@ -153,9 +153,10 @@ async def test_a_rejection_that_names_nobody() -> None:
 
 
 async def test_too_many_items() -> None:
-    """A request above Toloka's limit is too large."""
-    async with serve(Knobs(bulk_max_items=2)) as toloka, app(toloka.url) as here:
+    """A request above Toloka's limit is too large, and gives its place under the quota back."""
+    async with serve(Knobs(bulk_max_items=2)) as toloka, app(toloka.url, per_minute=10) as here:
         assert isinstance(await here.submit(items("a", "b", "c")), TooLarge)
+        assert not await in_window(here)
 
 
 @pytest.mark.fault(41)

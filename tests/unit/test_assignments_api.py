@@ -164,6 +164,15 @@ def test_a_cut_page_does_not_run_ahead_of_what_it_leaves_out() -> None:
     assert page == Page((early,), has_more=True)
 
 
+def test_a_stream_that_was_cut_holds_the_others_up() -> None:
+    """What it has behind its page may be older than theirs: the cursor would pass it by."""
+    plain = msgspec.json.encode({**WHOLE, "status": "ACCEPTED", "accepted": "2026-01-01T00:15:00"})
+    (early,), (late,) = (tuple(results_of(plain, event)) for event in ("submitted", "accepted"))
+    others = Page((late,), has_more=False)
+    assert _merged([Page((early,), has_more=True), others], 10) == Page((early,), has_more=True)
+    assert _merged([Page((), has_more=True), others], 10) == Page((), has_more=True)
+
+
 async def test_a_silent_toloka() -> None:
     """No answer is a no for now, whichever stream it is."""
     async with bench() as at:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -125,6 +125,16 @@ async def test_dates_are_heard() -> None:
     assert where.toloka_clock.now() == datetime(2026, 11, 22, 17, tzinfo=UTC)
 
 
+async def test_the_date_of_a_gateway_is_not_heard() -> None:
+    """It is a clock of its own, that is not what items are created by."""
+    script = answering((503, b"", {"Date": "Sun, 22 Nov 2026 17:00:00 GMT"}))
+    where = endpoint("")
+    before = where.toloka_clock.now()
+    async with serving(script) as wire, Line(replace(where, url=wire.url), PROBE) as line:
+        await line.request("list", "GET", "/x")
+    assert abs(where.toloka_clock.now() - before) < timedelta(hours=1)
+
+
 async def test_outcomes_are_counted() -> None:
     """Each answer counts under what it came to."""
     statuses = [200, 302, 400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 503]
@@ -181,6 +191,14 @@ async def test_a_credential_that_cannot_be_read_again(tmp_path: Path) -> None:
     assert wire.requests[1].headers["authorization"] == AUTHORIZATION
     assert [entry["event"] for entry in logs] == ["credential_unusable"]
     assert CANARY not in repr(logs)
+
+
+async def test_a_refusal_that_repeats_the_credential() -> None:
+    """Its words become a dead letter's: the credential is taken out of them, and of nothing else."""
+    body = b'{"message":"not with ' + CANARY.encode() + b'"}'
+    async with serving(answering((400, body), (200, body))) as wire, line_to(wire) as line:
+        refused, taken = [await line.request("list", "GET", "/x") for _ in range(2)]
+    assert (refused.body, taken.body) == (b'{"message":"not with ********"}', body)
 
 
 async def test_the_credential_is_in_no_error_and_no_log(caplog: pytest.LogCaptureFixture) -> None:

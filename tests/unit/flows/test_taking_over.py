@@ -113,7 +113,8 @@ async def test_an_intent_is_found_with_its_range_exactly_as_it_was() -> None:
     assert beginning.offset == 8
     assert beginning.found is not None
     intent, batch = beginning.found
-    assert intent == INTENT
+    # Equal intents may stand at different offsets, and what is recorded of this one goes to its own.
+    assert (intent, intent.first) == (INTENT, 3)
     assert (batch.topic, batch.partition, batch.first, batch.end) == (INPUT, 0, 3, 8)
     assert [it.record.offset for it in batch.items] == [4, 5]
     assert [letter.record.offset for letter in batch.dead_letters] == [3, 7]

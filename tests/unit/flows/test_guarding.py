@@ -4,8 +4,9 @@ import pytest
 
 from daemon.errors import Held
 from daemon.flows.guarding import RejectionGuard
-from daemon.model import Batch, DeadLetter, Flaw
-from tests.doubles import INPUT, FakeRecord, item
+from daemon.model import Batch, Committed, DeadLetter, Flaw
+from tests.doubles import INPUT, FakeRecord, in_virtual_time, item
+from tests.unit.flows.ways import Way, kafka_of, running
 
 FLAW = Flaw("VALUE_REQUIRED", "text: the value must be present")
 
@@ -95,3 +96,25 @@ def test_a_batch_is_judged_along_with_the_one_before_it() -> None:
     assert guard.allows(batch(60, 0))
     assert guard.allows(batch(60, 0), batch(0, 60))
     assert not guard.allows(batch(60, 0), batch(60, 0))
+
+
+@in_virtual_time
+async def test_a_topic_of_nothing_but_bad_records_is_held() -> None:
+    """None of them becomes a dead letter: batches that come to no request are judged like any other."""
+    way = Way(kafka_of(*"!!!!!!!!"), guard=RejectionGuard(0.5, 4))
+    async with running(way):
+        assert [hold.reason for hold in way.holds] == ["rejected_ratio"]
+    assert (way.dead(), way.committed) == ([], Committed(0, ""))
+
+
+@in_virtual_time
+async def test_what_was_settled_before_is_judged_along() -> None:
+    """Good batches speak for the bad one behind them, as far as the window reaches."""
+    way = Way(kafka_of(*"abcdefgh!!!!"), guard=RejectionGuard(0.5, 12))
+    async with running(way):
+        assert list(way.holds) == []
+    assert (way.dead(), way.committed) == ([8, 9, 10, 11], Committed(12, ""))
+    way = Way(kafka_of(*"abcd!!!!!!!!"), guard=RejectionGuard(0.5, 12))
+    async with running(way):
+        assert [hold.reason for hold in way.holds] == ["rejected_ratio"]
+    assert (way.dead(), way.committed) == ([4, 5, 6, 7], Committed(8, ""))

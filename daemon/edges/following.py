@@ -75,13 +75,21 @@ class Following:
             return InDoubt(f"the operation {intent.attempt}: {error}")
         except MalformedError as error:
             return self._untold_by(intent, str(error))
-        if isinstance(told, Log):
-            self.unopened = self.unopened or bool(told.unopened)
-            if told.unopened:
-                log.warning("pool_not_opened", detail=told.unopened)
-            outcome = operations.outcome(operation, told, len(items))
-            return self._untold_by(intent, outcome.why) if isinstance(outcome, InDoubt) else outcome
-        return told
+        return self._told(operation, told, len(items), intent) if isinstance(told, Log) else told
+
+    def _told(self, operation: Operation, told: Log, count: int, intent: Intent) -> Outcome:
+        """What a log makes of so many tasks; in doubt, where it may not have come yet."""
+        self.unopened = self.unopened or bool(told.unopened)
+        if told.unopened:
+            log.warning("pool_not_opened", detail=told.unopened)
+        outcome = operations.outcome(operation, told, count)
+        if isinstance(outcome, InDoubt):
+            return self._untold_by(intent, outcome.why)
+        if isinstance(outcome, NotNow) and not told.refused:
+            # A log may come later than the end: whom it blames, no further attempt would learn any sooner.
+            doubt = self._untold_by(intent, outcome.detail)
+            return outcome if doubt.listing else doubt
+        return outcome
 
     async def _ended(self, intent: Intent, deadline: Deadline) -> Operation | InDoubt:
         """The attempt's operation once it is over; raises LineError as `_operation`."""

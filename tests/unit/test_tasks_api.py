@@ -319,6 +319,34 @@ async def test_a_log_that_shows_less_than_was_created() -> None:
     assert [outcome.listing for outcome in told if isinstance(outcome, InDoubt)][-2:] == [False, True]
 
 
+@pytest.mark.parametrize("skip", [False, True], ids=["all or none", "the valid ones"])
+async def test_a_log_that_names_its_culprits_late(*, skip: bool) -> None:
+    """The log is asked for again, or no attempt would ever learn of them."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url, skip_invalid_items=skip) as here:
+        intent = attempt()
+        named = await here.submit(tasks(None), intent)
+        (operation,) = toloka.core.state.operations.values()
+        log, operation.log = operation.log, []
+        early = await here.submit(tasks(None), intent)
+        operation.log = log
+        late = await here.submit(tasks(None), intent)
+    assert isinstance(early, InDoubt)
+    assert not early.listing
+    assert (late, isinstance(late, Rejected | Divided)) == (named, True)
+
+
+async def test_an_operation_that_failed_and_names_no_task() -> None:
+    """Once its log has been asked for some times, it is no task's fault: Toloka is asked later."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url, skip_invalid_items=False) as here:
+        intent = attempt()
+        await here.submit(tasks(None), intent)
+        (operation,) = toloka.core.state.operations.values()
+        operation.log = []
+        told = [await here.submit(tasks(None), intent) for _ in range(following.PATIENCE_TRIES)]
+    assert [type(outcome) for outcome in told] == [InDoubt] * (following.PATIENCE_TRIES - 1) + [NotNow]
+    assert told[-1] == NotNow("refused", "the operation failed, and its log names no task", over=True)
+
+
 @pytest.mark.parametrize("code", ["TOO_MANY_REQUESTS", "NOT_ENOUGH_BALANCE", "INTERNAL_ERROR"])
 async def test_a_task_is_not_to_blame_for_what_befell_its_operation(code: str) -> None:
     """It is sent again, at once or, where none was created, when Toloka is asked again; never given up."""

@@ -20,6 +20,15 @@ _decoder = msgspec.json.Decoder()
 _encoder = msgspec.json.Encoder()
 _canonical = msgspec.json.Encoder(order="deterministic")
 _PLAIN = frozenset({str, bool, NoneType})
+_KINDS = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    NoneType: "null",
+}
 _write = _canonical.encode
 
 
@@ -64,8 +73,13 @@ def _decoded(value: bytes) -> dict[str, Any]:
     except (msgspec.DecodeError, ValueError) as error:
         raise ContentError("NOT_JSON", f"not JSON: {error}") from None
     if not isinstance(parsed, dict):
-        raise ContentError("NOT_AN_OBJECT", f"a JSON {type(parsed).__name__} where an object is wanted")
+        raise ContentError("NOT_AN_OBJECT", f"an object is wanted, not {kind_of(parsed)}")
     return parsed
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls a value that was read, with its article."""
+    return _KINDS.get(type(value), "something else")
 
 
 def _insist_unrepeated(value: bytes, parsed: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ say) is left to Toloka, whose refusal names the item just as well.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from daemon.content import kind_of
 from daemon.flows import shape
 from daemon.model import Flaw
 
@@ -91,7 +92,7 @@ def _of_type(types: tuple[type, ...], code: str, kind: str) -> Check:
             return None
         if kind == "integer" and isinstance(value, float) and value.is_integer():
             return None
-        return Flaw(code, f"a {kind} is wanted, not a {type(value).__name__}")
+        return Flaw(code, f"a value of type {kind} is wanted, not {kind_of(value)}")
 
     return check
 
@@ -117,7 +118,7 @@ def _one_of(allowed: tuple[Any, ...]) -> Check:
 def _each(checks: tuple[Check, ...]) -> Check:
     def check(value: Any) -> Flaw | None:
         if not isinstance(value, list):
-            return Flaw("ARRAY_EXPECTED", f"an array is wanted, not a {type(value).__name__}")
+            return Flaw("ARRAY_EXPECTED", f"an array is wanted, not {kind_of(value)}")
         return next((found for member in value for c in checks if (found := c(member)) is not None), None)
 
     return check

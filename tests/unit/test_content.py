@@ -80,10 +80,23 @@ def test_what_is_not_json_is_refused_with_one_code(value: bytes) -> None:
 
 
 @pytest.mark.fault(59)
-@pytest.mark.parametrize("value", [b"[]", b"null", b"true", b"1", b'"{}"', b"[{}]"])
-def test_json_that_is_no_object_is_refused_as_such(value: bytes) -> None:
-    """An item is an object."""
-    assert code_of(value) == "NOT_AN_OBJECT"
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (b"[]", "an array"),
+        (b"null", "null"),
+        (b"true", "a boolean"),
+        (b"1", "a number"),
+        (b"1.5", "a number"),
+        (b'"{}"', "a string"),
+        (b"[{}]", "an array"),
+    ],
+)
+def test_json_that_is_no_object_is_refused_as_such(value: bytes, kind: str) -> None:
+    """An item is an object; what it is instead is told in the words of JSON."""
+    with pytest.raises(ContentError, match=f"^an object is wanted, not {kind}$") as raised:
+        parse(value)
+    assert raised.value.code == "NOT_AN_OBJECT"
 
 
 @pytest.mark.fault(59)

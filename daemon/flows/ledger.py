@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import takewhile
-from operator import itemgetter
 from typing import NamedTuple
 
 from daemon.flows import codec, ledger_records, tombstones
@@ -182,7 +181,7 @@ class Ledger:
         return min(moments, default=None)
 
     def submitted_when(self, due: Callable[[datetime], bool]) -> Iterable[tuple[datetime, str]]:
-        """The open items whose time of submission is due, oldest first; those of a batch in their order."""
+        """The open items whose time of submission is due, oldest first."""
         found: list[tuple[datetime, str]] = []
         # Asked once for each batch, not for each item: there may be a million.
         answers: dict[int, datetime | None] = {}
@@ -194,7 +193,7 @@ class Ledger:
                     answers[micros] = moment if due(moment) else None
                 if (submitted := answers[micros]) is not None:
                     found.append((submitted, key.decode()))
-        return sorted(found, key=itemgetter(0))
+        return sorted(found)
 
 
 class Now(NamedTuple):

@@ -230,14 +230,6 @@ def test_due_items_come_oldest_first() -> None:
     assert [item_id for _, item_id in due] == ["i1", "i2", "i0"]
 
 
-def test_due_items_of_one_batch_come_in_their_order() -> None:
-    """They were submitted at the same moment, and their ids are in no order."""
-    book = ledger()
-    for index, item_id in enumerate("cab"):
-        book.note(written(item_id, value(index, seconds=5)))
-    assert [item_id for _, item_id in book.submitted_when(lambda _: True)] == ["c", "a", "b"]
-
-
 def test_a_tombstone_is_as_old_as_it_says() -> None:
     """Its own time counts, by Toloka's clock; the record's timestamp only where it says none."""
     book = ledger(START_MS)

@@ -12,11 +12,15 @@ from typing import TypeVar
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import ConnectionGroup
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 # So many are asked: one may be wrong, and one away.
 ASKED = 3
+# The client opens one connection at a time, and that to a machine that is gone takes longer than anyone waits
+# here: the first is given up after so long, and each of the others, which are waiting for it, so much later.
+PATIENCE_SECONDS = 3.0
 _OF_A_GROUP = 0
 
 Said = TypeVar("Said", bound=Hashable)
@@ -68,7 +72,7 @@ async def find_leaders(admin: AIOKafkaAdminClient, topic: str) -> Mapping[int, i
 
 
 async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Said]]) -> Said:
-    """The answer that more than half of the brokers give that are asked.
+    """The answer that more than half of the brokers give that are asked; of two, it may be the only one.
 
     Args:
         admin: knows the brokers.
@@ -79,7 +83,10 @@ async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Sa
         KafkaError: none of them answers.
     """
     brokers = sorted((broker.nodeId for broker in admin._client.cluster.brokers()), key=str)[:ASKED]  # noqa: SLF001 - as above
-    asking = [asyncio.ensure_future(ask(broker)) for broker in brokers]
+    asking = [
+        asyncio.ensure_future(_in_time(admin, ask, broker, PATIENCE_SECONDS * place))
+        for place, broker in enumerate(brokers, 1)
+    ]
     answers: Counter[Said] = Counter()
     failure = kafka_errors.KafkaConnectionError("no broker is known")
     try:
@@ -96,4 +103,24 @@ async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Sa
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
-    raise NoMajorityError(f"the brokers {brokers} do not agree: {dict(answers)}") if answers else failure
+    # Whoever is gone for longer is no longer shown, and not asked then.
+    admin._client.force_metadata_update()  # noqa: SLF001 - as above
+    if not answers:
+        raise failure
+    if answers.total() * 2 == len(brokers):
+        # The other one of two says nothing: there is nobody who would know better.
+        return next(iter(answers))
+    raise NoMajorityError(f"the brokers {brokers} do not agree: {dict(answers)}")
+
+
+async def _in_time(
+    admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Said]], broker: int, seconds: float
+) -> Said:
+    try:
+        async with asyncio.timeout(seconds):
+            return await ask(broker)
+    except TimeoutError as error:
+        # It may have been dropped without a word; the next question has a new one.
+        if (connection := admin._client._conns.get((broker, ConnectionGroup.DEFAULT))) is not None:  # noqa: SLF001 - as above
+            connection.close()
+        raise kafka_errors.RequestTimedOutError(f"the broker {broker} says nothing") from error

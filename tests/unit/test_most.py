@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from aiokafka import errors as kafka_errors
+from aiokafka.client import ConnectionGroup
 
-from daemon.edges.most import find_coordinator, find_leaders
+from daemon.edges.most import ASKED, PATIENCE_SECONDS, NoMajorityError, find_coordinator, find_leaders
+from tests.doubles import in_virtual_time
 
 # A broker that does not answer, and one that hangs up.
 SILENT, GONE = -2, -3
@@ -19,12 +21,14 @@ DENIED = kafka_errors.GroupAuthorizationFailedError.errno
 
 
 class _Cluster:
-    """Brokers, each with its own idea of who is the coordinator."""
+    """Brokers, each with its own idea of who is the coordinator; they are connected to one by one."""
 
     def __init__(self, ideas: Mapping[int, int], error_code: int = 0) -> None:
         self.asked: list[int] = []
+        self.looked_again = False
         self._ideas = ideas
         self._error_code = error_code
+        self._opening = asyncio.Lock()
 
     def brokers(self) -> set[Any]:
         return {_Broker(broker) for broker in self._ideas}
@@ -32,11 +36,21 @@ class _Cluster:
     async def send(self, broker: int, _request: object) -> Any:
         self.asked.append(broker)
         idea = self._ideas[broker]
-        if idea == SILENT:
-            await asyncio.Event().wait()
+        async with self._opening:
+            if idea == SILENT:
+                await asyncio.Event().wait()
         if idea == GONE:
             raise kafka_errors.KafkaConnectionError
         return SimpleNamespace(error_code=self._error_code, coordinator_id=idea)
+
+    def look_again(self) -> None:
+        self.looked_again = True
+
+    def admin(self) -> Any:
+        client = SimpleNamespace(
+            cluster=self, send=self.send, force_metadata_update=self.look_again, _conns={}
+        )
+        return SimpleNamespace(_client=client)
 
 
 class _Broker:
@@ -46,9 +60,7 @@ class _Broker:
 
 async def coordinator(ideas: Mapping[int, int], error_code: int = 0) -> int:
     """What is found in a cluster of these brokers."""
-    cluster = _Cluster(ideas, error_code)
-    client = SimpleNamespace(cluster=cluster, send=cluster.send)
-    return await find_coordinator(SimpleNamespace(_client=client), "g")
+    return await find_coordinator(_Cluster(ideas, error_code).admin(), "g")
 
 
 @pytest.mark.parametrize("astray", [1, 2, 3])
@@ -58,10 +70,46 @@ async def test_a_broker_that_still_takes_itself_for_the_coordinator_is_outvoted(
     assert await coordinator({broker: astray if broker == astray else other for broker in (1, 2, 3)}) == other
 
 
+@in_virtual_time
 async def test_a_broker_that_does_not_answer_is_not_waited_for() -> None:
-    """Frozen or gone, it does not matter: two of three agree."""
-    assert await coordinator({1: SILENT, 2: 3, 3: 3}) == 3
-    assert await coordinator({1: GONE, 2: 3, 3: 3}) == 3
+    """Frozen or gone, it does not matter: two of three agree, also where its connection is opened first."""
+    began = asyncio.get_running_loop().time()
+    for away in (1, 2, 3):
+        other = away % 3 + 1
+        for how in (SILENT, GONE):
+            assert await coordinator({**dict.fromkeys((1, 2, 3), other), away: how}) == other
+    assert asyncio.get_running_loop().time() - began <= 3 * ASKED * PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("how", [SILENT, GONE])
+@pytest.mark.parametrize("away", [1, 2])
+@in_virtual_time
+async def test_of_two_brokers_the_one_that_answers_is_believed(away: int, how: int) -> None:
+    """Nobody else is there to be asked; whether the other is still a broker is looked at again."""
+    cluster = _Cluster({away: how, 3 - away: 3 - away})
+    assert await find_coordinator(cluster.admin(), "g") == 3 - away
+    assert cluster.looked_again
+
+
+@pytest.mark.parametrize("how", [SILENT, GONE])
+@in_virtual_time
+async def test_one_of_three_brokers_is_not_believed(how: int) -> None:
+    """It may be the one that was cut off; the question is repeated."""
+    with pytest.raises(NoMajorityError):
+        await coordinator({1: how, 2: how, 3: 3})
+
+
+@in_virtual_time
+async def test_brokers_none_of_which_answers_are_asked_again() -> None:
+    """Each of them has its time, and no longer; a connection that is dead without a word is given up."""
+    connection = SimpleNamespace(close=lambda: closed.append(1))
+    closed: list[int] = []
+    cluster = _Cluster({1: SILENT, 2: SILENT})
+    admin = cluster.admin()
+    admin._client._conns[2, ConnectionGroup.DEFAULT] = connection
+    with pytest.raises(kafka_errors.RequestTimedOutError) as failure:
+        await find_coordinator(admin, "g")
+    assert (failure.value.retriable, closed, cluster.looked_again) == (True, [1], True)
 
 
 async def test_a_single_broker_is_believed() -> None:
@@ -87,8 +135,7 @@ async def test_a_refusal_that_most_agree_on_is_one() -> None:
 async def test_only_a_few_are_asked() -> None:
     """A cluster may have a hundred brokers."""
     cluster = _Cluster(dict.fromkeys(range(100), 5))
-    client = SimpleNamespace(cluster=cluster, send=cluster.send)
-    assert await find_coordinator(SimpleNamespace(_client=client), "g") == 5
+    assert await find_coordinator(cluster.admin(), "g") == 5
     assert len(cluster.asked) == 3
 
 

@@ -76,10 +76,14 @@ def mark_key(topic: str, partition: int) -> bytes:
     return MARK_PREFIX + f"{topic}/{partition}".encode()
 
 
-def mark_value(offset: int, tally: Tally | None = None) -> bytes:
-    """The last settled offset of a partition, and how many of its items were submitted that day."""
+def mark_value(offset: int, tally: Tally | None = None, began: int | None = None) -> bytes:
+    """The last settled offset of a partition, and how many of its items were submitted that day.
+
+    `began` is where its group began, behind what was there.
+    """
     counted = {} if tally is None else {"day": tally.day.isoformat(), "items": tally.items}
-    return _json.encode({"v": VERSION, "offset": offset, **counted})
+    begun = {} if began is None else {"began": began}
+    return _json.encode({"v": VERSION, "offset": offset, **counted, **begun})
 
 
 def read_tally(value: bytes) -> Tally | None:
@@ -87,6 +91,14 @@ def read_tally(value: bytes) -> Tally | None:
     try:
         fields = msgspec.json.decode(value)
         return Tally(date.fromisoformat(fields["day"]), int(fields["items"]))
+    except UNREADABLE:
+        return None
+
+
+def read_began(value: bytes | None) -> int | None:
+    """Where the group began, as a mark tells; None where it has none, or none that this release reads."""
+    try:
+        return None if value is None else int(msgspec.json.decode(value)["began"])
     except UNREADABLE:
         return None
 

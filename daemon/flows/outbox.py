@@ -147,14 +147,23 @@ class Outbox:
         """Write down that the log ends before the offset at which this partition goes on."""
         await self._commit("intent", offset, codec.ASTRAY)
 
-    async def start_at(self, offset: int, partitions: Collection[int] = ()) -> None:
-        """Write down where a new group begins, so that a restart begins there, too.
+    async def start_at(self, offset: int) -> None:
+        """Write down where a new group begins, so that a restart begins there, too."""
+        await self._commit("intent", offset, "")
+
+    async def start_behind(self, offset: int, partitions: Collection[int]) -> None:
+        """As `start_at`, behind what is there: remembered for when the group has lost this offset.
 
         `partitions` of the topic are to be remembered as those that were there.
         """
-        place, nothing = self._place, codec.mark_value(codec.NOTHING_SETTLED)
-        keys = [codec.mark_key(place.topic, partition) for partition in sorted(partitions)]
-        marks = [Append(place.ledger_topic, place.ledger_partition, key, nothing) for key in keys]
+        place = self._place
+        nothing = codec.mark_value(codec.NOTHING_SETTLED)
+        values = dict.fromkeys(sorted(partitions), nothing)
+        values[place.partition] = codec.mark_value(codec.NOTHING_SETTLED, began=offset)
+        marks = [
+            Append(place.ledger_topic, place.ledger_partition, codec.mark_key(place.topic, partition), value)
+            for partition, value in values.items()
+        ]
         await self._commit("intent", offset, "", marks)
 
     async def _commit(self, kind: str, offset: int, metadata: str, appends: Sequence[Append] = ()) -> None:

@@ -26,6 +26,7 @@ class Taken:
         altered: Toloka was seen to give back other content than it was sent.
         marked: something of the asked partition was settled.
         partitions: those of the asked topic that have a mark, if only for having been there at the beginning.
+        began: where the group began with the asked partition, if it was behind what was there.
     """
 
     accounted: Mapping[int, str]
@@ -33,6 +34,7 @@ class Taken:
     altered: bool
     marked: bool
     partitions: Collection[int]
+    began: int | None = None
 
 
 class _Scan:
@@ -48,6 +50,7 @@ class _Scan:
         self._outlived: set[bytes] = set()
         self._altered = False
         self._marks: dict[int, int] = {}
+        self._began: int | None = None
 
     def note(self, record: Record) -> None:
         key = record.key or b""
@@ -56,6 +59,8 @@ class _Scan:
             if topic == self._place[0]:
                 settled = self._marks.get(partition, codec.NOTHING_SETTLED)
                 self._marks[partition] = max(settled, codec.read_mark(record.value))
+            if (topic, partition) == self._place and (began := codec.read_began(record.value)) is not None:
+                self._began = began
         elif key == codec.ALTERED_KEY:
             # A tombstone takes it back, once Toloka gives back what it is sent.
             self._altered = record.value is not None
@@ -82,7 +87,7 @@ class _Scan:
         accounted = set(ours.values())
         elsewhere = frozenset(name for key in self._owners if (name := key.decode()) not in accounted)
         marked = self._marks.get(self._place[1], codec.NOTHING_SETTLED) > codec.NOTHING_SETTLED
-        return Taken(ours, elsewhere, self._altered, marked, frozenset(self._marks))
+        return Taken(ours, elsewhere, self._altered, marked, frozenset(self._marks), self._began)
 
 
 def _owner(record: Record) -> tuple[str, int, int] | None:

@@ -66,9 +66,24 @@ async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: s
         offset = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
         await outbox.start_at(offset)
         return offset
-    offset = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
-    await outbox.start_at(offset, () if known.partitions else await kafka.partitions(place.topic))
+    offset = await _end(kafka, place, known.began)
+    await outbox.start_behind(offset, () if known.partitions else await kafka.partitions(place.topic))
     return offset
+
+
+async def _end(kafka: Kafka, place: Place, began: int | None) -> int:
+    """Where a group begins behind what is there, unless it had begun before and more has come since."""
+    end = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
+    # A log that ends at 0 was made anew, and nothing has come yet.
+    if began is not None and 0 < end != began:
+        raise Held(
+            "offset_lost",
+            f"the group {place.group} has lost its offset for {place.topic}-{place.partition}, where it began"
+            f" at {began}, and the log ends at {end}: what has come since would be passed over."
+            f" Commit {began} for the group by hand, or the first offset that is there if the topic was made"
+            " anew since",
+        )
+    return end
 
 
 def _restored(shown: Committed, acknowledged: Acknowledged) -> tuple[Committed, Intent | None]:

@@ -76,6 +76,22 @@ async def test_latest_passes_over_nothing_of_a_partition_that_was_added() -> Non
 
 @pytest.mark.fault(19)
 @in_virtual_time
+async def test_what_came_while_an_offset_was_lost_is_not_passed_over_by_latest() -> None:
+    """Nothing was settled yet; where nothing has come, or the topic is new and empty, it goes on."""
+    kafka = topic_of()
+    assert await begin(kafka, "latest") == Beginning(10)
+    del kafka.offsets[GROUP, INPUT, 0]
+    kafka.put(INPUT, b'{"text":"meanwhile"}')
+    with pytest.raises(Held, match="began at 10, and the log ends at 11") as held:
+        await begin(kafka, "latest")
+    assert held.value.reason == "offset_lost"
+    assert (GROUP, INPUT, 0) not in kafka.offsets
+    kafka.logs[INPUT][0].clear()
+    assert await begin(kafka, "latest") == Beginning(0)
+
+
+@pytest.mark.fault(19)
+@in_virtual_time
 async def test_a_lost_offset_is_not_taken_for_a_first_start() -> None:
     """The ledger remembers that the partition was submitted from: again would be paid for twice."""
     kafka = topic_of()

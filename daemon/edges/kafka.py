@@ -49,6 +49,8 @@ class KafkaCluster:
             **connection, isolation_level="read_committed", enable_auto_commit=False
         )
         self._admin = AIOKafkaAdminClient(**connection)
+        for client in (self._probe, self._patient_probe, self._admin):
+            kafka_client.keep_current(client._client, settings)  # noqa: SLF001 - what it talks through
         self.topics = Topics(self._admin)
         self.rights = Rights(self._admin)
         self.batch_bytes = BatchBytes()

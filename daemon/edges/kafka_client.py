@@ -7,7 +7,7 @@ then the client is closed by force.
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 from aiokafka import errors as kafka_errors
@@ -69,6 +69,23 @@ def arguments(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         given["sasl_plain_username"] = settings.sasl_username
         given["sasl_plain_password"] = settings.read_sasl_password()
     return given
+
+
+def keep_current(client: AIOKafkaClient, settings: KafkaSettings) -> None:
+    """Have a client that lives as long as the process come with the password as it is by then.
+
+    It keeps the one that it was made with: once that is rotated, no broker would ever let it in again.
+    """
+    connect = client._get_conn  # noqa: SLF001 - what all its connections come from, but for the first
+
+    async def current(*arguments: Any, **named: Any) -> Any:
+        # A file that is just being replaced: it is asked for again soon.
+        with suppress(ConfigurationError):
+            client._sasl_plain_password = settings.read_sasl_password()  # noqa: SLF001 - see above
+        return await connect(*arguments, **named)
+
+    if settings.uses_sasl:
+        client._get_conn = current  # noqa: SLF001 - see above
 
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext:

@@ -56,6 +56,7 @@ async def membership(
         partition_assignment_strategy=(RoundRobinPartitionAssignor,),
         max_partition_fetch_bytes=1,
     )
+    kafka_client.keep_current(consumer._client, settings)  # noqa: SLF001 - what it talks through
     member = GroupMembership(consumer, group)
     try:
         with kafka_client.translated(f"joining the group {group}"):

@@ -39,7 +39,9 @@ async def test_ends_without_time(toloka: Bench) -> None:
     toloka.simulator.core.turn(error_share=1.0, ends_carry_finished=False)
     await toloka.finished(3)
     assert await toloka.ids("sort=finished") == []
-    assert all("finished_at" not in item for item in await toloka.content("status=ERROR"))
+    content = await toloka.content("status=ERROR")
+    assert content
+    assert all("finished_at" not in item for item in content)
 
 
 @pytest.mark.parametrize("status", ["NO_MONEY", "STOPPED"])

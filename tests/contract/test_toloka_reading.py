@@ -26,7 +26,9 @@ async def test_no_batch_id(toloka: Bench) -> None:
 async def test_order_of_times(toloka: Bench) -> None:
     """created_at ≤ started_at ≤ finished_at."""
     await toloka.finished(100)
-    for item in await toloka.content():
+    content = await toloka.content()
+    assert content
+    for item in content:
         assert parse(item["created_at"]) <= parse(item["started_at"]) <= parse(item["finished_at"])
 
 
@@ -57,7 +59,9 @@ async def test_unfinished(toloka: Bench) -> None:
 async def test_spelling_of_times(toloka: Bench) -> None:
     """Times have no zone and at most six fraction digits, created_at three."""
     await toloka.finished(50)
-    for item in await toloka.content():
+    content = await toloka.content()
+    assert content
+    for item in content:
         for name in ("created_at", "started_at", "finished_at"):
             assert re.fullmatch(TIME, item[name])
         assert item["created_at"].endswith(".25")
@@ -87,7 +91,9 @@ async def test_item_equals_its_entry(toloka: Bench) -> None:
     await toloka.finished(5)
     toloka.simulator.core.turn(finish_distribution="never")
     await toloka.new(5, "unfinished")
-    for entry in await toloka.content():
+    content = await toloka.content()
+    assert len(content) == 10
+    for entry in content:
         assert await toloka.item(entry["id"]) == entry
 
 

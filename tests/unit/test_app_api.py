@@ -376,6 +376,8 @@ async def test_a_cursor_whose_item_went_back_to_work(monkeypatch: pytest.MonkeyP
         assert await here.results.tail(cursor, 10) == Page((), has_more=False)
         toloka.control.act(accepted.ids[0], "status", "PROCESSING")
         assert await here.results.tail(cursor, 10) == UnknownCursor()
+        toloka.control.finish(ids=accepted.ids)
+        assert await here.results.tail(cursor, 10) == UnknownCursor()
 
 
 async def test_a_project_that_is_not_there() -> None:

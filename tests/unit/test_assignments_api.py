@@ -13,6 +13,7 @@ import pytest
 from daemon.content import content_hash
 from daemon.edges import listing
 from daemon.edges.assignments_api import _merged
+from daemon.edges.endpoint import path
 from daemon.edges.tasks_items import assignments_page, results_of
 from daemon.edges.wire import UNHASHABLE, MalformedError
 from daemon.errors import Held
@@ -232,6 +233,17 @@ async def test_an_infinite_overlap_ends_when_its_pool_is_completed(results: int,
     assert (closed.over, archived.over) == (over, True)
 
 
+async def test_a_completed_pool_does_not_end_a_task_that_awaits_so_many_results() -> None:
+    """Its overlap tells when it has had all of them, and Toloka may be asked for more of it."""
+    async with bench() as at:
+        ids = await at.create("a", overlap=2)
+        at.work(*ids)
+        at.toloka.control.set_pool(TASKS_POOL, "CLOSED", "COMPLETED")
+        found = (await at.here.results.by_id(ids))[ids[0]]
+    assert found is not None
+    assert (len(found.results), found.over) == (1, False)
+
+
 @pytest.mark.parametrize("reason", ["NOT_ENOUGH_BALANCE", "MANUAL", "EXPIRED", "FOR_UPDATE", "BLOCKED"])
 async def test_a_pool_that_may_go_on_ends_no_task(reason: str) -> None:
     """Closed for want of money, by hand or for a change, a pool goes on later: further results will come."""
@@ -269,6 +281,18 @@ async def test_no_task_is_unknown_without_an_answer(operation: str) -> None:
         at.toloka.faults.replace([Fault("status", (operation,))])
         with pytest.raises(Held, match="listing_failed"):
             await at.here.results.by_id(ids)
+
+
+async def test_another_task_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of it says nothing of the one that was asked for."""
+    async with bench() as at:
+        ids = await at.create("a", "b")
+        monkeypatch.setattr(
+            "daemon.edges.assignments_api.path",
+            lambda *parts: path(*(ids[1] if part == ids[0] else part for part in parts)),
+        )
+        with pytest.raises(Held, match="another task"):
+            await at.here.results.by_id(ids[:1])
 
 
 async def test_tasks_of_several_pools() -> None:

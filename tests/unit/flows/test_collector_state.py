@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from daemon.errors import ConfigurationError, Transient
+from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows import codec, collector_state, tombstones
 from daemon.flows.collector_state import PARTITIONS_SECONDS, CollectOptions, CollectorState
 from daemon.flows.cursors import SKEW
@@ -436,3 +436,37 @@ async def test_a_ledger_that_has_been_given_partitions_is_read_anew() -> None:
         kafka.logs[LEDGER].append([])
         with pytest.raises(Transient, match=r"\[2\]"):
             await following
+
+
+@in_virtual_time
+async def test_an_operator_who_sets_the_cursor_has_the_collector_begin_anew() -> None:
+    """Its next transaction would undo what was set: it notices before that, by the ledger."""
+    kafka = MemoryKafka.usual()
+    async with opened(kafka) as (state, reader):
+        kafka.put(LEDGER, None, key=codec.REOPEN_KEY)
+        with pytest.raises(Fenced, match="an operator has set the cursor"):
+            await state.follow(reader, (0, 1))
+
+
+@in_virtual_time
+async def test_that_toloka_alters_content_is_written_down_once() -> None:
+    """And not with each page: compaction would have to take it all away again."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b"])
+    async with opened(kafka) as (state, _):
+        await state.publish([finished("a", body("A"))], "tail")
+        assert state.ledger.altered
+        await state.publish([finished("b", body("B"))], "tail")
+    assert published(kafka) == [0, 1]
+    assert [record.key for record in kafka.written(LEDGER)].count(codec.ALTERED_KEY) == 1
+
+
+@in_virtual_time
+async def test_what_was_shown_before_with_an_earlier_status_waits_for_no_record() -> None:
+    """A task that had all its results is closed: it would be called somebody else's, and published again."""
+    async with opened(MemoryKafka.usual()) as (state, _):
+        echo = structs.replace(finished("a", body("a"), status="ACCEPTED"), share="s-1", echo=True)
+        await state.publish([echo], "tail")
+        assert state.waiting == {}
+        await state.publish([structs.replace(echo, echo=False)], "tail")
+        assert list(state.waiting) == ["a"]

@@ -211,6 +211,18 @@ async def test_nothing_is_judged_before_the_ledger_has_been_read_that_far() -> N
 
 
 @in_virtual_time
+async def test_nothing_is_judged_while_a_partition_of_the_ledger_is_not_followed_yet() -> None:
+    """It was added just now, and the settlement that replaced the intent may stand in it."""
+    async with office() as ours:
+        await ours.see("x")
+        ours.kafka.logs[LEDGER].append([])
+        (packed,) = packed_items([item(0)], 1, START)
+        ours.kafka.put(LEDGER, packed, 2, key=b"x")
+        await ours.judge()
+        assert (ours.counted, list(ours.state.waiting)) == (0, ["x"])
+
+
+@in_virtual_time
 async def test_what_was_published_as_foreign_is_not_published_again() -> None:
     """Its tombstone remembers, for a second look and for a successor."""
     async with office() as ours:

@@ -255,10 +255,12 @@ async def test_after_the_quarantine_one_look_is_enough() -> None:
     assert seconds() == QUARANTINE_SECONDS + COARSE_SECONDS
 
 
+@pytest.mark.parametrize("there", [0, 1])
 @in_virtual_time
-async def test_absence_that_was_seen_before_the_quarantine_was_over_is_not_believed() -> None:
-    """A listing that takes long says what was there when it was asked."""
-    doubt = Doubt([], [created("x", body("a"))])
+async def test_absence_that_was_seen_before_the_quarantine_was_over_is_not_believed(there: int) -> None:
+    """A listing that takes long says what was there when it was asked, be it nothing or a part."""
+    whole = [created("x", body("a")), created("y", body("b"))]
+    doubt = Doubt(whole[:there], whole)
     usual = doubt.api.created
 
     async def slow(
@@ -270,7 +272,7 @@ async def test_absence_that_was_seen_before_the_quarantine_was_over_is_not_belie
 
     doubt.api.created = slow  # type: ignore[method-assign]  # on purpose
     await asyncio.sleep(QUARANTINE_SECONDS - 30)
-    assert pairs(await doubt.resolve(batch_of("a"))) == {0: "x"}
+    assert pairs(await doubt.resolve(batch_of("ab"))) == {0: "x", 1: "y"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

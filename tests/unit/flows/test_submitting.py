@@ -461,6 +461,47 @@ async def test_what_is_absent_keeps_no_room_from_others_at_a_limit() -> None:
 
 
 @in_virtual_time
+async def test_what_another_partition_reserved_first_is_not_spent_twice() -> None:
+    """Both saw room; the later one finds none, takes its intent back, and has sent nothing."""
+    kafka = kafka_of(*"abc")
+    kafka.logs[BUDGET] = [[]]
+    way = Way(kafka, total=5)
+
+    def overtake(transaction: Transaction) -> None:
+        if any(append.topic == BUDGET for append in transaction.appends) and not kafka.written(BUDGET):
+            kafka.put(BUDGET, spent_value(Spent(reserved=5, attempt="another's")), key=b"in/1")
+
+    kafka.spoil = overtake
+    following = asyncio.ensure_future(way.budget.run(way.stopping)) if way.budget else None
+    async with running(way, 30):
+        assert (way.posted(), way.committed) == ([], Committed(0, ""))
+        kafka.put(BUDGET, spent_value(Spent(total=2)), key=b"in/1")
+        await asyncio.sleep(60)
+        assert (way.posted(), way.committed) == (["abc"], Committed(3, ""))
+    assert following is not None
+    await following
+
+
+@pytest.mark.parametrize("asked", [1, 2])
+@in_virtual_time
+async def test_what_is_left_of_an_attempt_that_created_a_part_is_not_its_own(asked: int) -> None:
+    """Toloka carries that one out no more: under its name a successor would only be told of the old part."""
+    way = Way(kafka_of(*"abc"), once=True)
+    way.api.readies = deque([*[None] * asked, NotNow("throttled", "429", 1000)])
+
+    def in_part(items: Sequence[Item]) -> Outcome:
+        way.accept(items[:1])
+        way.api.listing = deque([list(way.created)])
+        return Divided({0: "t-0"}, {}) if asked == 1 else InDoubt("its log is archived", listing=True)
+
+    way.script(*[InDoubt("reset")] * (asked - 1), in_part)
+    async with running(way, QUARANTINE_SECONDS + 20):
+        intent = codec.read_intent(way.committed.metadata)
+        assert intent is not None
+        assert (way.open(), intent.once, way.committed.offset) == ({0: "t-0"}, False, 0)
+
+
+@in_virtual_time
 async def test_a_way_goes_on_seconds_after_kafka_is_back() -> None:
     """However long it was away: it never waits for longer between two tries."""
     way, tries = Way(kafka_of(*"abc")), list[float]()

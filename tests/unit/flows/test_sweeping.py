@@ -1,6 +1,6 @@
 """Second looks: what became visible late, and what has been open too long."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from itertools import pairwise
@@ -19,7 +19,7 @@ from daemon.flows.sweeping import WORTH_A_LISTING, Sweeping, _runs, _steps
 from daemon.flows.vanishing import BY_ID_ITEMS
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
-from daemon.model import Cursor, Item
+from daemon.model import Cursor, Item, Sight
 from tests.doubles import (
     CURSORS,
     DEAD,
@@ -437,6 +437,45 @@ async def test_a_vanished_item_dies_under_the_record_that_is_certainly_its_own()
             msgspec.json.decode(r.value or b"")["origin"]["offset"] for r in ours.kafka.written(OUTPUT)
         ]
         assert sorted(origins) == [0, 2]
+
+
+@in_virtual_time
+async def test_a_vanished_item_waits_for_what_another_of_its_batch_holds() -> None:
+    """Of that one Toloka says nothing either, for the first time: whose record is whose nobody can tell."""
+    ids = ["a", "b", "c"]
+    async with late(*ids) as ours:
+        one_batch(ours, ids)
+        ours.api.items = {"a": finished("a", body("c"), None, "NEW")}
+        for minutes in (10, 16):
+            ours.state.overdue.add("b")
+            await ours.sweep(minutes)
+        assert ours.kafka.written(DEAD) == []
+        ours.api.items["c"] = finished("c", body("b"), None, "NEW")
+        ours.state.overdue.add("b")
+        await ours.sweep(22)
+        (letter,) = ours.kafka.written(DEAD)
+        assert dict(letter.headers)["tolokad-origin-offset"] == b"0"
+
+
+@in_virtual_time
+async def test_what_has_ended_without_a_result_is_a_dead_letter_that_names_it() -> None:
+    """It is still at Toloka, where an audit finds it and asks whose it is; what is gone is not."""
+    async with late("a", "b") as ours:
+        usual = ours.api.by_id
+
+        async def by_id(item_ids: Collection[str]) -> Mapping[str, Sight | None]:
+            found = await usual(item_ids)
+            return {i: sight and sight._replace(results=(), over=True) for i, sight in found.items()}
+
+        ours.api.by_id = by_id  # type: ignore[method-assign]  # on purpose
+        ours.finish("a", status="NEW")
+        await ours.sweep(61)
+        await ours.sweep(121)
+        told = {
+            named["tolokad-error-code"]: named.get("toloka-item-id")
+            for named in (dict(letter.headers) for letter in ours.kafka.written(DEAD))
+        }
+        assert told == {b"NO_RESULT": b"a", b"ITEM_VANISHED": None}
 
 
 @in_virtual_time

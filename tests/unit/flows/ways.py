@@ -79,6 +79,7 @@ class Way:
         connections: int = 1,
         guard: RejectionGuard | None = None,
         takes_id: bool = False,
+        once: bool = False,
     ) -> None:
         self.kafka = kafka or MemoryKafka.usual()
         self.api = ScriptedSubmissions(accept=self.accept)
@@ -98,9 +99,9 @@ class Way:
         self.budget = None if total is None else Budget(self.kafka, BUDGET, Limits(None, total), seeded())
         names = ("id", "text") if takes_id else ("text",)
         spec = InputSpec({name: {"type": "string", "required": False} for name in names})
-        self.submitting = self._assembled(ItemReader(spec, None, 10_000), max_items, connections)
+        self.submitting = self._assembled(ItemReader(spec, None, 10_000), max_items, connections, once=once)
 
-    def _assembled(self, reader: ItemReader, max_items: int, connections: int) -> Submitting:
+    def _assembled(self, reader: ItemReader, max_items: int, connections: int, *, once: bool) -> Submitting:
         shared = SharedParts(
             kafka=self.kafka,
             clock=self.time,
@@ -121,7 +122,7 @@ class Way:
             self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
         )
         resolver = Resolver(self.kafka, self.time, self.place, patience, search, self.metrics, seeded())
-        options = SubmitOptions("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0)
+        options = SubmitOptions("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0, once)
         own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]
         return Submitting(self.place, shared, own, resolver, options, self._handed_over, self._still_ours)
 

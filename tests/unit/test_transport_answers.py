@@ -125,6 +125,22 @@ async def test_dates_are_heard() -> None:
     assert where.toloka_clock.now() == datetime(2026, 11, 22, 17, tzinfo=UTC)
 
 
+async def test_a_date_is_as_old_as_its_request() -> None:
+    """What a slow answer says was true when it was written: the clock is not put back by it."""
+    clock = FakeClock()
+    where = endpoint("", clock=clock)
+    where.toloka_clock.hear("Sun, 22 Nov 2026 17:00:00 GMT", 0)
+
+    async def slow(connection: Connection) -> None:
+        await connection.request()
+        clock.elapsed_seconds += 4
+        await connection.answer(200, b"", {"Date": "Sun, 22 Nov 2026 17:00:01 GMT"})
+
+    async with serving(slow) as wire, Line(replace(where, url=wire.url), PROBE) as line:
+        await line.request("list", "GET", "/x")
+    assert where.toloka_clock.now() == datetime(2026, 11, 22, 17, 0, 4, tzinfo=UTC)
+
+
 async def test_the_date_of_a_gateway_is_not_heard() -> None:
     """It is a clock of its own, that is not what items are created by."""
     script = answering((503, b"", {"Date": "Sun, 22 Nov 2026 17:00:00 GMT"}))

@@ -42,6 +42,7 @@ from tests.doubles import (
 )
 
 INTERVAL_SECONDS = 1.0
+EARLIER = START - timedelta(hours=1)
 OVERLAP = timedelta(seconds=60)
 AWAY = NotNow("unreachable", "connection refused")
 ID = f"{GROUP}.collect.{PROJECT}"
@@ -362,6 +363,16 @@ async def test_a_successor_looks_again_from_where_the_second_looks_had_come() ->
 
 
 @in_virtual_time
+async def test_the_first_page_tells_a_successor_that_nothing_was_looked_at_twice() -> None:
+    """A collector killed right behind it leaves no hole either."""
+    ours = Collector("a")
+    ours.time.moved = 700
+    ours.script(page(ended("a", first=601)))
+    await ran(ours, 0.5)
+    assert (ours.cursor().item_id, ours.cursor().looked_until) == ("a", START)
+
+
+@in_virtual_time
 async def test_a_second_look_that_fails_holds_nothing_up() -> None:
     """The tail goes on, and the look comes again when it is due."""
     ours = Collector("a", "late")
@@ -453,6 +464,17 @@ async def test_a_collector_that_starts_over_again_and_again_is_seen_to() -> None
         ours.kafka.spoil = lambda _: None
         await asyncio.sleep(LONGEST_PROBE_SECONDS + 2 * INTERVAL_SECONDS)
         assert (ours.results(), list(ours.holds)) == (["a"], [])
+
+
+@in_virtual_time
+async def test_an_operator_who_sets_the_cursor_is_no_successor() -> None:
+    """The group confirms that we collect, and the collector goes on from the cursor that was set."""
+    ours = Collector("a")
+    async with running(ours, 0.5):
+        ours.kafka.put(CURSORS, codec.cursor_value(Cursor(None, EARLIER)), key=PROJECT.encode())
+        ours.kafka.put(LEDGER, None, key=codec.REOPEN_KEY)
+        await asyncio.sleep(2)
+        assert (ours.confirmed, ours.api.tails[-1]) == (1, Cursor(None, EARLIER))
 
 
 @in_virtual_time

@@ -316,6 +316,17 @@ def test_a_foreign_item_is_published_with_a_tombstone_of_its_own() -> None:
     assert table.ledger.was_closed("x")
 
 
+def test_a_foreign_result_that_its_topic_would_refuse_is_closed_without_one() -> None:
+    """Its transaction would fail for ever; no record asked for it that could be a dead letter."""
+    large = msgspec.structs.replace(finished("x", body("a")), raw=b"x" * 200_000)
+    publication = Table().publisher.foreign([large, finished("y", body("b"))])
+    assert [append.topic for append in publication.appends] == [LEDGER, OUTPUT, LEDGER]
+    assert ([item.item_id for item in publication.strangers], list(publication.changes)) == (
+        ["y"],
+        ["x", "y"],
+    )
+
+
 def test_what_ends_ahead_of_our_time_is_closed_as_of_its_end() -> None:
     """By another clock of Toloka's: until then it is shown again; the tombstone says so to a successor."""
     table = Table()

@@ -313,22 +313,30 @@ async def test_one_item_of_which_toloka_says_nothing_keeps_no_other_waiting(over
         assert sorted(ours.results()) == ["bad", "good", "other"]
 
 
+@pytest.mark.parametrize(
+    ("requests_by_id", "counts"),
+    [
+        (1, [20, 20, 40, 40, 60, 60, 80, 80, 80, 80, 80, 80]),
+        (3, [20, 20, 20, 20, 20, 20, 40, 40, 40, 40, 40, 40]),
+    ],
+)
 @in_virtual_time
-async def test_a_sweep_asks_for_no_more_than_its_share() -> None:
-    """A look goes out whole, and is waited for afterwards."""
+async def test_a_sweep_asks_for_no_more_than_its_share(requests_by_id: int, counts: list[int]) -> None:
+    """A look goes out whole, and is waited for afterwards; a task takes several requests."""
     ids = [f"i{number:03}" for number in range(BY_ID_ITEMS * 4)]
     async with late(*ids) as ours:
         ours.sweeping = Sweeping(
             ours.api, ours.kafka, ours.time, CollectWatch(ours.metrics), AFTER, EVERY_SECONDS, 10.0
         )
         ours.finish(*ids)
+        ours.api.requests_by_id = requests_by_id
         asked = []
         ours.time.moved = 61 * 60
         for second in range(12):
             await ours.sweeping.step(ours.state, ours.time.moved + second)
             asked.append(sum(map(len, ours.api.asked)))
         # The listing that shows nothing is one request; the first second's ten may be spent at once.
-        assert asked == [20, 20, 40, 40, 60, 60, 80, 80, 80, 80, 80, 80]
+        assert asked == counts
 
 
 # --- what is gone ----------------------------------------------------------------------------------------
@@ -490,6 +498,20 @@ async def test_a_vanished_item_dies_however_many_others_its_batch_has() -> None:
         (letter,) = ours.kafka.written(DEAD)
         assert dict(letter.headers)["tolokad-origin-offset"] == b"50"
         assert sum(map(len, ours.api.asked)) <= 3 * len(ids)
+
+
+@in_virtual_time
+async def test_the_others_of_a_vanished_items_batch_are_not_all_asked_for_at_once() -> None:
+    """It waits for the sweeps to have seen them, which ask for no more than their share."""
+    ids = [f"i-{number:03}" for number in range(100)]
+    async with late(*ids) as ours:
+        one_batch(ours, ids)
+        ours.finish(*ids[1:], status="NEW")
+        for minutes in (10, 16):
+            ours.state.overdue.add(ids[0])
+            await ours.sweep(minutes)
+        assert ours.kafka.written(DEAD) == []
+        assert sum(map(len, ours.api.asked)) <= 2 + BY_ID_ITEMS
 
 
 @in_virtual_time

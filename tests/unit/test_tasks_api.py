@@ -209,12 +209,16 @@ async def test_a_refusal_of_what_is_there_already(status: int) -> None:
         assert len(made(toloka)) == 1
 
 
-async def test_a_refusal_beside_an_operation_that_cannot_be_asked_for() -> None:
-    """It may be there: in doubt."""
+@pytest.mark.parametrize("fails", [{"kind": "status", "status": 500}, {"kind": "drop"}])
+async def test_a_refusal_beside_an_operation_that_cannot_be_asked_for(fails: dict[str, Any]) -> None:
+    """It may be there: in doubt, and not sent again under another name."""
     async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
-        fault(toloka, "status", "tasks", status=400, style="empty", times=1)
-        fault(toloka, "status", "operation", status=500, style="empty", times=1)
-        assert isinstance(await here.submit(tasks("a"), attempt()), InDoubt)
+        refusal = Fault("status", ("tasks",), status=400, style="empty", times=1)
+        toloka.faults.replace([refusal, Fault(operations=("operation",), style="empty", **fails)])
+        outcome = await here.submit(tasks("a"), attempt())
+        assert toloka.control.stats()["requests"]["tasks"] == {"400": 1}
+    assert isinstance(outcome, InDoubt)
+    assert "may be there" in outcome.why
 
 
 async def test_an_operation_that_takes_long() -> None:

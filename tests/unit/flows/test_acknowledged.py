@@ -31,6 +31,22 @@ def restored(before: Committed, last: Committed, shown: Committed) -> Committed:
     return acknowledged.restored(shown)
 
 
+def way_of_an_undoing_broker() -> Way:
+    """Two batches; the settlement of the first is carried out, undone, and called a failure."""
+    way, seen = Way(kafka_of(*"abcdefgh")), [told(0)]
+
+    def undo(transaction: Transaction) -> Exception | None:
+        seen.append(way.kafka.offsets.get((GROUP, INPUT, 0), told(0)))
+        if transaction.kind != "settle" or seen[-1].offset != 4 or way.api.listing:
+            return None
+        way.kafka.offsets[GROUP, INPUT, 0] = seen[-2]
+        way.api.listing = deque([list(way.created)])
+        return Transient("the broker is stopped")
+
+    way.kafka.spoil = undo
+    return way
+
+
 @pytest.mark.parametrize(
     ("before", "last", "found"),
     [
@@ -88,17 +104,7 @@ def test_a_settlement_that_is_undone_announces_nothing() -> None:
 @in_virtual_time
 async def test_what_a_stopping_broker_has_undone_is_not_sent_again() -> None:
     """The settlement of the first batch announced the second: both are found at Toloka, each once."""
-    way, seen = Way(kafka_of(*"abcdefgh")), [told(0)]
-
-    def undo(transaction: Transaction) -> Exception | None:
-        seen.append(way.kafka.offsets.get((GROUP, INPUT, 0), told(0)))
-        if transaction.kind != "settle" or seen[-1].offset != 4 or way.api.listing:
-            return None
-        way.kafka.offsets[GROUP, INPUT, 0] = seen[-2]
-        way.api.listing = deque([list(way.created)])
-        return Transient("the broker is stopped")
-
-    way.kafka.spoil = undo
+    way = way_of_an_undoing_broker()
     await ran(way, 10)
     assert (way.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
     assert sorted(way.open()) == list(range(8))
@@ -107,16 +113,7 @@ async def test_what_a_stopping_broker_has_undone_is_not_sent_again() -> None:
 @in_virtual_time
 async def test_what_is_undone_is_not_sent_again_where_the_take_over_fails() -> None:
     """The brokers that have undone it are just going: what is in doubt cannot be read at once."""
-    way, seen, gone = Way(kafka_of(*"abcdefgh")), [told(0)], [1]
-
-    def undo(transaction: Transaction) -> Exception | None:
-        seen.append(way.kafka.offsets.get((GROUP, INPUT, 0), told(0)))
-        if transaction.kind != "settle" or seen[-1].offset != 4 or way.api.listing:
-            return None
-        way.kafka.offsets[GROUP, INPUT, 0] = seen[-2]
-        way.api.listing = deque([list(way.created)])
-        return Transient("the broker is stopped")
-
+    way, gone = way_of_an_undoing_broker(), [1]
     ends = way.kafka.end_offsets
 
     async def end_offsets(topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
@@ -125,7 +122,6 @@ async def test_what_is_undone_is_not_sent_again_where_the_take_over_fails() -> N
             raise Transient("the broker is stopped")
         return await ends(topic, partitions)
 
-    way.kafka.spoil = undo
     way.kafka.end_offsets = end_offsets  # type: ignore[method-assign]
     await ran(way, 20)
     assert (way.posted(), way.committed, gone) == (["abcd", "efgh"], Committed(8, ""), [])

@@ -7,10 +7,10 @@ import structlog
 
 from daemon.app.service import CLOSED, Limits, Service, way_out
 from daemon.app.starting import patiently, refused
-from daemon.edges.app_api import AppResults, AppSubmissions
-from daemon.edges.endpoint import Endpoint
-from daemon.edges.project import Project, probe_of, project
-from daemon.edges.transport import Line, lines
+from daemon.edges.toloka.app_api import AppResults, AppSubmissions
+from daemon.edges.toloka.endpoint import Endpoint
+from daemon.edges.toloka.project import Project, probe_of, project
+from daemon.edges.toloka.transport import Line, lines
 from daemon.errors import ConfigurationError
 from daemon.flows.batching import ENVELOPE_BYTES
 from daemon.flows.items import ItemReader

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from daemon.edges.topics import Topic, Wanted
+from daemon.edges.kafka.topics import Topic, Wanted
 from daemon.errors import ConfigurationError
 from daemon.settings import KafkaSettings
 

@@ -15,9 +15,9 @@ from daemon.app import memory
 from daemon.app.assembling import Flows, World, assemble
 from daemon.app.status import Status
 from daemon.app.world import open_world
-from daemon.edges.http_server import HttpServer
-from daemon.edges.kafka_client import pass_over_leftovers
-from daemon.edges.loop_watch import LoopWatch
+from daemon.edges.kafka.kafka_client import pass_over_leftovers
+from daemon.edges.serving.http_server import HttpServer
+from daemon.edges.serving.loop_watch import LoopWatch
 from daemon.errors import StartError
 from daemon.flows.delaying import Delays
 from daemon.flows.holding import Holds

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from daemon.edges.endpoint import Endpoint
-from daemon.edges.limits import ItemQuota, RequestLimiter
+from daemon.edges.toloka.endpoint import Endpoint
+from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
 from daemon.flows.items import RecordReader
 from daemon.metrics import Metrics
 from daemon.ports import Results, Submissions

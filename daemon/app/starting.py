@@ -9,8 +9,8 @@ from typing import TypeVar
 import structlog
 
 from daemon.app import demands
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.topics import Topic
 from daemon.errors import (
     ConfigurationError,
     Held,

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge
 from daemon import __version__
 from daemon.app.assembling import Flows
 from daemon.app.words import in_words
-from daemon.edges.http_server import Health
+from daemon.edges.serving.http_server import Health
 from daemon.flows.holding import Holds
 from daemon.flows.lagging import Lag
 from daemon.flows.sharing import Sharing

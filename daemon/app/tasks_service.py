@@ -7,12 +7,12 @@ import structlog
 
 from daemon.app.service import CLOSED, Limits, Service, way_out
 from daemon.app.starting import patiently, refused
-from daemon.edges import assignments_api
-from daemon.edges.endpoint import Endpoint
-from daemon.edges.pools import Pool, pool, probe_of
-from daemon.edges.tasks_api import TasksSubmissions
-from daemon.edges.tasks_bulk import Parameters
-from daemon.edges.transport import Line, lines
+from daemon.edges.toloka import assignments_api
+from daemon.edges.toloka.endpoint import Endpoint
+from daemon.edges.toloka.pools import Pool, pool, probe_of
+from daemon.edges.toloka.tasks_api import TasksSubmissions
+from daemon.edges.toloka.tasks_bulk import Parameters
+from daemon.edges.toloka.transport import Line, lines
 from daemon.errors import ConfigurationError
 from daemon.flows.batching import ENVELOPE_BYTES
 from daemon.flows.items import ItemReader

@@ -21,11 +21,11 @@ from daemon.app.starting import (
     topics_in_order,
 )
 from daemon.app.tasks_service import open_tasks
-from daemon.edges import membership
-from daemon.edges.clocks import DateClock, SystemClock
-from daemon.edges.endpoint import Endpoint
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.topics import Topic
+from daemon.edges.kafka import membership
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.topics import Topic
+from daemon.edges.toloka.clocks import DateClock, SystemClock
+from daemon.edges.toloka.endpoint import Endpoint
 from daemon.flows.holding import Holds
 from daemon.metrics import Metrics
 from daemon.settings import Settings

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from daemon.edges.probing import status_of
+from daemon.edges.serving.probing import status_of
 
 UNHEALTHY = 1
 OK = 200

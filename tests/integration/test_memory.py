@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from daemon.edges import reading
-from daemon.edges.kafka import KafkaCluster
+from daemon.edges.kafka import reading
+from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.errors import Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, Transaction

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from daemon.app.starting import cursor_is_ours, permissions, topics_in_order
-from daemon.edges.kafka import KafkaCluster
+from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.metrics import Metrics
 from daemon.model import Append, Committed, OffsetCommit, Transaction
 from daemon.settings import KafkaSettings, load

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, OffsetA
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from daemon.edges import kafka_client
+from daemon.edges.kafka import kafka_client
 
 READ_TIMEOUT_SECONDS = 30.0
 # From the first try on; a broker that is restarted on a busy machine may take most of it.

@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 from aiokafka.consumer import fetcher
 
-from daemon.edges import fetched
-from daemon.edges.header_names import Records
+from daemon.edges.kafka import fetched
+from daemon.edges.kafka.header_names import Records
 from tests.kafka.clients import read_topic
 from tests.security.conftest import Secured
 from tests.security.raw_records import batch, produce

@@ -6,8 +6,8 @@ from typing import Final
 
 import pytest
 
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.membership import membership
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.membership import membership
 from daemon.errors import Transient
 from daemon.metrics import Metrics
 from daemon.settings import KafkaSettings

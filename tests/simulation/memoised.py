@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from daemon.edges import app_items, clocks
+from daemon.edges.toloka import app_items, clocks
 from daemon.flows import codec, ledger_records, tombstones
 from daemon.model import Finished
 

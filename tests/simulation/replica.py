@@ -14,12 +14,12 @@ from daemon.app.assembling import World, assemble
 from daemon.app.service import Service
 from daemon.app.starting import patiently
 from daemon.app.world import open_service
-from daemon.edges.app_api import AppResults, AppSubmissions
-from daemon.edges.clocks import DateClock
-from daemon.edges.endpoint import Endpoint, tls_context
-from daemon.edges.limits import ItemQuota, RequestLimiter
-from daemon.edges.project import probe_of
-from daemon.edges.transport import Line, lines
+from daemon.edges.toloka.app_api import AppResults, AppSubmissions
+from daemon.edges.toloka.clocks import DateClock
+from daemon.edges.toloka.endpoint import Endpoint, tls_context
+from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
+from daemon.edges.toloka.project import probe_of
+from daemon.edges.toloka.transport import Line, lines
 from daemon.flows.batching import ENVELOPE_BYTES
 from daemon.flows.holding import Holds
 from daemon.flows.items import ItemReader

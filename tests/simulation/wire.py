@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import httpcore
 import httpx
 
-from daemon.edges.bodies import Upload
+from daemon.edges.toloka.bodies import Upload
 from tests.simulation.loop import Process, VirtualLoop, current_process
 from tests.simulator import Exchange, Request, Response, Toloka
 
@@ -156,7 +156,7 @@ class SimClient(httpx.AsyncClient):
 
 
 class ClientEnd:
-    """The client's end of a connection; fits `daemon.edges.connection`'s view of one."""
+    """The client's end of a connection; fits `daemon.edges.toloka.connection`'s view of one."""
 
     def __init__(self, net: Net) -> None:
         self._net = net

@@ -9,11 +9,11 @@ from typing import cast
 import msgspec
 
 from daemon.content import content_hash
-from daemon.edges.app_api import AppResults, AppSubmissions
-from daemon.edges.endpoint import Endpoint
-from daemon.edges.limits import ItemQuota, RequestLimiter
-from daemon.edges.project import probe_of
-from daemon.edges.transport import Line
+from daemon.edges.toloka.app_api import AppResults, AppSubmissions
+from daemon.edges.toloka.endpoint import Endpoint
+from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
+from daemon.edges.toloka.project import probe_of
+from daemon.edges.toloka.transport import Line
 from daemon.metrics import Metrics
 from daemon.model import Deadline, Intent, Item, Outcome, Record
 from tests.simulator.knobs import OAUTH_TOKEN

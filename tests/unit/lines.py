@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from daemon.edges.sending import Answer
-from daemon.edges.transport import Line, Probe
+from daemon.edges.toloka.sending import Answer
+from daemon.edges.toloka.transport import Line, Probe
 from daemon.model import Deadline
 from tests.unit.wire import (
     Connection,

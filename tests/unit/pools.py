@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from daemon.edges.assignments_api import Results
-from daemon.edges.clocks import SystemClock
-from daemon.edges.limits import ItemQuota, RequestLimiter
-from daemon.edges.pools import probe_of
-from daemon.edges.tasks_api import TasksSubmissions
-from daemon.edges.tasks_bulk import Parameters
-from daemon.edges.transport import Line
+from daemon.edges.toloka.assignments_api import Results
+from daemon.edges.toloka.clocks import SystemClock
+from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
+from daemon.edges.toloka.pools import probe_of
+from daemon.edges.toloka.tasks_api import TasksSubmissions
+from daemon.edges.toloka.tasks_bulk import Parameters
+from daemon.edges.toloka.transport import Line
 from daemon.flows.items import ItemReader
 from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.metrics import Metrics

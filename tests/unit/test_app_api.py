@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges import listing, posting
+from daemon.edges.toloka import listing, posting
 from daemon.errors import Held
 from daemon.model import (
     Accepted,
@@ -364,7 +364,7 @@ async def test_a_cursor_that_toloka_does_not_know(unknown_cursor: Any) -> None:
 @pytest.mark.fault(54)
 async def test_a_cursor_whose_item_went_back_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind it some servers show nothing more: a tail that stays empty asks whether it still stands."""
-    monkeypatch.setattr("daemon.edges.app_api.DOUBT_SECONDS", 0.0)
+    monkeypatch.setattr("daemon.edges.toloka.app_api.DOUBT_SECONDS", 0.0)
     async with serve(STILL) as toloka, app(toloka.url) as here:
         accepted = await here.submit(items("a"))
         assert isinstance(accepted, Accepted)

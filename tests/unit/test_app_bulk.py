@@ -7,8 +7,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from daemon.edges.app_bulk import body_of, outcome
-from daemon.edges.sending import Answer
+from daemon.edges.toloka.app_bulk import body_of, outcome
+from daemon.edges.toloka.sending import Answer
 from daemon.model import Accepted, Flaw, InDoubt, Item, NotNow, Outcome, Record, Rejected, TooLarge
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

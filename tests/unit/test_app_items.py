@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges.app_items import item_of, page_of, skimmed
-from daemon.edges.wire import UNHASHABLE, MalformedError, filter_time, time_of
+from daemon.edges.toloka.app_items import item_of, page_of, skimmed
+from daemon.edges.toloka.wire import UNHASHABLE, MalformedError, filter_time, time_of
 
 ITEM: dict[str, Any] = {
     "id": "3a7f",

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges import listing
-from daemon.edges.assignments_api import _merged
-from daemon.edges.endpoint import path
-from daemon.edges.tasks_items import assignments_page, results_of
-from daemon.edges.wire import UNHASHABLE, MalformedError
+from daemon.edges.toloka import listing
+from daemon.edges.toloka.assignments_api import _merged
+from daemon.edges.toloka.endpoint import path
+from daemon.edges.toloka.tasks_items import assignments_page, results_of
+from daemon.edges.toloka.wire import UNHASHABLE, MalformedError
 from daemon.errors import Held
 from daemon.model import Cursor, Finished, NotNow, Page
 from tests.simulator.faults import Fault
@@ -288,7 +288,7 @@ async def test_another_task_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) 
     async with bench() as at:
         ids = await at.create("a", "b")
         monkeypatch.setattr(
-            "daemon.edges.assignments_api.path",
+            "daemon.edges.toloka.assignments_api.path",
             lambda *parts: path(*(ids[1] if part == ids[0] else part for part in parts)),
         )
         with pytest.raises(Held, match="another task"):

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from daemon.edges import broker_refusals
+from daemon.edges.kafka import broker_refusals
 from daemon.errors import ConfigurationError
 from daemon.settings import KafkaSettings
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.edges.clocks import DateClock, SystemClock, parse_date
+from daemon.edges.toloka.clocks import DateClock, SystemClock, parse_date
 from tests.unit.wire import FakeClock
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

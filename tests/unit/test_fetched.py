@@ -6,8 +6,8 @@ import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.fetched import _Partition
-from daemon.edges.header_names import Records
+from daemon.edges.kafka.fetched import _Partition
+from daemon.edges.kafka.header_names import Records
 
 READ_COMMITTED = 1
 

@@ -13,9 +13,9 @@ import structlog
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from daemon.edges import http_threads
-from daemon.edges.http_server import Health, HttpServer
-from daemon.edges.http_threads import ThreadedServer, json_response
+from daemon.edges.serving import http_threads
+from daemon.edges.serving.http_server import Health, HttpServer
+from daemon.edges.serving.http_threads import ThreadedServer, json_response
 from daemon.errors import ConfigurationError
 from daemon.metrics import Metrics
 

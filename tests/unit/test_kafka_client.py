@@ -18,9 +18,9 @@ from aiokafka.errors import (
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from daemon.edges import kafka_client
-from daemon.edges.packing import BatchBytes
-from daemon.edges.transactions import TransactionalWriter
+from daemon.edges.kafka import kafka_client
+from daemon.edges.kafka.packing import BatchBytes
+from daemon.edges.kafka.transactions import TransactionalWriter
 from daemon.errors import Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, Transaction

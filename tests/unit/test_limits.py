@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from daemon.edges.limits import ItemQuota, QuotaPart, RequestLimiter
+from daemon.edges.toloka.limits import ItemQuota, QuotaPart, RequestLimiter
 from daemon.metrics import Metrics
 from daemon.model import Tally
 

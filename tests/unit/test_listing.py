@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.edges import bodies, listing, page_size
+from daemon.edges.toloka import bodies, listing, page_size
 from daemon.errors import Held
 from daemon.model import Accepted, Finished
 from tests.simulator.faults import Fault

@@ -8,8 +8,8 @@ from typing import Any
 
 import structlog
 
-from daemon.edges.http_server import HttpServer
-from daemon.edges.loop_watch import LoopWatch
+from daemon.edges.serving.http_server import HttpServer
+from daemon.edges.serving.loop_watch import LoopWatch
 from daemon.metrics import Metrics
 
 

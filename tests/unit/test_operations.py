@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges.operations import Log, Operation, log_of, operation_of, outcome
-from daemon.edges.wire import MalformedError
+from daemon.edges.toloka.operations import Log, Operation, log_of, operation_of, outcome
+from daemon.edges.toloka.wire import MalformedError
 from daemon.model import Accepted, Divided, Flaw, InDoubt, NotNow, Outcome
 from tests.unit.pools import FIRST, tasks
 

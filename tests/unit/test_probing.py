@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from daemon.cli import main
-from daemon.edges.probing import status_of
+from daemon.edges.serving.probing import status_of
 
 
 @contextmanager

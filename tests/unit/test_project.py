@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges import project as projects
-from daemon.edges.project import Project, project
+from daemon.edges.toloka import project as projects
+from daemon.edges.toloka.project import Project, project
 from daemon.model import NotNow
 from tests.simulator.faults import Fault
 from tests.simulator.serving import serve

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiokafka import errors as kafka_errors
 
-from daemon.edges.rights import OPERATIONS, Rights
+from daemon.edges.kafka.rights import OPERATIONS, Rights
 from daemon.errors import Transient
 
 READ_AND_DESCRIBE = 1 << OPERATIONS["Read"] | 1 << OPERATIONS["Describe"]

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges import following, listing
+from daemon.edges.toloka import following, listing
 from daemon.model import (
     Accepted,
     Divided,

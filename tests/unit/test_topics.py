@@ -7,7 +7,7 @@ import pytest
 from aiokafka import errors as kafka_errors
 from aiokafka.protocol.metadata import MetadataRequest, MetadataRequest_v1, MetadataRequest_v5
 
-from daemon.edges.topics import DEFAULT_MESSAGE_BYTES, Topic, Topics
+from daemon.edges.kafka.topics import DEFAULT_MESSAGE_BYTES, Topic, Topics
 from daemon.errors import Transient
 
 TOPIC = "moderation.items"

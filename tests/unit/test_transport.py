@@ -7,10 +7,10 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from daemon.edges.bodies import Upload
-from daemon.edges.endpoint import header_value, path, tls_context
-from daemon.edges.sending import NotSent, Unclear
-from daemon.edges.transport import Line
+from daemon.edges.toloka.bodies import Upload
+from daemon.edges.toloka.endpoint import header_value, path, tls_context
+from daemon.edges.toloka.sending import NotSent, Unclear
+from daemon.edges.toloka.transport import Line
 from tests.unit.lines import PROBE, SMALL, line_to, post
 from tests.unit.wire import (
     AUTHORIZATION,

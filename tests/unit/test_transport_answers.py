@@ -15,9 +15,9 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.edges import bodies
-from daemon.edges.sending import LineError, Unclear
-from daemon.edges.transport import Line
+from daemon.edges.toloka import bodies
+from daemon.edges.toloka.sending import LineError, Unclear
+from daemon.edges.toloka.transport import Line
 from daemon.settings import TolokaSettings
 from tests.unit.lines import PROBE, after_probe, line_to, post
 from tests.unit.wire import (

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from daemon.edges.sending import LineError, NotSent, Unclear
-from daemon.edges.transport import Line
+from daemon.edges.toloka.sending import LineError, NotSent, Unclear
+from daemon.edges.toloka.transport import Line
 from tests.unit.lines import IDS, LARGE, PROBE, SMALL, after_probe, deadline, line_to, post
 from tests.unit.wire import (
     Connection,

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import trustme
 
-from daemon.edges.certificate import certificate_ends
-from daemon.edges.clocks import DateClock
-from daemon.edges.endpoint import Endpoint, tls_context
-from daemon.edges.sending import NotSent, Unclear
-from daemon.edges.transport import Line
+from daemon.edges.toloka.certificate import certificate_ends
+from daemon.edges.toloka.clocks import DateClock
+from daemon.edges.toloka.endpoint import Endpoint, tls_context
+from daemon.edges.toloka.sending import NotSent, Unclear
+from daemon.edges.toloka.transport import Line
 from daemon.errors import ConfigurationError
 from daemon.metrics import Metrics
 from daemon.settings import TolokaSettings

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from daemon.edges import kafka_client
-from daemon.edges.endpoint import tls_context
+from daemon.edges.kafka import kafka_client
+from daemon.edges.toloka.endpoint import tls_context
 from daemon.errors import ConfigurationError, Held
 from daemon.settings import KafkaSettings
 from tests.security.certificates import Authority

@@ -2,7 +2,7 @@
 
 import pytest
 
-from daemon.edges.versions import named
+from daemon.edges.kafka.versions import named
 
 
 @pytest.mark.parametrize(

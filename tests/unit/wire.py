@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from daemon.edges.clocks import DateClock
-from daemon.edges.endpoint import Endpoint, tls_context
+from daemon.edges.toloka.clocks import DateClock
+from daemon.edges.toloka.endpoint import Endpoint, tls_context
 from daemon.metrics import Metrics
 from daemon.ports import Clock
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from daemon.app.kit.kafka import reached, records
 from daemon.app.kit.progress import Progress
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.topics import Topic
 from daemon.errors import ConfigurationError
 from daemon.flows import codec, orders
 from daemon.flows.kit.letters import Letter, Replayed, Wanted, letter_of

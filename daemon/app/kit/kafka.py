@@ -5,8 +5,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from daemon.app.starting import start_error, topics_in_order
 from daemon.app.world import reach_kafka
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.topics import Topic
 from daemon.errors import Held, Transient, UnavailableAtStart
 from daemon.metrics import Metrics
 from daemon.model import Record

@@ -14,8 +14,8 @@ from daemon.app.kit.progress import Progress
 from daemon.app.kit.showing import read_ledger
 from daemon.app.starting import cursor_is_ours, patiently
 from daemon.app.world import reach_kafka
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.topics import Topic
 from daemon.errors import Held, StartError, Transient
 from daemon.flows import codec
 from daemon.metrics import Metrics

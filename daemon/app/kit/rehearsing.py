@@ -9,7 +9,7 @@ from decimal import Decimal
 from daemon.app.kit.kafka import reached, records
 from daemon.app.kit.progress import Progress
 from daemon.app.kit.toloka import toloka_of
-from daemon.edges.kafka import KafkaCluster
+from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.items import Read, standing

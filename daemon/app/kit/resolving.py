@@ -18,8 +18,8 @@ from daemon.app.kit.kafka import FENCED_TRIES, reached
 from daemon.app.kit.toloka import Toloka, toloka_of
 from daemon.app.places import patience_of, place_of
 from daemon.app.starting import start_error
-from daemon.edges.clocks import DateClock, SystemClock
-from daemon.edges.kafka import KafkaCluster
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.toloka.clocks import DateClock, SystemClock
 from daemon.errors import ConfigurationError, Fenced, Held, StartError, UnavailableAtStart
 from daemon.flows import codec
 from daemon.flows.budgeting import Budget, Purse

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from daemon.app.kit.kafka import FENCED_TRIES, ending, reached
 from daemon.app.kit.toloka import toloka_of
 from daemon.app.places import collector_transactional_id
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.topics import Topic
 from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
 from daemon.flows import codec, orders
 from daemon.flows.cursors import FUTURE, read_cursor

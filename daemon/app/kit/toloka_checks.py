@@ -9,8 +9,8 @@ from daemon.app.kit.checks import CONFIGURATION, NOT_PERMITTED, Check
 from daemon.app.service import Service
 from daemon.app.starting import insist_on_a_price
 from daemon.app.world import connect_toloka, open_service
-from daemon.edges.certificate import certificate_ends
-from daemon.edges.endpoint import Endpoint
+from daemon.edges.toloka.certificate import certificate_ends
+from daemon.edges.toloka.endpoint import Endpoint
 from daemon.errors import StartError, UnavailableAtStart
 from daemon.flows.codec import iso
 from daemon.flows.spending import Limits, item_limits

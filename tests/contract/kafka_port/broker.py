@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer, OffsetAndMetadata, TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.protocol.group import LeaveGroupRequest
 
-from daemon.edges.kafka import KafkaCluster
-from daemon.edges.membership import GroupMembership, membership
+from daemon.edges.kafka.cluster import KafkaCluster
+from daemon.edges.kafka.membership import GroupMembership, membership
 from daemon.metrics import Metrics
 from daemon.model import Append, OffsetCommit
 from daemon.ports import Kafka, Membership

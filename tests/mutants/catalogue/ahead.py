@@ -163,7 +163,7 @@ AHEAD = (
     Mutant(
         "a-date-believed-at-once",
         "one answer of a proxy with another clock ends a quarantine early",
-        "daemon.edges.clocks",
+        "daemon.edges.toloka.clocks",
         "if is_near or not self._is_agreed or self._is_confirmed(moment, at):",
         "if True:",
         found_by="tests/unit/test_clocks.py::test_one_answer_does_not_make_the_clock_jump",
@@ -171,7 +171,7 @@ AHEAD = (
     Mutant(
         "leftovers-kept",
         "what a server sends behind an answer is taken for the next one: good items become dead letters",
-        "daemon.edges.transport",
+        "daemon.edges.toloka.transport",
         "if self._connection.has_leftovers:",
         "if False:",
         found_by="tests/unit/test_transport.py::test_what_comes_behind_an_answer_is_nobodys",

@@ -56,7 +56,7 @@ COLLECTING = (
     Mutant(
         "a-known-item-makes-its-page-known",
         "a page that is looked at again is left out for one item in it that is known",
-        "daemon.edges.app_items",
+        "daemon.edges.toloka.app_items",
         "if not rows.content or not all(known(row.id) for row in rows.content):",
         "if not rows.content or not any(known(row.id) for row in rows.content):",
         found_by="tests/unit/test_listing.py::test_of_what_is_known_whole_pages_are_left_out",

@@ -139,7 +139,7 @@ SUBMITTING = (
     Mutant(
         "stale-attempt-sent",
         "a process that was frozen finishes its request",
-        "daemon.edges.transport",
+        "daemon.edges.toloka.transport",
         "if left <= 0 or deadline.seconds - left > fresh_seconds:",
         "if False:",
         only="freeze_upload",
@@ -147,14 +147,14 @@ SUBMITTING = (
     Mutant(
         "doubt-taken-for-a-no",
         "a request without an answer is taken for one that was not carried out",
-        "daemon.edges.posting",
+        "daemon.edges.toloka.posting",
         "return InDoubt(str(error))",
         "return no_answer(self._asked, error)",
     ),
     Mutant(
         "server-error-taken-for-a-no",
         "an answer 5xx is taken for a request that was not carried out",
-        "daemon.edges.answers",
+        "daemon.edges.toloka.answers",
         'return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())',
         'return NotNow("unreachable", said.message)',
         only="answer_lost",
@@ -301,7 +301,7 @@ SUBMITTING = (
     Mutant(
         "newest-not-looked-at",
         "a listing that is to go by the newest item goes by the time of the answers",
-        "daemon.edges.listing",
+        "daemon.edges.toloka.listing",
         "            if earlier < since:\n",
         "            if False:\n",
         found_by="tests/unit/test_listing.py::"
@@ -355,7 +355,7 @@ SUBMITTING = (
     Mutant(
         "a-standing-date-believed",
         "answers that always have the same date stop the clock: no quarantine ever ends",
-        "daemon.edges.clocks",
+        "daemon.edges.toloka.clocks",
         "        return at - self._stated[1] > _STOPPED_SECONDS\n",
         "        return False\n",
         found_by="tests/unit/test_clocks.py::test_a_date_that_stands_still_does_not_stop_the_clock",
@@ -363,7 +363,7 @@ SUBMITTING = (
     Mutant(
         "strays-forgotten",
         "a request that was sent twice lands in the next transaction, and commits half of it",
-        "daemon.edges.transactions",
+        "daemon.edges.kafka.transactions",
         "        self._spent = self._has_strays\n",
         "        self._spent = False\n",
         found_by="tests/unit/test_kafka_client.py::test_what_went_unanswered_was_a_writers_last",

@@ -5,7 +5,7 @@ from functools import partial
 from tests.mutants.planting import Mutant
 
 REPEAT = "daemon.flows.resolving"
-OPERATIONS = "daemon.edges.operations"
+OPERATIONS = "daemon.edges.toloka.operations"
 
 _mutant = partial(Mutant, api="tasks")
 
@@ -37,7 +37,7 @@ TASKS = (
     _mutant(
         "operation-there-already-is-a-no",
         "an operation that is there already is taken for a refusal",
-        "daemon.edges.tasks_bulk",
+        "daemon.edges.toloka.tasks_bulk",
         "return not answer.succeeded and complaint(answer).code == ALREADY_EXISTS",
         "return False",
     ),

@@ -8,7 +8,7 @@ import pytest
 from daemon.app.demands import Demanded
 from daemon.app.kit.kafka_checks import Stay, topic_check
 from daemon.app.kit.toloka_checks import budget_check
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.topics import Topic
 from daemon.settings import load
 from tests.unit.app.test_starting import USUAL
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from daemon.app.demands import COMPACTED, HEADROOM_BYTES, Demanded, advice, missing, problems
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.topics import Topic
 
 INPUT = Demanded("TOLOKAD_KAFKA__INPUT_TOPIC", "in", "input")
 OUTPUT = Demanded("TOLOKAD_KAFKA__OUTPUT_TOPIC", "out", "output")

@@ -6,8 +6,8 @@ import re
 
 from daemon.app.status import Status
 from daemon.app.words import WORDS, in_words
-from daemon.edges.http_server import Health
-from daemon.edges.status_page import POLICY, status_page
+from daemon.edges.serving.http_server import Health
+from daemon.edges.serving.status_page import POLICY, status_page
 from daemon.flows.holding import Hold, Holds
 from daemon.metrics import HOLD_REASONS, Metrics
 from daemon.settings import load

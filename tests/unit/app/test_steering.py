@@ -9,7 +9,7 @@ import pytest
 
 from daemon.app.kit import steering
 from daemon.app.kit.kafka import FENCED_TRIES
-from daemon.edges.topics import Topic
+from daemon.edges.kafka.topics import Topic
 from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
 from daemon.flows import codec
 from daemon.model import Cursor

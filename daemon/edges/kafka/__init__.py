@@ -1,0 +1,8 @@
+"""How Kafka is spoken to: `cluster` is `daemon.ports.Kafka`, and opens the rest.
+
+What every client shares: `kafka_client`. Reading: `reading` (with `fetched`, `header_names`). Writing:
+`transactions` (with `packing`). A place in a group: `membership`.
+
+Questions: `offsets` (what is committed), `most` (no single broker is believed), `topics`, `rights`,
+`versions`; `broker_refusals` finds why no broker lets us in.
+"""

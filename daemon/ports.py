@@ -33,11 +33,9 @@ class Clock(Protocol):
 
     def elapsed(self) -> float:
         """Seconds since some moment, counting those that the machine was suspended (CLOCK_BOOTTIME)."""
-        ...
 
     def wall(self) -> float:
         """Seconds since 1970 by the machine's own clock, which may be wrong or jump."""
-        ...
 
 
 class TolokaClock(Protocol):
@@ -45,7 +43,6 @@ class TolokaClock(Protocol):
 
     def now(self) -> datetime:
         """The time at Toloka; the machine's own until Toloka has answered once."""
-        ...
 
 
 # --- Kafka ---------------------------------------------------------------------------------------------
@@ -61,11 +58,9 @@ class Reader(Protocol):
             Held: `offset_out_of_range`, the offset is not in the log.
             Transient: the reader has failed and must be opened anew.
         """
-        ...
 
     async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[BareRecord]:
         """As `read`, of one partition alone; to say of each record where it stands would double the time."""
-        ...
 
     def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
         """Until the next read: what comes need not be given out at once, but all together.
@@ -73,11 +68,9 @@ class Reader(Protocol):
         That is, when so many bytes have come or so many seconds have passed; 0 seconds take it back. Records
         that come a few at a time would else be asked for a few at a time.
         """
-        ...
 
     def position(self, partition: int) -> int:
         """The next offset to be read; what is not for readers (aborted, control) lies behind it."""
-        ...
 
 
 class Writer(Protocol):
@@ -91,7 +84,6 @@ class Writer(Protocol):
             Held: `not_permitted`, naming what is denied; `too_large` for a record.
             Transient: it failed or nobody knows; this writer must not be used again.
         """
-        ...
 
     async def seal(self, partitions: Collection[tuple[str, int]], group: str | None = None) -> None:
         """Commit an empty transaction over these partitions, and over a group's offsets.
@@ -104,7 +96,6 @@ class Writer(Protocol):
         Raises:
             Fenced, Held, Transient: as `transact`.
         """
-        ...
 
 
 class Kafka(Protocol):
@@ -112,11 +103,9 @@ class Kafka(Protocol):
 
     def reader(self, topic: str, offsets: Mapping[int, int]) -> AbstractAsyncContextManager[Reader]:
         """Read these partitions from these offsets."""
-        ...
 
     def writer(self, transactional_id: str) -> AbstractAsyncContextManager[Writer]:
         """Start a transactional producer; entering returns once every predecessor is fenced."""
-        ...
 
     async def committed(
         self, group: str, topic: str, partitions: Collection[int], *, stable: bool = True
@@ -126,11 +115,9 @@ class Kafka(Protocol):
         Asks on while the coordinator is loading: a partition that is left out of an answer is unknown.
         `stable` waits for transactions that may still change an offset; else it is the one from before them.
         """
-        ...
 
     async def partitions(self, topic: str) -> frozenset[int]:
         """The numbers of a topic's partitions, those without a leader too; raises as `start_offsets`."""
-        ...
 
     async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """The first offset of each partition's log, of these partitions; of all where none are named.
@@ -140,19 +127,15 @@ class Kafka(Protocol):
             Transient: Kafka cannot say now, or does not show one of them; as `NoTopic` where it knows no such
                 topic.
         """
-        ...
 
     async def end_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """The high watermark of each partition: behind open transactions, too; raises as `start_offsets`."""
-        ...
 
     async def stable_offsets(self, topic: str) -> Mapping[int, int]:
         """Where readers of each partition stop: at its oldest open transaction, else at its end."""
-        ...
 
     async def offsets_at(self, topic: str, time_ms: int) -> Mapping[int, int]:
         """The first offset of each partition that is not older than a time; its end where all are older."""
-        ...
 
 
 class Membership(Protocol):
@@ -160,11 +143,9 @@ class Membership(Protocol):
 
     def assignments(self) -> AsyncGenerator[frozenset[int], None]:
         """Our partitions, each time the group has decided."""
-        ...
 
     async def confirm(self) -> bool:
         """Ask the group now whether it still counts on us as we last heard."""
-        ...
 
 
 # --- Toloka --------------------------------------------------------------------------------------------
@@ -175,14 +156,12 @@ class Submissions(Protocol):
 
     def resume(self, tally: Tally) -> None:
         """Count what the partition's way had submitted before, as far as it was today."""
-        ...
 
     async def ready(self, count: int) -> NotNow | None:
         """Wait for a place under the limits for `count` items and see that Toloka answers at all.
 
         Waits for some seconds at most; a longer wait is a `NotNow`.
         """
-        ...
 
     async def submit(self, items: Sequence[Item], intent: Intent, deadline: Deadline) -> Outcome:
         """Send one bulk request, once; past the deadline it is not finished and no answer awaited.
@@ -191,7 +170,6 @@ class Submissions(Protocol):
         under its attempt is what the outcome tells, except that a no which is not `over` speaks of this
         request only.
         """
-        ...
 
     async def created(
         self, since: datetime, until: datetime | None, within: timedelta | None = None
@@ -207,7 +185,6 @@ class Submissions(Protocol):
         Raises:
             Held: `listing_failed`: Toloka does not answer the question, or refuses to.
         """
-        ...
 
 
 # Whether the result of the item with this id is published.
@@ -219,7 +196,6 @@ class Results(Protocol):
 
     async def tail(self, cursor: Cursor, limit: int) -> Page | UnknownCursor | NotNow:
         """What finished after the cursor, oldest first."""
-        ...
 
     def finished(
         self, since: datetime, until: datetime, known: Known | None = None
@@ -231,7 +207,6 @@ class Results(Protocol):
         Raises:
             Held: `listing_failed`.
         """
-        ...
 
     def created_items(self, since: datetime, until: datetime) -> AsyncGenerator[Mapping[str, Sight], None]:
         """The items created in this time, by anyone, whatever their status, by id; a page, and request, each.
@@ -241,12 +216,10 @@ class Results(Protocol):
         Raises:
             Held: `listing_failed`.
         """
-        ...
 
     @property
     def requests_by_id(self) -> int:
         """How many requests a look at one item by its id takes, about."""
-        ...
 
     async def by_id(self, item_ids: Collection[str]) -> Mapping[str, Sight | None]:
         """These items, whatever their status; None for one that Toloka does not know.
@@ -257,4 +230,3 @@ class Results(Protocol):
         Raises:
             Held: `listing_failed`: of the first.
         """
-        ...

@@ -34,7 +34,6 @@ from daemon.model import (
 )
 from daemon.ports import Known, TolokaClock
 
-ITEM_SECONDS = 10.0
 # How often a tail that shows nothing asks whether the cursor's item still stands where it was seen.
 DOUBT_SECONDS = 30.0
 PROBING = "asking for the project"
@@ -176,9 +175,8 @@ class AppResults:
     async def _item(self, item_id: str) -> Finished | NotNow | None:
         asked = f"the item {item_id}"
         await self._requests.take("collect")
-        path = items_path(self._project_id, item_id)
         try:
-            answer = await self._line.request("item", "GET", path, None, ITEM_SECONDS)
+            answer = await self._line.request("item", "GET", items_path(self._project_id, item_id))
             if answer.status == HTTPStatus.NOT_FOUND:
                 return None
             if not answer.succeeded:

@@ -9,8 +9,6 @@ from daemon.edges.toloka.transport import Line, Probe
 from daemon.model import NotNow
 from daemon.ports import TolokaClock
 
-ASK_SECONDS = 10.0
-
 
 async def ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> dict[str, Any] | NotNow:
     """What Toloka says of a thing: an object, whose members may be anything.
@@ -18,7 +16,7 @@ async def ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> dict[
     `asked` is the thing, for the operator.
     """
     try:
-        answer = await line.request(probe.operation, "GET", probe.path, None, ASK_SECONDS)
+        answer = await line.request(probe.operation, "GET", probe.path)
     except LineError as error:
         return no_answer(asked, error)
     if not answer.succeeded:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daemon.edges.toloka.answers import CODE_LETTERS, no_answer, refusal, text
-from daemon.edges.toloka.asking import ASK_SECONDS, ask
+from daemon.edges.toloka.asking import ask
 from daemon.edges.toloka.endpoint import path
 from daemon.edges.toloka.sending import LineError
 from daemon.edges.toloka.transport import Line, Probe
@@ -48,7 +48,7 @@ async def open_pool(line: Line, pool_id: str, clock: TolokaClock) -> NotNow | No
     """Ask Toloka to open a pool; None where it is open, is being opened, or is still empty."""
     asked = f"opening the pool {pool_id}"
     try:
-        answer = await line.request("pool", "POST", path(*API, "pools", pool_id, "open"), None, ASK_SECONDS)
+        answer = await line.request("pool", "POST", path(*API, "pools", pool_id, "open"))
     except LineError as error:
         return no_answer(asked, error)
     if answer.succeeded or b'"EMPTY_POOL"' in answer.body:

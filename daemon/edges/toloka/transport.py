@@ -19,7 +19,7 @@ from daemon.model import Deadline
 
 # A connection that was used this lately is taken to be good; servers keep idle ones for longer.
 WARM_SECONDS = 2.0
-PROBE_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 
 _CREDENTIAL_REFUSED = frozenset({401, 403})
 # Who stands before Toloka says so, by a clock of its own.
@@ -71,7 +71,7 @@ class Line:
         """
         if self._connection.is_open and self._connection.idle_seconds < WARM_SECONDS:
             return None
-        return await self.request(self._probe.operation, "GET", self._probe.path, None, PROBE_SECONDS)
+        return await self.request(self._probe.operation, "GET", self._probe.path)
 
     async def request(
         self,
@@ -79,7 +79,7 @@ class Line:
         method: str,
         path: str,
         query: Mapping[str, str] | None = None,
-        timeout_seconds: float = PROBE_SECONDS,
+        timeout_seconds: float = ANSWER_SECONDS,
     ) -> Answer:
         """Ask something that may be asked twice.
 
@@ -153,7 +153,7 @@ class Line:
         return await self._observed(operation, Sending(request, may_connect=True), seconds)
 
     async def _connect_again(self, deadline: Deadline) -> None:
-        seconds = min(self._left(deadline), PROBE_SECONDS)
+        seconds = min(self._left(deadline), ANSWER_SECONDS)
         try:
             await self._ask(self._probe.operation, "GET", self._probe.path, None, seconds)
         except LineError as error:

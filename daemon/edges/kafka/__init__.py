@@ -4,5 +4,5 @@ What every client shares: `kafka_client`. Reading: `reading` (with `fetched`, `h
 `transactions` (with `packing`). A place in a group: `membership`.
 
 Questions: `offsets` (what is committed), `most` (no single broker is believed), `topics`, `rights`,
-`versions`; `broker_refusals` finds why no broker lets us in.
+`versions` (`questions` words what the client cannot ask); `broker_refusals` finds why no broker lets us in.
 """

@@ -22,7 +22,6 @@ from daemon.metrics import Metrics
 from daemon.model import Committed
 from daemon.settings import KafkaSettings
 
-ANSWER_SECONDS = 20.0
 ASK_AGAIN_SECONDS = 0.05
 
 
@@ -65,7 +64,7 @@ class KafkaCluster:
         where = ", ".join(self._settings.bootstrap_servers)
         try:
             with kafka_client.translated(f"connecting to Kafka at {where}"):
-                async with asyncio.timeout(ANSWER_SECONDS):
+                async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
                     await self._probe.start()
                     await self._patient_probe.start()
                     await self._admin.start()
@@ -77,7 +76,7 @@ class KafkaCluster:
 
     async def __aexit__(self, *_: object) -> None:
         # At once: each takes its time where the brokers are away, and the process has a deadline to end by.
-        clients = (self._probe, self._patient_probe, _Admin(self._admin))
+        clients = (self._probe, self._patient_probe, self._admin)
         await asyncio.gather(*map(kafka_client.stop, clients))
 
     def reader(self, topic: str, offsets: Mapping[int, int]) -> AbstractAsyncContextManager[PartitionReader]:
@@ -100,13 +99,12 @@ class KafkaCluster:
     ) -> Mapping[int, Committed]:
         """See `daemon.ports.Kafka.committed`."""
         found: dict[int, Committed] = {}
-        with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
-            async with self._answering():
-                # One partition after the other comes to rest; all at once they may never do.
-                while missing := [partition for partition in partitions if partition not in found]:
-                    found.update(await self._ask_committed(group, topic, missing, stable=stable))
-                    if len(found) < len(partitions):
-                        await asyncio.sleep(ASK_AGAIN_SECONDS)
+        async with self._asking(f"the committed offsets of {topic} in {group}"):
+            # One partition after the other comes to rest; all at once they may never do.
+            while missing := [partition for partition in partitions if partition not in found]:
+                found.update(await self._ask_committed(group, topic, missing, stable=stable))
+                if len(found) < len(partitions):
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
         return found
 
     async def insist_on_offsets(self, group: str, topic: str) -> None:
@@ -116,9 +114,8 @@ class KafkaCluster:
             Held: `not_permitted`, naming the group.
             Transient: Kafka failed.
         """
-        with kafka_client.translated(f"asking for the committed offsets of {topic} in {group}"):
-            async with self._answering():
-                await self._ask_committed(group, topic, [0], stable=True)
+        async with self._asking(f"the committed offsets of {topic} in {group}"):
+            await self._ask_committed(group, topic, [0], stable=True)
 
     async def _ask_committed(
         self, group: str, topic: str, partitions: Collection[int], *, stable: bool
@@ -137,9 +134,8 @@ class KafkaCluster:
 
     async def partitions(self, topic: str) -> frozenset[int]:
         """See `daemon.ports.Kafka.partitions`."""
-        with kafka_client.translated(f"asking for the partitions of {topic}"):
-            async with self._answering():
-                return frozenset(await self._leaders(topic))
+        async with self._asking(f"the partitions of {topic}"):
+            return frozenset(await self._leaders(topic))
 
     async def start_offsets(self, topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
         """See `daemon.ports.Kafka.start_offsets`."""
@@ -173,21 +169,21 @@ class KafkaCluster:
         ask: Callable[[list[TopicPartition]], Awaitable[Mapping[TopicPartition, int]]],
         partitions: Collection[int] = (),
     ) -> Mapping[int, int]:
-        with kafka_client.translated(f"asking for the {what} of {topic}"):
-            async with self._answering():
-                shown = await self._heard_of(topic, probe)
-                # The brokers may have an old picture of the topic for some seconds.
-                if missing := sorted(set(partitions) - shown):
-                    raise Transient(f"the {what} of {topic}: Kafka does not show its partitions {missing}")
-                # No others: one that has no leader is not answered for.
-                answer = await ask([TopicPartition(topic, p) for p in sorted(partitions or shown)])
+        async with self._asking(f"the {what} of {topic}"):
+            shown = await self._heard_of(topic, probe)
+            # The brokers may have an old picture of the topic for some seconds.
+            if missing := sorted(set(partitions) - shown):
+                raise Transient(f"the {what} of {topic}: Kafka does not show its partitions {missing}")
+            # No others: one that has no leader is not answered for.
+            answer = await ask([TopicPartition(topic, p) for p in sorted(partitions or shown)])
         return {place.partition: offset for place, offset in answer.items()}
 
     @asynccontextmanager
-    async def _answering(self) -> AsyncIterator[None]:
+    async def _asking(self, what: str) -> AsyncIterator[None]:
         clients = (self._probe._client, self._patient_probe._client, self._admin._client)  # noqa: SLF001 - what they talk through
-        async with kafka_client.answering(ANSWER_SECONDS, *clients):
-            yield
+        with kafka_client.translated(f"asking for {what}"):
+            async with kafka_client.answering(kafka_client.ANSWER_SECONDS, *clients):
+                yield
 
     async def _heard_of(self, topic: str, probe: AIOKafkaConsumer) -> frozenset[int]:
         """The topic's partitions, once this client asks their leaders, and none that only was one."""
@@ -210,13 +206,3 @@ class KafkaCluster:
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
             except kafka_errors.UnknownTopicOrPartitionError as error:
                 raise NoTopic(f"the topic {topic} is not there") from error
-
-
-class _Admin:
-    """The admin client names its end `close`."""
-
-    def __init__(self, admin: AIOKafkaAdminClient) -> None:
-        self._client = admin
-
-    async def stop(self) -> None:
-        await self._client.close()

@@ -8,15 +8,17 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka import errors as kafka_errors
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 
 from daemon.edges.trust import client_context, complaint, system_authorities
 from daemon.errors import ConfigurationError, Fenced, Held, Transient
 from daemon.settings import KafkaSettings
 
+ANSWER_SECONDS = 20.0
 STOP_SECONDS = 3.0
 # As long as STOP_SECONDS each would be too long: a process has a deadline to end by.
 CANCEL_SECONDS = 0.1
@@ -31,12 +33,6 @@ DENIED = (
 )
 TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
 FENCED = (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch)
-
-
-class Stoppable(Protocol):
-    """A client of aiokafka."""
-
-    async def stop(self) -> None: ...  # noqa: D102 - the client's own word
 
 
 def connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
@@ -182,9 +178,10 @@ async def answering(seconds: float, *clients: AIOKafkaClient) -> AsyncIterator[N
         raise
 
 
-async def stop(client: Stoppable, seconds: float = STOP_SECONDS) -> None:
+async def stop(client: Any, seconds: float = STOP_SECONDS) -> None:
     """Stop a client within a bounded time; by force where it does not."""
-    task = asyncio.ensure_future(client.stop())
+    # The admin client names its end otherwise.
+    task = asyncio.ensure_future(client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
     try:
         await asyncio.wait({task}, timeout=seconds)
     finally:

@@ -5,11 +5,10 @@ marker is still on its way. Version 7 (Kafka 2.5, KIP-447) can say that it is no
 """
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import (
     Boolean,
     CompactArray,
@@ -22,6 +21,7 @@ from aiokafka.protocol.types import (
 )
 
 from daemon.edges.kafka import most
+from daemon.edges.kafka.questions import Question
 from daemon.model import Committed
 
 _UNSTABLE = 88
@@ -57,7 +57,7 @@ class _Answer(Response):  # type: ignore[misc] # aiokafka has no types
     )
 
 
-class _Question(RequestStruct):  # type: ignore[misc] # as above
+class _CommittedOffsets(RequestStruct):  # type: ignore[misc] # as above
     API_KEY = 9
     API_VERSION = 7
     FLEXIBLE_VERSION = True
@@ -73,16 +73,6 @@ class _Question(RequestStruct):  # type: ignore[misc] # as above
     )
 
 
-class _CommittedOffsets(Request[_Question]):  # type: ignore[misc] # as above
-    API_KEY = 9
-
-    def __init__(self, group: str, topic: str, partitions: Collection[int], *, stable: bool) -> None:
-        self._fields: tuple[Any, ...] = (group, [(topic, list(partitions), {})], stable, {})
-
-    def build(self, request_struct_class: type[Any]) -> Any:
-        return request_struct_class(*self._fields)
-
-
 async def committed_offsets(
     admin: AIOKafkaAdminClient, group: str, topic: str, partitions: Collection[int], *, stable: bool
 ) -> Mapping[int, Committed]:
@@ -92,7 +82,7 @@ async def committed_offsets(
         KafkaError: as the coordinator says; retriable ones among them.
     """
     coordinator = await most.find_coordinator(admin, group)
-    question = _CommittedOffsets(group, topic, partitions, stable=stable)
+    question = Question(_CommittedOffsets, group, [(topic, list(partitions), {})], stable, {})
     answer = await admin._client.send(coordinator, question)  # noqa: SLF001 - it has no method for this version
     _insist(answer.error_code)
     found = {}

@@ -14,7 +14,6 @@ from daemon.errors import Held, Transient
 from daemon.model import BareRecord, Record
 from daemon.settings import KafkaSettings
 
-ANSWER_SECONDS = 20.0
 # Of all partitions together: after an outage every way reads the ledger through, all at the same time.
 FETCH_BYTES = 1024 * 1024
 # A fetch waits at the broker for this long when there is nothing; new records end the wait.
@@ -47,7 +46,7 @@ async def reader(
     )
     try:
         with kafka_client.translated(f"opening a reader of {topic}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
                 await consumer.start()
                 consumer.assign([TopicPartition(topic, partition) for partition in offsets])
                 fetched.bare(consumer)
@@ -120,7 +119,7 @@ class PartitionReader:
             return
         self._suspect_at = now + SUSPECT_SECONDS
         before = {p: self.position(p) for p in self._positions}
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
             ends = await self._consumer.end_offsets([TopicPartition(self._topic, p) for p in before])
         behind = [p.partition for p, end in ends.items() if before[p.partition] < end]
         if behind and all(self.position(p) == before[p] for p in behind):

@@ -10,12 +10,12 @@ from typing import Any, Final
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DescribeGroupsResponse_v3
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 from daemon.edges.kafka import kafka_client
+from daemon.edges.kafka.questions import Question
 
-ANSWER_SECONDS = 20.0
 # org.apache.kafka.common.acl.AclOperation
 OPERATIONS: Final[Mapping[str, int]] = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
 _text = String("utf-8")
@@ -54,7 +54,7 @@ class _MetadataResponse(Response):  # type: ignore[misc] # aiokafka has no types
     )
 
 
-class _MetadataStruct(RequestStruct):  # type: ignore[misc] # as above
+class _Metadata(RequestStruct):  # type: ignore[misc] # as above
     API_KEY = 3
     API_VERSION = 8
     RESPONSE_TYPE = _MetadataResponse
@@ -66,38 +66,13 @@ class _MetadataStruct(RequestStruct):  # type: ignore[misc] # as above
     )
 
 
-class _Metadata(Request[_MetadataStruct]):  # type: ignore[misc] # as above
-    API_KEY = 3
+class _Groups(RequestStruct):  # type: ignore[misc] # as above
+    """The client's own request of this version reads the answer as one of an older version."""
 
-    def __init__(self, topics: list[str]) -> None:
-        self._topics = topics
-
-    def build(self, request_struct_class: type[Any]) -> Any:
-        """The request in the version that was agreed on."""
-        create = of_cluster = False
-        of_topics = True
-        return request_struct_class(self._topics, create, of_cluster, of_topics)
-
-
-class _GroupsStruct(RequestStruct):  # type: ignore[misc] # as above
     API_KEY = 15
     API_VERSION = 3
     RESPONSE_TYPE = DescribeGroupsResponse_v3
     SCHEMA = Schema(("groups", Array(_text)), ("include_authorized_operations", Boolean))
-
-
-class _Groups(Request[_GroupsStruct]):  # type: ignore[misc] # as above
-    """The client's own request of this version reads the answer as one of an older version."""
-
-    API_KEY = 15
-
-    def __init__(self, group: str) -> None:
-        self._group = group
-
-    def build(self, request_struct_class: type[Any]) -> Any:
-        """The request in the version that was agreed on."""
-        asked = True
-        return request_struct_class([self._group], asked)
 
 
 class Rights:
@@ -113,8 +88,10 @@ class Rights:
             Transient: Kafka cannot say now.
         """
         with kafka_client.translated("asking what is permitted"):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                answer = await self._admin._send_request(_Metadata(sorted(names)))  # noqa: SLF001 - see above
+            async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
+                create, of_cluster, of_topics = False, False, True
+                question = Question(_Metadata, sorted(names), create, of_cluster, of_topics)
+                answer = await self._admin._send_request(question)  # noqa: SLF001 - see above
             return {row["topic"]: granted(row) for row in answer.to_object()["topics"]}
 
     async def on_group(self, group: str) -> frozenset[str]:
@@ -125,9 +102,11 @@ class Rights:
             Transient: Kafka cannot say now; so a coordinator that has just started.
         """
         with kafka_client.translated(f"asking what is permitted with the group {group}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
                 coordinator = await self._admin.find_coordinator(group)
-                answer = await self._admin._send_request(_Groups(group), coordinator)  # noqa: SLF001 - as above
+                what_is_permitted = True
+                question = Question(_Groups, [group], what_is_permitted)
+                answer = await self._admin._send_request(question, coordinator)  # noqa: SLF001 - as above
             return granted(answer.to_object()["groups"][0])
 
 

@@ -13,7 +13,6 @@ from aiokafka.protocol.metadata import MetadataRequest
 from daemon.edges.kafka import kafka_client
 from daemon.errors import Held, NoTopic, Transient
 
-ANSWER_SECONDS = 20.0
 CREATED_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 0.1
 # So long it is asked whether what could not be written to is there.
@@ -69,7 +68,7 @@ class Topics:
             Transient: Kafka cannot say now.
         """
         with kafka_client.translated(f"asking for the topics {', '.join(names)}"):
-            async with kafka_client.answering(ANSWER_SECONDS, self._admin._client):  # noqa: SLF001 - what it talks through
+            async with kafka_client.answering(kafka_client.ANSWER_SECONDS, self._admin._client):  # noqa: SLF001 - what it talks through
                 described = await describe(self._admin, names)
                 found = {topic["topic"]: topic["partitions"] for topic in described if _there(topic)}
                 configs = await self._configs(list(found))
@@ -95,7 +94,7 @@ class Topics:
             Transient: Kafka did not make them.
         """
         with kafka_client.translated(f"making the topics {', '.join(topic.name for topic in wanted)}"):
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
                 replicas = min(len((await self._admin.describe_cluster())["brokers"]), REPLICATION)
                 answer = await self._admin.create_topics([_new(topic, replicas) for topic in wanted])
                 for _, code, *_ in answer.topic_errors:

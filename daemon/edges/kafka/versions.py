@@ -9,13 +9,13 @@ from io import BytesIO
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.protocol.api import Request, RequestStruct, Response, ResponseHeader_v0
+from aiokafka.protocol.api import RequestStruct, Response, ResponseHeader_v0
 from aiokafka.protocol.types import CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
 from daemon import __version__
 from daemon.edges.kafka import kafka_client
+from daemon.edges.kafka.questions import Question
 
-ANSWER_SECONDS = 20.0
 # The first metadata.version that a release knows (org.apache.kafka.server.common.MetadataVersion).
 RELEASES: Final[Mapping[int, str]] = {
     1: "3.0 to 3.2",
@@ -38,7 +38,7 @@ _text = CompactString("utf-8")
 _features = CompactArray(("name", _text), ("min", Int16), ("max", Int16), ("tags", TaggedFields))
 
 
-class _VersionsResponse(Response):  # type: ignore[misc] # aiokafka has no types
+class _Answer(Response):  # type: ignore[misc] # aiokafka has no types
     API_KEY = 18
     API_VERSION = 3
     SCHEMA = Schema(
@@ -52,24 +52,16 @@ class _VersionsResponse(Response):  # type: ignore[misc] # aiokafka has no types
     )
 
 
-class _VersionsStruct(RequestStruct):  # type: ignore[misc] # as above
+class _Versions(RequestStruct):  # type: ignore[misc] # as above
     API_KEY = 18
     API_VERSION = 3
     FLEXIBLE_VERSION = True
-    RESPONSE_TYPE = _VersionsResponse
+    RESPONSE_TYPE = _Answer
     SCHEMA = Schema(("name", _text), ("version", _text), ("tags", TaggedFields))
 
     def parse_response_header(self, buffer: BytesIO | bytes) -> Any:
         """Of this one answer the header is always of the old form: who asks may be of any age."""
         return ResponseHeader_v0.decode(buffer)
-
-
-class _Versions(Request[_VersionsStruct]):  # type: ignore[misc] # as above
-    API_KEY = 18
-
-    def build(self, request_struct_class: type[Any]) -> Any:
-        """The request in the version that was agreed on."""
-        return request_struct_class("tolokad", __version__, {})
 
 
 async def releases(admin: AIOKafkaAdminClient) -> Mapping[int, str]:
@@ -79,14 +71,14 @@ async def releases(admin: AIOKafkaAdminClient) -> Mapping[int, str]:
         Transient: a broker does not answer.
     """
     with kafka_client.translated("asking the brokers for their versions"):
-        async with asyncio.timeout(ANSWER_SECONDS):
+        async with asyncio.timeout(kafka_client.ANSWER_SECONDS):
             brokers = (await admin.describe_cluster())["brokers"]
             return {broker["node_id"]: await _release(admin, broker["node_id"]) for broker in brokers}
 
 
 async def _release(admin: AIOKafkaAdminClient, node_id: int) -> str:
     try:
-        answer = await admin._send_request_to_node(node_id, _Versions())  # noqa: SLF001 - see above
+        answer = await admin._send_request_to_node(node_id, Question(_Versions, "tolokad", __version__, {}))  # noqa: SLF001 - see above
     except NotImplementedError:
         # What the client says where no version of a request is known to both sides.
         return "older than 2.4"

@@ -1,8 +1,11 @@
 """How Toloka is spoken to.
 
-Whichever API: `endpoint`, `certificate`, `clocks`, `connection`, `transport`, `sending`, `bodies`, `posting`,
-`limits`, `asking`, `answers`, `wire`, `listing` (with `page_size`).
+The ports: `app_api` for one API, `tasks_api` and `assignments_api` for the other. They ask through
+`posting` (what creates), `listing` (with `page_size`) and `asking` (one thing), within `limits`.
 
-The App API: `app_api`, `app_bulk`, `app_items`, `odd_items`, `project`. The tasks API: `tasks_api`,
-`tasks_bulk`, `tasks_items`, `following` (with `operations`), `assignments_api`, `pools`.
+One request: `transport` (a line), `connection`, `endpoint` (where, and as whom), `bodies`, `sending` (how
+far it came). What comes back: `answers` (refusals), `wire` (text, times, content), `clocks`, `certificate`.
+
+Each API's own words: `app_bulk`, `app_items` (with `odd_items`), `project`; `tasks_bulk`, `tasks_items`,
+`following` (with `operations`), `pools`.
 """

@@ -60,13 +60,13 @@ def items_path(project_id: str, *rest: str) -> str:
 
 async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow:
     """Ask for a project and its app."""
-    for _ in range(TRIES - 1):
+    for tries in range(TRIES):
+        if tries:
+            await asyncio.sleep(WAIT_SECONDS)
         found = await _project(line, project_id, clock)
         if found is not None:
             return found
-        await asyncio.sleep(WAIT_SECONDS)
-    last = await _project(line, project_id, clock)
-    return last or NotNow("not_found", f"the project {project_id} does not name its app")
+    return NotNow("not_found", f"the project {project_id} does not name its app")
 
 
 async def _project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow | None:

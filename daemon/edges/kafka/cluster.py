@@ -10,7 +10,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.kafka import broker_refusals, kafka_client, most, reading, transactions, versions
+from daemon.edges.kafka import broker_refusals, kafka_client, majority, reading, transactions, versions
 from daemon.edges.kafka.offsets import committed_offsets
 from daemon.edges.kafka.packing import BatchBytes
 from daemon.edges.kafka.reading import PartitionReader
@@ -201,8 +201,8 @@ class KafkaCluster:
         # Asking for a topic's metadata by name, every time: partitions may have been added.
         while True:
             try:
-                return await most.find_leaders(self._admin, topic)
-            except most.NoMajorityError:
+                return await majority.find_leaders(self._admin, topic)
+            except majority.NoMajorityError:
                 await asyncio.sleep(ASK_AGAIN_SECONDS)
             except kafka_errors.UnknownTopicOrPartitionError as error:
                 raise NoTopic(f"the topic {topic} is not there") from error

@@ -20,7 +20,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from daemon.edges.kafka import most
+from daemon.edges.kafka import majority
 from daemon.edges.kafka.questions import Question
 from daemon.model import Committed
 
@@ -81,7 +81,7 @@ async def committed_offsets(
     Raises:
         KafkaError: as the coordinator says; retriable ones among them.
     """
-    coordinator = await most.find_coordinator(admin, group)
+    coordinator = await majority.find_coordinator(admin, group)
     question = Question(_CommittedOffsets, group, [(topic, list(partitions), {})], stable, {})
     answer = await admin._client.send(coordinator, question)  # noqa: SLF001 - it has no method for this version
     _insist(answer.error_code)

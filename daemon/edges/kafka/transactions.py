@@ -166,10 +166,14 @@ class TransactionalWriter:
         client.send = watched
 
     def _forget(self, deliveries: Iterable[_Delivery]) -> None:
+        """Look at each outcome, so that none is reported as an exception that nobody retrieved."""
         # The producer keeps the end of the transaction as a future of its own.
         waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - the client shows it nowhere else
-        outcomes = [delivery.outcome for delivery in deliveries]
-        _forget(outcomes if waiter is None else [*outcomes, waiter])
+        for outcome in (waiter, *(delivery.outcome for delivery in deliveries)):
+            if outcome is not None and outcome.done() and not outcome.cancelled():
+                outcome.exception()
+            elif outcome is not None:
+                outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     async def _carry_out(self, transaction: Transaction, deliveries: list[_Delivery]) -> None:
         await self._producer.begin_transaction()
@@ -216,12 +220,3 @@ class TransactionalWriter:
                 outcome = await self._producer.send_batch(batch, topic, partition=partition)
                 # One by one: what was sent before a failure is looked at, too.
                 deliveries.append(_Delivery(topic, batch, outcome))
-
-
-def _forget(deliveries: Iterable["asyncio.Future[Any]"]) -> None:
-    """Look at each outcome, so that none is reported as an exception that nobody retrieved."""
-    for delivery in deliveries:
-        if delivery.done() and not delivery.cancelled():
-            delivery.exception()
-        else:
-            delivery.add_done_callback(lambda done: done.cancelled() or done.exception())

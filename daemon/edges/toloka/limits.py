@@ -158,16 +158,13 @@ class ItemQuota:
             async with self._queue.turn:
                 while (wait := self.wait_seconds(count)) > 0:
                     await self._queue.nap(wait)
-                return self._taken(count, loop.time(), part)
+                reservation = Reservation(count, loop.time(), self._day, part)
+                self._window.append(reservation)
+                self._in_window += count
+                self._in_day[part] = self._in_day.get(part, 0) + count
+                return reservation
         finally:
             self._queue.count(flow, began)
-
-    def _taken(self, count: int, now: float, part: int) -> Reservation:
-        reservation = Reservation(count, now, self._day, part)
-        self._window.append(reservation)
-        self._in_window += count
-        self._in_day[part] = self._in_day.get(part, 0) + count
-        return reservation
 
     def give_back(self, reservation: Reservation) -> None:
         """Toloka has certainly not taken these items: they count no longer."""

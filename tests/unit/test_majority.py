@@ -9,7 +9,13 @@ import pytest
 from aiokafka import errors as kafka_errors
 from aiokafka.client import ConnectionGroup
 
-from daemon.edges.kafka.most import ASKED, PATIENCE_SECONDS, NoMajorityError, find_coordinator, find_leaders
+from daemon.edges.kafka.majority import (
+    ASKED,
+    PATIENCE_SECONDS,
+    NoMajorityError,
+    find_coordinator,
+    find_leaders,
+)
 from tests.doubles import in_virtual_time
 
 # A broker that does not answer, and one that hangs up.

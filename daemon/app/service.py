@@ -75,4 +75,6 @@ class Limits:
 
 def way_out(settings: Settings) -> str:
     """What to look at where Toloka stays away."""
-    return f"TOLOKAD_TOLOKA__URL: is {settings.toloka.url} right, and reachable from here?"
+    toloka = settings.toloka
+    through = "" if toloka.proxy is None else f" through TOLOKAD_TOLOKA__PROXY={toloka.proxy}"
+    return f"TOLOKAD_TOLOKA__URL: is {toloka.url} right, and reachable from here{through}?"

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from structlog.testing import capture_logs
 
+from daemon.app.service import way_out
 from daemon.app.starting import insist_on_a_price, patiently
 from daemon.errors import (
     ConfigurationError,
@@ -80,3 +81,11 @@ async def test_a_hold_at_start_ends_it_by_its_reason(reason: str, ends_with: typ
 
     with pytest.raises(ends_with, match=r"^writing\. Look at the broker$"):
         await patiently(ask, "Look at the broker")
+
+
+def test_a_toloka_that_stays_away_behind_a_proxy_may_be_the_proxys_doing() -> None:
+    """The way out names it, without its password."""
+    direct = way_out(load(USUAL))
+    assert direct == "TOLOKAD_TOLOKA__URL: is https://toloka.dev right, and reachable from here?"
+    behind = way_out(load({**USUAL, "TOLOKAD_TOLOKA__PROXY": "http://user:secret@proxy:3128"}))
+    assert behind.endswith("from here through TOLOKAD_TOLOKA__PROXY=http://********@proxy:3128?")

@@ -28,9 +28,14 @@ CERTIFICATE_DAYS = 14
 async def toloka_checks(settings: Settings) -> AsyncIterator[Check]:
     """The address and its certificate, the credential, the project or pool, the clock and the limits."""
     toloka, metrics = settings.toloka, Metrics()
+    try:
+        endpoint = connect_toloka(settings, metrics, lambda _: None)
+    except StartError as error:
+        # Nobody was asked, so nobody has answered.
+        yield Check.failed("toloka", error)
+        return
     async with AsyncExitStack() as stack:
         try:
-            endpoint = connect_toloka(settings, metrics, lambda _: None)
             service = await open_service(settings, endpoint, metrics, stack)
         except StartError as error:
             failed = {UnavailableAtStart.exit_code: "toloka", NOT_PERMITTED: "credential"}

@@ -1,13 +1,14 @@
 """What `check --connect` says of a topic and of the spend guard, whatever the cluster is like."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from daemon.app.demands import Demanded
 from daemon.app.kit.kafka_checks import Stay, topic_check
-from daemon.app.kit.toloka_checks import budget_check
+from daemon.app.kit.toloka_checks import budget_check, toloka_checks
 from daemon.edges.kafka.topics import Topic
 from daemon.settings import load
 from tests.unit.app.test_starting import USUAL
@@ -94,3 +95,13 @@ def test_the_budget() -> None:
     unknown = budget_check(settings, None)
     assert unknown.exit_code == 78
     assert "TOLOKAD_BUDGET__MONEY_PER_DAY" in unknown.message
+
+
+async def test_a_toloka_that_was_not_asked_has_not_answered(tmp_path: Path) -> None:
+    """Where the file of authorities cannot be used, that is all that is said."""
+    file = tmp_path / "authorities.pem"
+    file.write_text("no certificate")
+    settings = load({**USUAL, "TOLOKAD_TOLOKA__CA_FILE": str(file)})
+    (check,) = [check async for check in toloka_checks(settings)]
+    assert (check.name, check.exit_code) == ("toloka", 78)
+    assert check.message.startswith("TOLOKAD_TOLOKA__CA_FILE: cannot be used")

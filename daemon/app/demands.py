@@ -103,7 +103,8 @@ def problems(topic: Demanded, found: Topic | None) -> Iterator[str]:
     """What is wrong with a topic, each with the way out."""
     where = f"{topic.variable}: the topic {topic.name}"
     if found is None:
-        yield f"{where} does not exist: create it, or set TOLOKAD_KAFKA__CREATE_TOPICS=true"
+        way_out = "create it, or let `tolokad run` do so with TOLOKAD_KAFKA__CREATE_TOPICS=true"
+        yield f"{where} does not exist: {way_out}"
         return
     policy = found.configs.get("cleanup.policy")
     alter = altering(topic.name)

@@ -10,6 +10,7 @@ from weakref import WeakSet
 
 import pytest
 from aiokafka.errors import (
+    InvalidSessionTimeoutError,
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
@@ -21,7 +22,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from daemon.edges.kafka import kafka_client
 from daemon.edges.kafka.packing import BatchBytes
 from daemon.edges.kafka.transactions import TransactionalWriter
-from daemon.errors import Transient
+from daemon.errors import Held, Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, Transaction
 from tests.doubles import in_virtual_time
@@ -81,6 +82,14 @@ def test_an_error_is_named_once(error: Exception, told: str) -> None:
     with pytest.raises(Transient) as caught, kafka_client.translated("connecting"):
         raise error
     assert str(caught.value) == told
+
+
+def test_a_session_timeout_that_the_brokers_do_not_allow_is_named() -> None:
+    """No retry mends it: it holds at once, with the variable and what bounds it."""
+    with pytest.raises(Held, match="SESSION_TIMEOUT_SECONDS") as held, kafka_client.translated("joining"):
+        raise InvalidSessionTimeoutError
+    assert held.value.reason == "kafka"
+    assert "group.min.session.timeout.ms" in held.value.detail
 
 
 @pytest.mark.parametrize("seconds", [1.0, 100.0])

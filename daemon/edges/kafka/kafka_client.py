@@ -137,6 +137,12 @@ def translated(doing: str) -> Iterator[None]:
     except kafka_errors.InvalidTimestampError as error:
         detail = f"{doing}: this machine's clock is too far from the broker's: set it right"
         raise Held("kafka", detail) from error
+    except kafka_errors.InvalidSessionTimeoutError as error:
+        detail = (
+            f"{doing}: the brokers do not allow {PREFIX}SESSION_TIMEOUT_SECONDS as it is: set it between"
+            " their group.min.session.timeout.ms and group.max.session.timeout.ms"
+        )
+        raise Held("kafka", detail) from error
     except TimeoutError as error:
         raise Transient(f"{doing}: no answer in time") from error
     # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.

@@ -11,6 +11,7 @@ from daemon.app.kit.progress import Progress
 from daemon.cli.answers import FOUND_SOMETHING, carried_out, remark, say, settings
 from daemon.cli.commands import SHOWN_ITEMS
 from daemon.flows.codec import iso
+from daemon.flows.kit.outcomes import Coordinates
 
 SHOWN_PLACES = 10
 GONE = "see offset_out_of_range and range_gone in deploy/runbook.md"
@@ -50,11 +51,15 @@ def audit_lines(found: auditing.Audited) -> Iterable[str]:
         if places:
             more = f" and {len(places) - SHOWN_PLACES} more" if len(places) > SHOWN_PLACES else ""
             yield f"✗ {name}: {len(places)}: {', '.join(places[:SHOWN_PLACES])}{more}"
-    for place in found.held:
-        where = f"{place.topic}-{place.partition}@{place.offset}"
-        yield f"✗ held: {where}: what is to be read there is gone: {GONE}"
+    yield from _held_lines(found.held)
     if found.ok:
         yield "✓ every record is accounted for, once"
+
+
+def _held_lines(held: Iterable[Coordinates]) -> Iterable[str]:
+    for place in held:
+        where = f"{place.topic}-{place.partition}@{place.offset}"
+        yield f"✗ held: {where}: what is to be read there is gone: {GONE}"
 
 
 def ledger_show(options: argparse.Namespace) -> int:
@@ -89,11 +94,12 @@ def dry_run(options: argparse.Namespace) -> int:
     """Say what a run would do."""
     with Progress() as progress:
         found = carried_out(rehearsing.rehearse(settings(), options.records, progress))
-    say(options, found.as_json(), _dry_run_lines(found))
+    say(options, found.as_json(), dry_run_lines(found))
     return 0
 
 
-def _dry_run_lines(found: rehearsing.Rehearsal) -> Iterable[str]:
+def dry_run_lines(found: rehearsing.Rehearsal) -> Iterable[str]:
+    """What is printed for people."""
     shown = {"records": found.records, "to be sent": found.items, "skipped": found.skipped}
     for name, number in {**shown, "dead letters": len(found.rejected), "in doubt": found.in_doubt}.items():
         yield f"{name:<14}{number:>12}"
@@ -101,6 +107,7 @@ def _dry_run_lines(found: rehearsing.Rehearsal) -> Iterable[str]:
         yield f"  {code:<24}{number:>2}"
     cost = "not known: Toloka does not name a price" if found.cost is None else f"{found.cost}"
     yield f"{'cost':<14}{cost:>12}"
+    yield from _held_lines(found.held)
 
 
 def cursor_show(options: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from daemon.errors import ConfigurationError
 from daemon.flows import codec
 from daemon.flows.items import Read, standing
 from daemon.flows.kit.outcomes import Coordinates, place_of
+from daemon.flows.taking_over import is_in_log
 from daemon.model import Flaw, Record
 from daemon.settings import KafkaSettings, Settings
 
@@ -27,6 +28,7 @@ class Rehearsal:
         skipped: tombstones.
         rejected: would become dead letters, each with its reason; what Toloka itself refuses nobody knows.
         in_doubt: records of batches that were announced already, which are left out.
+        held: committed offsets from which a run does not go on, for what it would read there is gone.
         item_price: None where Toloka does not say.
     """
 
@@ -35,6 +37,7 @@ class Rehearsal:
     skipped: int = 0
     rejected: list[tuple[Coordinates, Flaw]] = field(default_factory=list)
     in_doubt: int = 0
+    held: list[Coordinates] = field(default_factory=list)
 
     @property
     def records(self) -> int:
@@ -53,7 +56,7 @@ class Rehearsal:
 
     def as_json(self) -> Mapping[str, object]:
         """As `dry-run --json` prints it."""
-        return {
+        shown = {
             "records": self.records,
             "items": self.items,
             "skipped": self.skipped,
@@ -67,6 +70,7 @@ class Rehearsal:
                 for place, flaw in self.rejected
             ],
         }
+        return shown | {"held": [place.as_json() for place in self.held]} if self.held else shown
 
     def note(self, record: Record, read: Read) -> None:
         """What becomes of a record."""
@@ -117,8 +121,11 @@ async def _begins(
             intent = codec.read_intent(found.metadata)
         except codec.UnreadableError as error:
             raise ConfigurationError(str(error)) from error
-        begins[p] = first[p] if found.is_none else max(found.offset, starts[p])
-        if intent is not None:
+        begins[p] = first[p] if found.is_none else found.offset
+        if not (found.is_none or is_in_log(found, intent, starts[p], ends[p])):
+            rehearsal.held.append(Coordinates(kafka.input_topic, p, found.offset))
+            begins[p] = ends[p]
+        elif intent is not None:
             begins[p] = intent.reach
             rehearsal.in_doubt += begins[p] - found.offset
     return begins

@@ -1,0 +1,84 @@
+"""`tolokad dry-run` names a partition that a run would not go on with, and counts nothing of it."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from daemon.app.kit import rehearsing
+from daemon.app.kit.progress import Progress
+from daemon.app.kit.rehearsing import Rehearsal
+from daemon.cli import looking
+from daemon.flows import codec
+from daemon.flows.items import ItemReader
+from daemon.flows.kit.outcomes import Coordinates
+from daemon.flows.spec import InputSpec
+from daemon.model import Committed, Intent
+from daemon.settings import load
+from tests.doubles import GROUP, INPUT, START, MemoryKafka, in_virtual_time
+from tests.unit.app.test_starting import USUAL
+
+RECORDS = 6
+IN_DOUBT = codec.intent_metadata(Intent("one", 5, START, START))
+READER = ItemReader(InputSpec({}), None, 1_000)
+
+
+async def rehearsed(monkeypatch: pytest.MonkeyPatch, committed: Committed, start: int, end: int) -> Rehearsal:
+    """What is said of a log with these ends."""
+    kafka = MemoryKafka.usual()
+    for _ in range(RECORDS):
+        kafka.put(INPUT, b"{}")
+    kafka.starts[INPUT, 0] = start
+    del kafka.logs[INPUT][0][end:]
+    kafka.offsets[GROUP, INPUT, 0] = committed
+
+    @asynccontextmanager
+    async def reached(*_: object) -> AsyncIterator[tuple[Any, Mapping[str, Any]]]:
+        yield kafka, {}
+
+    async def toloka_of(*_: object) -> Any:
+        return SimpleNamespace(service=SimpleNamespace(item_price=None, record_reader=READER))
+
+    monkeypatch.setattr(rehearsing, "reached", reached)
+    monkeypatch.setattr(rehearsing, "toloka_of", toloka_of)
+    with Progress() as progress:
+        return await rehearsing.rehearse(load(USUAL), None, progress)
+
+
+@pytest.mark.parametrize(
+    ("committed", "start", "end"),
+    [
+        (Committed(2, ""), 3, 6),
+        (Committed(5, ""), 0, 4),
+        (Committed(2, codec.ASTRAY), 0, 6),
+        (Committed(2, IN_DOUBT), 3, 6),
+        (Committed(2, IN_DOUBT), 0, 4),
+    ],
+)
+@in_virtual_time
+async def test_a_partition_whose_records_are_gone_is_named(
+    committed: Committed, start: int, end: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds there until somebody decides: nothing is sent, and nothing in doubt is decided on."""
+    found = await rehearsed(monkeypatch, committed, start, end)
+    place = Coordinates(INPUT, 0, committed.offset)
+    assert (found.held, found.records, found.in_doubt) == ([place], 0, 0)
+    assert found.as_json()["held"] == [place.as_json()]
+    *_, last = looking.dry_run_lines(found)
+    assert last.startswith(f"✗ held: {INPUT}-0@{committed.offset}: ")
+
+
+@pytest.mark.parametrize(
+    ("committed", "start", "read", "in_doubt"),
+    [(Committed(3, ""), 3, 3, 0), (Committed(6, ""), 0, 0, 0), (Committed(2, IN_DOUBT), 2, 1, 3)],
+)
+@in_virtual_time
+async def test_a_partition_that_goes_on_is_not(
+    committed: Committed, start: int, read: int, in_doubt: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read from its committed offset on, or from behind what is in doubt."""
+    found = await rehearsed(monkeypatch, committed, start, RECORDS)
+    assert (found.held, found.records, found.in_doubt) == ([], read, in_doubt)
+    assert "held" not in found.as_json()

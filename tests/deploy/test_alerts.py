@@ -138,3 +138,11 @@ def test_links_resolve(page: "object") -> None:
 
 def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_runbook_names_a_group_wherever_kafkas_tool_wants_one() -> None:
+    """Without one it prints its usage, and whoever is in a hurry reads on there."""
+    text = " ".join(RUNBOOK.read_text().split())
+    commands = re.findall(r"`(kafka-consumer-groups\.sh [^`]+)`", text)
+    assert commands
+    assert [command for command in commands if "--group <group>" not in command] == []

@@ -54,7 +54,7 @@ async def kafka_checks(settings: Settings) -> AsyncIterator[Check]:
             return
         for topic in wanted:
             yield topic_check(topic, found.get(topic.name), stay, brokers.total(), create=kafka.create_topics)
-        for check in [check async for check in _permissions(cluster, kafka, wanted, found)]:
+        async for check in _permissions(cluster, kafka, wanted, found):
             yield check
         if kafka.cursor_topic in found:
             try:

@@ -12,7 +12,7 @@ from daemon.flows import codec
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox
 from daemon.flows.spec import InputSpec
-from daemon.flows.taking_over import Beginning, take_over
+from daemon.flows.taking_over import AGAIN_SECONDS, Beginning, is_in_log, take_over
 from daemon.model import Committed, Intent
 from tests.doubles import GROUP, INPUT, LEDGER, START, FakeTime, MemoryKafka, in_virtual_time, place
 
@@ -113,11 +113,11 @@ async def test_another_partitions_mark_does_not_matter() -> None:
 @pytest.mark.parametrize("offset", [0, 4, 10])
 @in_virtual_time
 async def test_where_nothing_is_in_doubt_the_way_goes_on_at_the_offset(offset: int) -> None:
-    """Also at the log's very end."""
+    """At once, also at the log's very end."""
     kafka = topic_of()
     commit(kafka, offset)
     assert await begin(kafka) == Beginning(offset)
-    assert kafka.transactions == []
+    assert (kafka.transactions, asyncio.get_running_loop().time()) == ([], 0)
 
 
 @in_virtual_time
@@ -200,6 +200,21 @@ async def test_an_offset_behind_the_log_holds_until_another_is_committed() -> No
     assert await begin(kafka) == Beginning(11)
 
 
+@in_virtual_time
+async def test_that_the_log_had_not_come_to_an_offset_is_written_down_once_and_said_later() -> None:
+    """The offset looks right when the log has grown past it: who is to mend it must be told."""
+    kafka, said = topic_of(), []
+    commit(kafka, 12)
+    for _ in range(3):
+        with pytest.raises(Held) as held:
+            await begin(kafka)
+        said.append("where the log had not come to before" in held.value.detail)
+        kafka.put(INPUT, b'{"text":"a"}')
+    assert (said, len(kafka.transactions)) == ([False, False, True], 1)
+    # Only the first look waits for a leader that may not know its log yet.
+    assert asyncio.get_running_loop().time() == AGAIN_SECONDS
+
+
 @pytest.mark.parametrize(("start", "offset", "end"), [(4, 3, 8), (0, 3, 11), (0, 8, 7), (9, 3, 8)])
 @in_virtual_time
 async def test_a_range_in_doubt_that_is_gone_holds_the_partition(start: int, offset: int, end: int) -> None:
@@ -208,6 +223,19 @@ async def test_a_range_in_doubt_that_is_gone_holds_the_partition(start: int, off
     kafka.starts[INPUT, 0] = start
     commit(kafka, offset, codec.intent_metadata(replace(INTENT, end=end)))
     assert await reason_of(kafka) == "range_gone"
+
+
+@in_virtual_time
+async def test_a_range_in_doubt_is_gone_where_what_was_sent_behind_it_is() -> None:
+    """Both are announced as one; an audit says the same of it."""
+    kafka = topic_of()
+    inside, beyond = (replace(INTENT, doubt_end=end) for end in (10, 11))
+    commit(kafka, 3, codec.intent_metadata(inside))
+    assert (await begin(kafka)).offset == INTENT.end
+    commit(kafka, 3, codec.intent_metadata(beyond))
+    assert await reason_of(kafka) == "range_gone"
+    committed = kafka.offsets[GROUP, INPUT, 0]
+    assert [is_in_log(committed, intent, 0, 10) for intent in (inside, beyond)] == [True, False]
 
 
 @in_virtual_time

@@ -177,6 +177,23 @@ async def test_before_absence_is_believed_another_clock_is_reckoned_with(
     assert doubt.api.within[-1] == timedelta(seconds=1000) + before
 
 
+@pytest.mark.parametrize(
+    ("listed", "listings"),
+    [
+        ([created("x", body("a")), created("y", body("b"))], 1),
+        ([created("x", b"{}")._replace(own_id=f"{INPUT}-1-0"), created("y", body("b"))], 1),
+        ([created("x", body("a"))], 2),
+    ],
+)
+@in_virtual_time
+async def test_more_is_listed_only_where_something_is_missing(listed: list[Created], listings: int) -> None:
+    """There may be days of other items; what is there by another clock alone is not sent again."""
+    doubt = Doubt(listed, [created("x", body("a")), created("y", body("b"), 990.0)])
+    await asyncio.sleep(1000)
+    assert pairs(await doubt.resolve(batch_of("ab"))) == {0: "x", 1: "y"}
+    assert len(doubt.api.asked) == listings
+
+
 def long_ago(names: str, *, seconds_apart: float = 0.0) -> list[Created]:
     """Items that were created hours before the batch was announced, by their clock."""
     return [created(f"x{i}", body(name), i * seconds_apart - 7200) for i, name in enumerate(names)]
@@ -775,6 +792,24 @@ async def test_what_another_way_took_meanwhile_is_looked_for_again() -> None:
     doubt.settle("x", 5, 0)
     doubt.intend(0, None, 10)
     assert pairs(await resolving) == {0: "y"}
+
+
+@pytest.mark.parametrize(("seconds_late", "listings"), [(0, 2), (1, 1)])
+@in_virtual_time
+async def test_what_another_way_took_meanwhile_was_not_ours_where_it_is_too_young(
+    seconds_late: int, listings: int
+) -> None:
+    """Another look would be for nothing, and there might always be one more of them."""
+    end = timedelta(seconds=QUARANTINE_SECONDS + seconds_late) + SKEW - timedelta(hours=1)
+    doubt = Doubt([created("theirs", body("a"), end.total_seconds())])
+    doubt.intend(0, old("b-1"))
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False), old()))
+    await asyncio.sleep(5)
+    before = len(doubt.api.asked)
+    doubt.settle("theirs", 5, 0)
+    doubt.intend(0, None, 10)
+    assert left(await resolving) == [0]
+    assert len(doubt.api.asked) - before == listings - 1
 
 
 @in_virtual_time

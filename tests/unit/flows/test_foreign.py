@@ -130,6 +130,25 @@ async def test_nothing_is_foreign_while_an_offset_is_lost() -> None:
         assert (ours.counted, ours.state.waiting) == (1, {})
 
 
+@pytest.mark.parametrize(
+    ("marks", "lost"),
+    [([codec.NOTHING_SETTLED], False), ([0], True), ([5, codec.NOTHING_SETTLED], True), ([None, 5], True)],
+)
+@in_virtual_time
+async def test_an_offset_is_lost_only_where_something_was_settled(
+    marks: list[int | None], *, lost: bool
+) -> None:
+    """A group that began behind what was there has a mark of its own, and the ledger may hold several."""
+    kafka = MemoryKafka.usual()
+    for partition, settled in enumerate(marks):
+        value = None if settled is None else codec.mark_value(settled)
+        kafka.put(LEDGER, value, partition, key=codec.mark_key(INPUT, 0))
+    async with office(kafka) as ours:
+        await ours.see("x")
+        await ours.judge()
+        assert ("x" in ours.state.waiting, ours.counted) == (lost, not lost)
+
+
 @in_virtual_time
 async def test_foreign_items_can_be_ignored() -> None:
     """They are counted only."""
@@ -251,6 +270,19 @@ async def test_each_result_of_a_task_of_others_is_published_once() -> None:
         await successor.state.publish([result], "tail")
         await successor.judge()
         assert (len(successor.results()), successor.counted, successor.state.waiting) == (3, 0, {})
+
+
+@in_virtual_time
+async def test_a_result_of_others_that_is_seen_again_waits_for_nothing() -> None:
+    """It is known by its own id, and nobody has to read the ledger to tell."""
+    async with office() as ours:
+        result = structs.replace(finished("x", BODY, status="SUBMITTED"), share="s-1")
+        for _ in range(2):
+            await ours.state.publish([result], "tail")
+            assert ours.state.knows("x") is False
+            seen = dict(ours.state.waiting)
+            await ours.judge()
+        assert (seen, ours.counted) == ({}, 1)
 
 
 @in_virtual_time

@@ -16,6 +16,7 @@ from daemon.flows.collecting import PATIENCE_PAGES, Collecting, CollectIntervals
 from daemon.flows.collector_state import CollectOptions
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate
+from daemon.flows.waiting import REST_SECONDS
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, Item, NotNow, Page, Transaction, UnknownCursor
 from daemon.ports import Known
@@ -429,6 +430,20 @@ async def test_a_collector_at_rest_seals_what_it_wrote_itself() -> None:
     ours = Collector("a")
     await ran(ours, 100)
     assert len(ours.kafka.sealed) == 2
+
+
+@in_virtual_time
+async def test_what_is_published_after_a_rest_is_sealed_in_its_turn() -> None:
+    """Not while more may follow; once, after another rest."""
+    ours = Collector(*"ab")
+    async with running(ours, 100):
+        ours.script(page(ended("a")))
+        await asyncio.sleep(REST_SECONDS - 2)
+        ours.script(page(ended("b", first=1)))
+        await asyncio.sleep(REST_SECONDS - 2)
+        assert (ours.results(), len(ours.kafka.sealed)) == (["a", "b"], 2)
+        await asyncio.sleep(100)
+    assert len(ours.kafka.sealed) == 3
 
 
 @in_virtual_time

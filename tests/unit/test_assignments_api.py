@@ -283,6 +283,16 @@ async def test_no_task_is_unknown_without_an_answer(operation: str) -> None:
             await at.here.results.by_id(ids)
 
 
+@pytest.mark.parametrize("status", [400, 403, 409, 410])
+async def test_only_not_found_makes_a_task_unknown(status: int) -> None:
+    """It would become a dead letter; a right that is missing, or any other refusal, says nothing of it."""
+    async with bench() as at:
+        ids = await at.create("a")
+        at.toloka.faults.replace([Fault("status", ("task",), status=status)])
+        with pytest.raises(Held, match=f"the task {ids[0]}: Toloka answered {status}"):
+            await at.here.results.by_id(ids)
+
+
 async def test_another_task_than_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said of it says nothing of the one that was asked for."""
     async with bench() as at:

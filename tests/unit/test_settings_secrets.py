@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
 from daemon.errors import ConfigurationError
-from daemon.settings import effective, load, variables
+from daemon.settings import Settings, TolokaSettings, effective, load, variables
 from tests.unit.test_settings import REQUIRED
 from tests.unit.test_settings_errors import problems
 
@@ -149,3 +150,11 @@ def test_no_secret_in_an_error_about_anything(variable: object) -> None:
     chain = f"{error} {error!r} {error.__cause__!r} {error.__context__!r} {error.problems}"
     assert CANARY not in chain
     assert all(re.match(r"TOLOKAD_\w+: ", problem) for problem in error.problems)
+
+
+@pytest.mark.parametrize("kind", [Settings, TolokaSettings])
+def test_what_a_variable_held_is_not_repeated_by_the_librarys_own_error(kind: type[BaseModel]) -> None:
+    """Wherever one is raised, it may end up in a log."""
+    with pytest.raises(ValidationError) as raised:
+        kind.model_validate({"toloka": CANARY, "token": [CANARY]})
+    assert CANARY not in str(raised.value)

@@ -32,6 +32,15 @@ def test_the_machines_time_until_toloka_has_answered() -> None:
     assert DateClock(clock).now() == NOON
 
 
+def test_the_first_answer_is_believed_whatever_the_machines_clock_shows() -> None:
+    """That the two are near each other is no reason to hold to it when the next answer tells otherwise."""
+    toloka = DateClock(FakeClock(wall_seconds=NOON.timestamp() + 0.5))
+    toloka.hear(NOON_TEXT, 0.1)
+    assert toloka.now() == NOON
+    toloka.hear(after_noon(3600), 0.1)
+    assert toloka.now() == NOON + timedelta(hours=1)
+
+
 def test_tolokas_time_is_carried_on() -> None:
     """After an answer the time is Toloka's, whatever the machine's clock says or does."""
     clock = FakeClock(wall_seconds=0.0)
@@ -59,6 +68,20 @@ def test_a_later_date_moves_the_clock_forward() -> None:
     toloka.hear(NOON_TEXT, 0.1)
     toloka.hear(after_noon(4), 0.1)
     assert toloka.now() == NOON + timedelta(seconds=4)
+
+
+def test_a_clock_that_was_agreed_on_is_corrected_at_once() -> None:
+    """By five seconds and no more, however long ago the last answer was."""
+    clock = FakeClock()
+    toloka = DateClock(clock)
+    toloka.hear(NOON_TEXT, 0.1)
+    toloka.hear(NOON_TEXT, 0.1)
+    clock.elapsed_seconds += 20
+    toloka.hear(after_noon(25), 0.1)
+    assert toloka.now() == NOON + timedelta(seconds=25)
+    clock.elapsed_seconds += 20
+    toloka.hear(after_noon(51), 0.1)
+    assert toloka.now() == NOON + timedelta(seconds=45)
 
 
 @pytest.mark.parametrize("ahead", [300, -300])
@@ -98,6 +121,21 @@ def test_a_clock_that_was_set_is_believed_once_all_answers_say_so(ahead: int) ->
         assert (toloka.now() == NOON + timedelta(seconds=second)) == (second < 10)
         clock.elapsed_seconds += 1
     assert abs(toloka.now() - NOON - timedelta(seconds=ahead + 11)) <= timedelta(seconds=2)
+    believed = toloka.now()
+    toloka.hear(after_noon(ahead + 900), 0.1)
+    assert toloka.now() == believed
+
+
+def test_answers_that_contradict_each_other_do_not_move_the_clock() -> None:
+    """However long they do: who stands before Toloka may have several times."""
+    clock = FakeClock()
+    toloka = DateClock(clock)
+    toloka.hear(NOON_TEXT, 0.1)
+    toloka.hear(NOON_TEXT, 0.1)
+    for second in range(30):
+        toloka.hear(after_noon(second + (300, 600)[second % 2]), 0.1)
+        clock.elapsed_seconds += 1
+    assert toloka.now() == NOON + timedelta(seconds=30)
 
 
 def test_an_earlier_date_moves_the_clock_back_no_further_than_it_proves() -> None:
@@ -147,6 +185,8 @@ def test_an_answer_that_took_long_does_not_set_the_clock_back() -> None:
         "Thu, 01 Jan 1970 00:00:00 GMT",
         "Fri, 31 Dec 9999 23:59:59 GMT",
         "Sun, 22 Nov 2026 12:00:00 GMT\x00",
+        "Sun, 1 Nov 2026 12:00:00 GMT",
+        "sun, 22 nov 2026 12:00:00 gmt",
     ],
 )
 def test_implausible_dates_teach_nothing(text: str | None) -> None:

@@ -74,6 +74,19 @@ async def test_latest_passes_over_nothing_of_a_partition_that_was_added() -> Non
     assert await begin(kafka, "latest") == Beginning(0)
 
 
+@in_virtual_time
+async def test_a_partition_that_begins_once_more_leaves_the_others_marks_alone() -> None:
+    """By what they have settled it is seen when their own offsets are lost."""
+    kafka = topic_of()
+    await begin(kafka, "latest")
+    kafka.put(LEDGER, codec.mark_value(5), key=codec.mark_key(INPUT, 1))
+    del kafka.offsets[GROUP, INPUT, 0]
+    assert await begin(kafka, "latest") == Beginning(10)
+    written = [[append.key for append in transaction.appends] for _, transaction in kafka.transactions]
+    own, other = codec.mark_key(INPUT, 0), codec.mark_key(INPUT, 1)
+    assert written == [[own, other], [own]]
+
+
 @pytest.mark.fault(19)
 @in_virtual_time
 async def test_what_came_while_an_offset_was_lost_is_not_passed_over_by_latest() -> None:

@@ -296,6 +296,22 @@ def test_the_day_ends_at_midnight(loop: QuickLoop) -> None:
     run(loop, main)
 
 
+def test_who_waits_for_midnight_notices_that_tolokas_clock_was_corrected(loop: QuickLoop) -> None:
+    """Within a minute: that one may have been hours behind."""
+    clock = TolokaTime(loop)
+    limit = QuotaPart(ItemQuota(10**6, 100, clock, Metrics()), 1)
+
+    async def main() -> None:
+        await limit.take(100, "submit")
+        waiting = asyncio.ensure_future(limit.take(1, "submit"))
+        await asyncio.sleep(30)
+        clock.start += timedelta(hours=12)
+        await waiting
+        assert loop.now <= 560.0
+
+    run(loop, main)
+
+
 def test_waiting_is_counted(loop: QuickLoop) -> None:
     """The seconds that a flow waits for the quota are seen."""
     metrics = Metrics()
@@ -321,6 +337,8 @@ def test_what_was_submitted_before_a_restart_counts(loop: QuickLoop) -> None:
             part.resume(Tally(NOON.date(), 60))
             assert part.wait_seconds(40) == 0
             await part.take(40, "submit")
+            part.resume(Tally(NOON.date(), 60))
+            assert part.wait_seconds(1) == pytest.approx(12 * 3600)
             part.resume(Tally(NOON.date(), 100))
             assert part.wait_seconds(1) == pytest.approx(12 * 3600)
         with whole.part() as other:
@@ -342,5 +360,24 @@ def test_what_a_way_has_counted_leaves_with_it(loop: QuickLoop) -> None:
                 assert whole.wait_seconds(20) > 0
             assert whole.wait_seconds(70) == 0
             assert whole.wait_seconds(71) > 0
+
+    run(loop, main)
+
+
+def test_what_a_part_has_counted_leaves_with_it(loop: QuickLoop) -> None:
+    """Who waits for the day goes on at once; what is given back afterwards was counted no longer."""
+    whole = quota(loop, per_minute=10**6, per_day=100)
+
+    async def main() -> None:
+        with whole.part() as other:
+            with whole.part() as part:
+                place = await part.take(100, "submit")
+                waiting = asyncio.ensure_future(other.take(100, "submit"))
+                await asyncio.sleep(30)
+                assert not waiting.done()
+            await waiting
+            assert loop.now == pytest.approx(530.0)
+            part.give_back(place)
+            assert other.wait_seconds(1) == pytest.approx(12 * 3600 - 30)
 
     run(loop, main)

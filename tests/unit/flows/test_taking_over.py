@@ -115,6 +115,16 @@ async def test_a_lost_offset_is_not_taken_for_a_first_start() -> None:
         await begin(kafka)
 
 
+@pytest.mark.parametrize("settled", [(5, codec.NOTHING_SETTLED), (codec.NOTHING_SETTLED, 5)])
+@in_virtual_time
+async def test_of_two_marks_the_one_read_last_may_be_the_older(settled: tuple[int, int]) -> None:
+    """The ledger was given partitions: what was settled is seen all the same."""
+    kafka = topic_of()
+    for partition, offset in enumerate(settled):
+        kafka.put(LEDGER, codec.mark_value(offset), partition, key=codec.mark_key(INPUT, 0))
+    assert await reason_of(kafka) == "offset_lost"
+
+
 @in_virtual_time
 async def test_another_partitions_mark_does_not_matter() -> None:
     """A partition that was added is a first start."""

@@ -127,6 +127,17 @@ async def test_what_was_open_when_a_topic_was_made_anew_accounts_for_nothing_whe
 
 
 @in_virtual_time
+async def test_an_id_that_has_changed_places_accounts_for_its_new_record() -> None:
+    """Its old one was of the topic before; what is open now was submitted with this range."""
+    kafka = MemoryKafka.usual()
+    opened(kafka, "a", 5)
+    since = START + timedelta(hours=1)
+    (packed,) = packed_items([item(6)], 7, since)
+    kafka.put(LEDGER, packed, key=b"a")
+    assert (await ask(kafka, since=since)).accounted == {6: "a"}
+
+
+@in_virtual_time
 async def test_a_tombstone_that_names_nobody_says_nothing() -> None:
     """An operator's tool may have written it."""
     kafka = MemoryKafka.usual()
@@ -144,12 +155,30 @@ async def test_only_the_partitions_own_mark_counts(partition: int, *, marked: bo
 
 
 @in_virtual_time
+async def test_another_topics_mark_does_not_count() -> None:
+    """The group has had another input before: nothing of this one was settled."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, codec.mark_value(7), key=codec.mark_key("another", 0))
+    taken = await ask(kafka)
+    assert (taken.marked, set(taken.partitions)) == (False, set())
+
+
+@in_virtual_time
 async def test_that_content_is_altered_is_seen() -> None:
     """Wherever it stands in the ledger."""
     kafka = MemoryKafka.usual()
     kafka.put(LEDGER, b"{}", key=codec.ALTERED_KEY)
     opened(kafka, "a", 5)
     assert (await ask(kafka)).altered
+
+
+@in_virtual_time
+async def test_an_operator_can_take_back_that_content_is_altered() -> None:
+    """By a tombstone; otherwise every doubt would be held for ever."""
+    kafka = MemoryKafka.usual()
+    kafka.put(LEDGER, b"{}", key=codec.ALTERED_KEY)
+    kafka.put(LEDGER, None, key=codec.ALTERED_KEY)
+    assert not (await ask(kafka)).altered
 
 
 @in_virtual_time

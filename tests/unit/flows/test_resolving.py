@@ -186,5 +186,6 @@ async def test_what_an_earlier_attempt_created_is_not_sent_again() -> None:
     doubt.kafka.put(LEDGER, packed, 0, key=b"x")
     headers = (tombstones.origin_header(ledger_records.Origin(INPUT, 0, 2, 0)),)
     doubt.kafka.put(LEDGER, None, 0, key=b"z", headers=headers)
-    assert left(await doubt.resolver.unaccounted(BATCH, INTENT)) == [1]
+    for intent in (INTENT, replace(INTENT, once=False, decided=True)):
+        assert left(await doubt.resolver.unaccounted(BATCH, intent)) == [1]
     assert await doubt.resolver.unaccounted(BATCH, replace(INTENT, once=False)) == BATCH

@@ -386,6 +386,15 @@ async def test_what_a_torn_transaction_wrote_is_accounted_for() -> None:
 
 
 @in_virtual_time
+async def test_what_a_torn_transaction_wrote_is_not_adopted_for_an_equal_item() -> None:
+    """It is one item at Toloka, and the other is still to be sent."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.settle("x", 0, partition=1)
+    resolved = await doubt.resolve(batch_of("aa", identified=False))
+    assert (pairs(resolved), left(resolved)) == ({}, [1])
+
+
+@in_virtual_time
 async def test_what_was_published_already_is_accounted_for() -> None:
     """Its tombstone names the origin."""
     doubt = Doubt([created("x", body("a"), status="COMPLETED")])

@@ -51,6 +51,35 @@ def test_a_task_that_was_created_is_no_dead_letter() -> None:
 
 
 @pytest.mark.parametrize(
+    ("steps", "ids", "flaws"),
+    [
+        ([step(0, {"task_id": "t-0"}), step(0, {"task_id": "t-1"})], {0: "t-0"}, {}),
+        ([step(0, {"task_id": ""})], {}, {}),
+        ([step(0, {"task_id": "t-0", "code": "A", "message": "b"}, success=False)], {}, {0: Flaw("A", "b")}),
+        ([step(0, {}, success=False)], {}, {0: Flaw("VALIDATION_ERROR", "the task is invalid")}),
+        ([step(0, {"code": "A"}, success=False) | {"type": "BATCH_CLOSE"}], {}, {}),
+    ],
+)
+def test_what_steps_say_of_a_task(
+    steps: list[dict[str, Any]], ids: dict[int, str], flaws: dict[int, Flaw]
+) -> None:
+    """It is created where a step has succeeded and names it, and flawed where one of its own has not."""
+    log = log_of(msgspec.json.encode(steps), tasks("a"), FIRST)
+    assert (log.ids, log.flaws) == (ids, flaws)
+
+
+def test_a_count_that_is_no_number_is_none() -> None:
+    """True would pass for one."""
+    members = {"id": NAME, "status": "SUCCESS", "details": {"success_count": True}}
+    assert operation_of(msgspec.json.encode(members), NAME).created is None
+
+
+def test_a_success_that_shows_nothing_is_in_doubt() -> None:
+    """Without a count it may have created everything: sent again, it would be paid for twice."""
+    assert isinstance(ended(Log({}, {}), 2), InDoubt)
+
+
+@pytest.mark.parametrize(
     ("log", "created", "whole"),
     [
         (Log({0: "t-0"}, {1: FLAW}), None, False),

@@ -1,7 +1,7 @@
 """The collector's state: memory follows what is committed, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -214,6 +214,17 @@ async def test_results_tombstones_and_cursor_are_one_transaction() -> None:
         assert {append.topic for append in transaction.appends} == {OUTPUT, LEDGER, CURSORS}
         assert (count, published(kafka), len(state.ledger)) == (2, [0, 1], 0)
         assert state.cursor == replace(cursor, published=2) == cursors(kafka)[-1]
+
+
+@in_virtual_time
+async def test_a_cursor_that_moves_keeps_how_far_the_second_looks_have_come() -> None:
+    """A successor forgets by it what was closed, and a result would be seen by it as new."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a"])
+    async with opened(kafka) as (state, _):
+        state.looked_until(START)
+        await state.publish([finished("a", body("a"))], "tail", Cursor("a", START + OVERLAP))
+        assert cursors(kafka)[-1].looked_until == START
 
 
 @in_virtual_time
@@ -439,6 +450,24 @@ async def test_a_ledger_that_has_been_given_partitions_is_read_anew() -> None:
 
 
 @in_virtual_time
+async def test_whether_the_ledger_has_been_given_partitions_is_asked_now_and_then() -> None:
+    """And not with each read."""
+    kafka, asked = MemoryKafka.usual(), list[str]()
+    async with opened(kafka) as (state, reader):
+        usual = kafka.end_offsets
+
+        async def counted(topic: str, partitions: Collection[int] = ()) -> Mapping[int, int]:
+            asked.append(topic)
+            return await usual(topic, partitions)
+
+        kafka.end_offsets = counted  # type: ignore[method-assign]  # on purpose
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(10.5 * PARTITIONS_SECONDS):
+                await state.follow(reader, (0, 1))
+    assert asked == [LEDGER] * 10
+
+
+@in_virtual_time
 async def test_an_operator_who_sets_the_cursor_has_the_collector_begin_anew() -> None:
     """Its next transaction would undo what was set: it notices before that, by the ledger."""
     kafka = MemoryKafka.usual()
@@ -452,12 +481,12 @@ async def test_an_operator_who_sets_the_cursor_has_the_collector_begin_anew() ->
 async def test_that_toloka_alters_content_is_written_down_once() -> None:
     """And not with each page: compaction would have to take it all away again."""
     kafka = MemoryKafka.usual()
-    settle(kafka, ["a", "b"])
+    settle(kafka, ["a", "b", "c"])
     async with opened(kafka) as (state, _):
-        await state.publish([finished("a", body("A"))], "tail")
-        assert state.ledger.altered
-        await state.publish([finished("b", body("B"))], "tail")
-    assert published(kafka) == [0, 1]
+        for item_id, content in ("aA", "bb", "cC"):
+            await state.publish([finished(item_id, body(content))], "tail")
+            assert state.ledger.altered
+    assert published(kafka) == [0, 1, 2]
     assert [record.key for record in kafka.written(LEDGER)].count(codec.ALTERED_KEY) == 1
 
 

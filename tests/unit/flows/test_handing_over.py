@@ -1,6 +1,7 @@
 """Handing over: who gets a partition lets a predecessor that is well finish what it has announced."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -104,3 +105,19 @@ async def test_a_failure_is_left_to_the_way() -> None:
             raise Transient("no coordinator")
 
     await handed_over(Silent(), FakeTime(), place(), asyncio.Event())
+
+
+async def test_a_transaction_that_was_left_open_does_not_hide_what_is_certain() -> None:
+    """What stands before it is looked at; its end may be long in coming."""
+
+    class Undecided(MemoryKafka):
+        async def committed(
+            self, group: str, topic: str, partitions: Collection[int], *, stable: bool = True
+        ) -> Mapping[int, Committed]:
+            if stable:
+                raise Transient("an open transaction")
+            return await super().committed(group, topic, partitions)
+
+    task = await waiting(Undecided.usual(), announced(FakeTime().now()))
+    assert not task.done()
+    task.cancel()

@@ -41,6 +41,16 @@ async def test_a_mark_of_an_earlier_release() -> None:
 
 
 @in_virtual_time
+async def test_what_says_nothing_of_a_day_is_passed_over() -> None:
+    """A release that was rolled back to, or an operator's tool, may have written behind the last count."""
+    kafka = MemoryKafka.usual()
+    marked(kafka, 5)
+    for value in (codec.mark_value(6), None):
+        kafka.put(LEDGER, value, 0, key=codec.mark_key(INPUT, 0))
+    assert await last_tally(kafka, place()) == Tally(TODAY, 5)
+
+
+@in_virtual_time
 async def test_what_an_open_transaction_hides_is_not_waited_for() -> None:
     """The mark before it is nearly as good."""
     kafka = MemoryKafka.usual()

@@ -35,6 +35,11 @@ _LOGGING = (
 )
 
 
+def new_cluster_id() -> str:
+    """An id as Kafka's storage tool makes them: a UUID in 22 letters."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
 @dataclass(eq=False)
 class EmbeddedKafka:
     """One broker on loopback with its own folder; dies with this process, however that ends.
@@ -51,6 +56,8 @@ class EmbeddedKafka:
         properties: server properties that win over everything set here.
         security: protection of the clients' listener.
         java_options: for the broker's virtual machine.
+        cluster_id: of the cluster that its data folder is made for.
+        controller_port: where other nodes of its cluster reach its controller; nobody else comes there.
     """
 
     version: str = jars.DEFAULT_VERSION
@@ -60,8 +67,9 @@ class EmbeddedKafka:
     properties: Mapping[str, str] = field(default_factory=dict)
     security: Security = field(default_factory=Security)
     java_options: Sequence[str] = JAVA_OPTIONS
+    cluster_id: str = field(default_factory=new_cluster_id)
+    controller_port: int = field(default_factory=free_port)
     _internal_port: int = field(default_factory=free_port, init=False)
-    _controller_port: int = field(default_factory=free_port, init=False)
     _folder: Path | None = field(default=None, init=False)
     _guardian: Guardian | None = field(default=None, init=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
@@ -198,22 +206,24 @@ class EmbeddedKafka:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._guardian = Guardian(self._folder if temporary else None)
         protection = self.security.properties(CLIENT, self._folder)
-        text = server_properties(self._listeners(), self._folder / "data", protection, self.properties)
+        text = server_properties(self.listeners, self._folder / "data", protection, self.properties)
         (self._folder / "server.properties").write_text(text)
         return self._guardian
 
-    def _listeners(self) -> Listeners:
+    @property
+    def listeners(self) -> Listeners:
+        """Where it listens, and whom it sends there."""
         return Listeners(
             client=self.port,
             internal=self._internal_port,
-            controller=self._controller_port,
+            controller=self.controller_port,
             advertised=self.advertised_port or self.port,
             protocol=self.security.protocol,
         )
 
     def _format(self, guardian: Guardian, runtime: Sequence[str]) -> None:
         # With `=`, for one id in 64 begins with a minus.
-        cluster = "--cluster-id=" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster = f"--cluster-id={self.cluster_id}"
         config = ["--config", str(self.folder / "server.properties")]
         tool = ["kafka.tools.StorageTool", "format", cluster, *config, *self.security.scram_arguments()]
         process = guardian.launch([*runtime, *QUICK_JAVA_OPTIONS, *tool], self.log_path)

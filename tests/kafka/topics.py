@@ -12,12 +12,13 @@ from aiokafka.errors import for_code
 from tests.kafka.clients import admin_client
 
 READY_TIMEOUT_SECONDS = 20.0
+MOST_REPLICAS = 3
 _POLL_SECONDS = 0.02
 
 
 @dataclass
 class Topics:
-    """Creates topics, and deletes at the end those that it created.
+    """Creates topics, a copy on each of up to three brokers, and deletes at the end those that it created.
 
     `name = await topics("input", partitions=4, configs={"cleanup.policy": "compact"})`
 
@@ -45,8 +46,9 @@ class Topics:
         self, name: str, *, partitions: int = 1, configs: Mapping[str, str] | None = None
     ) -> None:
         """Create a topic of exactly this name; otherwise as the call itself."""
-        topic = NewTopic(name, partitions, 1, topic_configs=dict(configs or {}))
         async with admin_client(self.bootstrap_servers) as admin:
+            replicas = min(len((await admin.describe_cluster())["brokers"]), MOST_REPLICAS)
+            topic = NewTopic(name, partitions, replicas, topic_configs=dict(configs or {}))
             answer = await admin.create_topics([topic])
             for _name, error_code, *message in answer.topic_errors:
                 if error_code:

@@ -3,6 +3,7 @@
 What every client shares: `kafka_client`. Reading: `reading` (with `fetched`, `header_names`). Writing:
 `transactions` (with `packing`). A place in a group: `membership`.
 
-Questions: `offsets` (what is committed), `majority` (no single broker is believed), `topics`, `rights`,
-`versions` (`questions` words what the client cannot ask); `broker_refusals` finds why no broker lets us in.
+Questions: `offsets` (what is committed), `bounds` (where logs begin and end), `majority` (no single broker
+is believed), `topics`, `rights`, `versions` (`questions` words what the client cannot ask);
+`broker_refusals` finds why no broker lets us in.
 """

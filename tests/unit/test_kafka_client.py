@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakSet
 
 import pytest
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     InvalidSessionTimeoutError,
     KafkaConnectionError,
@@ -204,3 +205,20 @@ def test_what_the_client_leaves_behind_is_passed_over(error: Exception, *, is_to
         loop, {"message": "Future exception was never retrieved", "exception": error}
     )
     assert bool(told) == is_told
+
+
+async def test_a_silent_bootstrap_server_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen one takes the connection and answers nothing: the next is tried soon, and patience is kept."""
+    monkeypatch.setattr(kafka_client, "BOOTSTRAP_SECONDS", 0.05)
+    accepted: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        client = AIOKafkaClient(bootstrap_servers=[f"127.0.0.1:{port}"] * 2)
+        patience_ms = client._request_timeout_ms
+        kafka_client.pass_over_the_silent(client)
+        with pytest.raises(KafkaConnectionError):
+            await client.bootstrap()
+        assert len(accepted) == 2
+        assert client._request_timeout_ms == patience_ms
+        for writer in accepted:
+            writer.close()

@@ -23,6 +23,8 @@ STOP_SECONDS = 3.0
 # As long as STOP_SECONDS each would be too long: a process has a deadline to end by.
 CANCEL_SECONDS = 0.1
 CLOSE_SECONDS = 0.5
+# A frozen broker takes the connection and says nothing; the client would wait for it twice as long as we do.
+BOOTSTRAP_SECONDS = 5.0
 PREFIX = "TOLOKAD_KAFKA__"
 
 DENIED = (
@@ -82,6 +84,20 @@ def keep_current(client: AIOKafkaClient, settings: KafkaSettings) -> None:
 
     if settings.uses_sasl:
         client._get_conn = current  # noqa: SLF001 - see above
+
+
+def pass_over_the_silent(client: AIOKafkaClient) -> None:
+    """Have a client that is about to start give up soon on a bootstrap server, and try the next one."""
+    bootstrap, patience_ms = client.bootstrap, client._request_timeout_ms  # noqa: SLF001 - it is told nowhere else
+
+    async def briefly() -> None:
+        client._request_timeout_ms = int(BOOTSTRAP_SECONDS * 1000)  # noqa: SLF001 - see above
+        try:
+            await bootstrap()
+        finally:
+            client._request_timeout_ms = patience_ms  # noqa: SLF001 - see above
+
+    client.bootstrap = briefly
 
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext:

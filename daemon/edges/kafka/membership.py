@@ -57,6 +57,7 @@ async def membership(
         max_partition_fetch_bytes=1,
     )
     kafka_client.keep_current(consumer._client, settings)  # noqa: SLF001 - what it talks through
+    kafka_client.pass_over_the_silent(consumer._client)  # noqa: SLF001 - as above
     member = GroupMembership(consumer, group)
     try:
         with kafka_client.translated(f"joining the group {group}"):

@@ -44,6 +44,7 @@ async def reader(
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
     )
+    kafka_client.pass_over_the_silent(consumer._client)  # noqa: SLF001 - what it talks through
     try:
         with kafka_client.translated(f"opening a reader of {topic}"):
             async with asyncio.timeout(kafka_client.ANSWER_SECONDS):

@@ -63,6 +63,7 @@ async def writer(
         retry_backoff_ms=RETRY_BACKOFF_MS,
         linger_ms=0,
     )
+    kafka_client.pass_over_the_silent(producer.client)
     try:
         with kafka_client.translated(f"starting the writer {transactional_id}"):
             async with asyncio.timeout(START_SECONDS):

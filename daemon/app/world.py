@@ -13,13 +13,7 @@ import structlog
 from daemon.app.app_service import open_app
 from daemon.app.assembling import World
 from daemon.app.service import Service
-from daemon.app.starting import (
-    cursor_is_ours,
-    insist_on_a_price,
-    patiently,
-    permissions,
-    topics_in_order,
-)
+from daemon.app.starting import cursor_is_ours, insist_on_a_price, patiently, permissions, topics_in_order
 from daemon.app.tasks_service import open_tasks
 from daemon.edges.kafka import membership
 from daemon.edges.kafka.cluster import KafkaCluster

@@ -65,14 +65,7 @@ class Filling:
     dead letters. `first` is where the first batch begins; the limits are asked anew for each.
     """
 
-    def __init__(
-        self,
-        topic: str,
-        partition: int,
-        first: int,
-        limits: Limits,
-        read_all: ReadAll,
-    ) -> None:
+    def __init__(self, topic: str, partition: int, first: int, limits: Limits, read_all: ReadAll) -> None:
         self._topic = topic
         self.partition = partition
         self._read_all = read_all

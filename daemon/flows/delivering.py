@@ -17,17 +17,7 @@ from daemon.flows.pieces import Pieces
 from daemon.flows.resolving import Resolver
 from daemon.flows.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.unanswered import show
-from daemon.model import (
-    Accepted,
-    Batch,
-    Divided,
-    InDoubt,
-    Intent,
-    NotNow,
-    Outcome,
-    Rejected,
-    TooLarge,
-)
+from daemon.model import Accepted, Batch, Divided, InDoubt, Intent, NotNow, Outcome, Rejected, TooLarge
 from daemon.ports import Submissions
 
 # As many requests of a partition can be under way.

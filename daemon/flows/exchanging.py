@@ -32,10 +32,7 @@ class Exchange:
     """
 
     def __init__(
-        self,
-        ledger: Ledger,
-        changes: Mapping[str, PackedEntry | None],
-        batches: frozenset[tuple[int, int]],
+        self, ledger: Ledger, changes: Mapping[str, PackedEntry | None], batches: frozenset[tuple[int, int]]
     ) -> None:
         self._ledger = ledger
         self._changes = changes

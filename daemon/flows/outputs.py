@@ -56,11 +56,7 @@ def foreign_append(topic: str, partitions: int, item: Finished) -> Append:
 
 
 def _result_headers(headers: Headers, item: Finished) -> Headers:
-    return (
-        *headers,
-        (ITEM_ID_HEADER, item.item_id.encode()),
-        (STATUS_HEADER, item.status.encode()),
-    )
+    return (*headers, (ITEM_ID_HEADER, item.item_id.encode()), (STATUS_HEADER, item.status.encode()))
 
 
 def append_bytes(append: Append) -> int:

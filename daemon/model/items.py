@@ -219,11 +219,5 @@ class Batch:
         doubt_end = 0 if self.since is None else max(self.doubt_end, self.end)
         # What lies behind the first half now may be sent yet.
         return replace(
-            self,
-            first=first,
-            end=end,
-            dead_letters=dead,
-            adopted=adopted,
-            doubt_end=doubt_end,
-            doubt_at=None,
+            self, first=first, end=end, dead_letters=dead, adopted=adopted, doubt_end=doubt_end, doubt_at=None
         )

@@ -25,10 +25,7 @@ async def pause(settings: Settings, flows: Sequence[str], *, paused: bool) -> No
     kafka = settings.kafka
     value = codec.order_value(datetime.now(UTC)) if paused else None
     appends = [Append(kafka.cursor_topic, 0, orders.pause_key(flow), value) for flow in flows]
-    async with (
-        reached(settings) as (cluster, _),
-        cluster.writer(f"{kafka.group_id}.orders") as writer,
-    ):
+    async with reached(settings) as (cluster, _), cluster.writer(f"{kafka.group_id}.orders") as writer:
         await writer.transact(Transaction("order", appends))
 
 

@@ -77,10 +77,7 @@ def field_flaw(error: Any, field: str | None, whole: Flaw) -> Flaw:
 
 
 def not_created(
-    asked: str,
-    answer: Answer,
-    now: datetime,
-    culprits: Callable[[Complaint, Flaw], Mapping[int, Flaw]],
+    asked: str, answer: Answer, now: datetime, culprits: Callable[[Complaint, Flaw], Mapping[int, Flaw]]
 ) -> InDoubt | Rejected | TooLarge | NotNow:
     """What an answer other than success to a bulk request comes to.
 

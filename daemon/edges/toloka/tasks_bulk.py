@@ -13,18 +13,7 @@ import msgspec
 
 from daemon.edges.toloka.answers import Complaint, complaint, field_flaw, not_created
 from daemon.edges.toloka.sending import Answer
-from daemon.model import (
-    Accepted,
-    Divided,
-    Flaw,
-    InDoubt,
-    Intent,
-    Item,
-    NotNow,
-    Outcome,
-    Rejected,
-    TooLarge,
-)
+from daemon.model import Accepted, Divided, Flaw, InDoubt, Intent, Item, NotNow, Outcome, Rejected, TooLarge
 
 ASKED = "creating tasks"
 INDEX = "__item_idx"

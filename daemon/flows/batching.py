@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Protocol, cast
+from typing import cast
 
 from daemon.flows.items import Found, ReadAll, standing
 from daemon.model import BareRecord, Batch, DeadLetter, Flaw, Item, PlacedRecord
@@ -19,15 +19,6 @@ class BatchLimits:
 
     max_items: int
     max_bytes: int
-
-
-class Limits(Protocol):
-    """How large the next batch may become."""
-
-    @property
-    def max_items(self) -> int: ...  # noqa: D102 - see above
-    @property
-    def max_bytes(self) -> int: ...  # noqa: D102 - see above
 
 
 class Allowance:
@@ -65,7 +56,9 @@ class Filling:
     dead letters. `first` is where the first batch begins; the limits are asked anew for each.
     """
 
-    def __init__(self, topic: str, partition: int, first: int, limits: Limits, read_all: ReadAll) -> None:
+    def __init__(
+        self, topic: str, partition: int, first: int, limits: BatchLimits | Allowance, read_all: ReadAll
+    ) -> None:
         self._topic = topic
         self.partition = partition
         self._read_all = read_all

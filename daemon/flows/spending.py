@@ -4,12 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 
 from daemon.errors import Held
 from daemon.flows import codec
+from daemon.settings.flows import BudgetSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +41,7 @@ def _within(spent: int, limit: int | None) -> bool:
     return limit is None or spent <= limit
 
 
-class Guards(Protocol):
-    """The limits as the settings have them."""
-
-    @property
-    def items_per_day(self) -> int | None: ...  # noqa: D102 - the settings' own words
-    @property
-    def items_total(self) -> int | None: ...  # noqa: D102 - as above
-    @property
-    def money_per_day(self) -> Decimal | None: ...  # noqa: D102 - as above
-    @property
-    def money_total(self) -> Decimal | None: ...  # noqa: D102 - as above
-
-
-def item_limits(guards: Guards, price: Decimal | None) -> Limits | None:
+def item_limits(guards: BudgetSettings, price: Decimal | None) -> Limits | None:
     """All limits as numbers of items, money by the price of one; None where there is none."""
 
     def fewest(items: int | None, money: Decimal | None) -> int | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from random import Random
@@ -12,7 +12,7 @@ import structlog
 
 from daemon.errors import Held, Transient
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Hold, Holds, ShownHold
-from daemon.flows.waiting import pause
+from daemon.flows.waiting import pause, unless
 from daemon.ports import Membership
 
 CONFIRM_AGAIN_SECONDS = 0.5
@@ -108,9 +108,8 @@ class Sharing:
     ) -> None:
         self._membership = membership
         decisions = membership.assignments()
-        ending = asyncio.ensure_future(stopping.wait())
         try:
-            while (ours := await _next(decisions, ending)) is not None:
+            while (ours := await unless(stopping, anext(decisions))) is not None and not stopping.is_set():
                 self._backoff.reset()
                 self._shown.end()
                 self.joined = True
@@ -118,7 +117,6 @@ class Sharing:
             # Drain while still a member: nobody is given what we are about to finish.
             await self._drain()
         finally:
-            ending.cancel()
             await decisions.aclose()
 
     def _assign(self, ours: frozenset[int], tasks: asyncio.TaskGroup) -> None:
@@ -179,17 +177,3 @@ class Sharing:
         except (Held, Transient) as failure:
             log.warning("membership_unconfirmed", flow=self._flow, detail=str(failure))
             return False
-
-
-async def _next(
-    decisions: AsyncIterator[frozenset[int]], ending: "asyncio.Future[Any]"
-) -> frozenset[int] | None:
-    """The next decision; None when the end came first."""
-    asked = asyncio.ensure_future(anext(decisions))
-    try:
-        await asyncio.wait([asked, ending], return_when=asyncio.FIRST_COMPLETED)
-        return None if ending.done() else asked.result()
-    finally:
-        # A generator that is still running cannot be closed.
-        asked.cancel()
-        await asyncio.wait([asked])

@@ -1,8 +1,8 @@
 """Waiting that ends early when something else happens."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ async def pause(seconds: float, until: asyncio.Event) -> None:
         return
 
 
-async def unless(stopping: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+async def unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
     """The work's result; None where the event came first and the work was cancelled."""
     working, ending = asyncio.ensure_future(work), asyncio.ensure_future(stopping.wait())
     try:

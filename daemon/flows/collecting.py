@@ -109,10 +109,11 @@ class Collecting:
             open_state(
                 parts.kafka, self._options, writer, parts.toloka_clock, parts.watch, parts.new_incarnation()
             ) as (state, reader, partitions),
+            Pages(parts.api, self._intervals.page_size) as pages,
         ):
             parts.watch.active()
             following = asyncio.ensure_future(state.follow(reader, partitions))
-            tailing = asyncio.ensure_future(self._tail(state, backoff, stopping))
+            tailing = asyncio.ensure_future(self._tail(state, pages, backoff, stopping))
             try:
                 await asyncio.wait({following, tailing}, return_when=asyncio.FIRST_COMPLETED)
                 (tailing if tailing.done() else following).result()
@@ -121,14 +122,10 @@ class Collecting:
                     task.cancel()
                 await asyncio.wait({following, tailing})
 
-    async def _tail(self, state: CollectorState, backoff: Backoff, stopping: asyncio.Event) -> None:
-        """Page after page; when there is none for now, second looks until the next is due."""
-        async with Pages(self._parts.api, self._intervals.page_size) as pages:
-            await self._page_after_page(state, pages, backoff, stopping)
-
-    async def _page_after_page(
+    async def _tail(
         self, state: CollectorState, pages: Pages, backoff: Backoff, stopping: asyncio.Event
     ) -> None:
+        """Page after page; when there is none for now, second looks until the next is due."""
         parts, intervals, stuck = self._parts, self._intervals, 0
         looks = self._second_looks(state)
         due = began = asyncio.get_running_loop().time()

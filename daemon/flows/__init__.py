@@ -9,7 +9,7 @@ Collecting, one way per project: `collecting`, `opening`, `collector_state` (wit
 `id_set`), `paging`, `publishing` (with `exchanging`); `second_looks`: `overlapping`, `sweeping`, `vanishing`,
 `foreign`, `origins`.
 
-Both: `holding`, `waiting`, `reading_through`; `pausing` (with `orders`, `keeping_up`); `watching`,
+Both: `holding`, `waiting`, `keeping_up`; `pausing` (with `orders`); `watching`,
 `lagging` and `delaying` measure. Bytes: `items`, `shape`, `spec`, `tasks` read the input; `codec`,
 `ledger_records`, `tombstones` and `outputs` are our own records. What operators ask for: `kit/`.
 """

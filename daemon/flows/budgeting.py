@@ -14,8 +14,7 @@ from random import Random
 
 import structlog
 
-from daemon.flows.keeping_up import PARTITION, Reading, keep_up
-from daemon.flows.reading_through import until_ends
+from daemon.flows.keeping_up import PARTITION, Reading, keep_up, until_ends
 from daemon.flows.spending import Limits, Spent, day_of, read_spent, spent_value
 from daemon.model import Append, Record
 from daemon.ports import Kafka

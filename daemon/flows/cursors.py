@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from daemon.errors import ConfigurationError
 from daemon.flows import codec, orders
+from daemon.flows.keeping_up import until_ends
 from daemon.flows.ledger import Ledger
-from daemon.flows.reading_through import until_ends
 from daemon.model import Cursor
 from daemon.ports import Kafka, TolokaClock
 

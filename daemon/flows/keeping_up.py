@@ -1,7 +1,7 @@
-"""Reading a topic of one partition to its end and on, as long as this replica runs."""
+"""Reading topics: to ends that were looked up before, and on from there as long as this replica runs."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -9,11 +9,23 @@ from daemon.errors import Held, Transient
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff
 from daemon.flows.waiting import pause, unless
 from daemon.model import Record
-from daemon.ports import Kafka
+from daemon.ports import Kafka, Reader
 
 READ_RECORDS = 1000
-READ_SECONDS = 10.0
+READ_SECONDS = 1.0
+# At the end, where nothing else is waited for.
+AT_REST_SECONDS = 10.0
 PARTITION = 0
+
+
+async def until_ends(reader: Reader, ends: Mapping[int, int]) -> AsyncIterator[Sequence[Record]]:
+    """What a reader gives until it stands at these ends; open transactions below them are waited for.
+
+    Raises:
+        Held, Transient: see `daemon.ports.Reader.read`.
+    """
+    while any(reader.position(p) < end for p, end in ends.items()):
+        yield await reader.read(READ_RECORDS, READ_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +67,4 @@ async def _read(
             reading.note(records, caught_up)
             if caught_up:
                 backoff.reset()
-            records = await unless(stopping, reader.read(READ_RECORDS, READ_SECONDS)) or ()
+            records = await unless(stopping, reader.read(READ_RECORDS, AT_REST_SECONDS)) or ()

@@ -9,9 +9,9 @@ import structlog
 from daemon.flows import codec, ledger_records
 from daemon.flows.collector_state import CollectOptions, CollectorState, horizon_ms, noted
 from daemon.flows.cursors import SKEW, first_cursor, read_cursor
+from daemon.flows.keeping_up import until_ends
 from daemon.flows.ledger import Ledger
-from daemon.flows.publishing import Publisher
-from daemon.flows.reading_through import until_ends
+from daemon.flows.publishing import cursor_append
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Record, Transaction
 from daemon.ports import Kafka, Reader, TolokaClock, Writer
@@ -50,8 +50,7 @@ async def open_state(
         state = CollectorState(options, ledger, cursor, kafka, writer, clock, watch)
         state.note_overdue(overdue)
         if found is None:
-            append = Publisher(options.outlets, ledger, clock).cursor_append(cursor)
-            await writer.transact(Transaction("results", [append]))
+            await writer.transact(Transaction("results", [cursor_append(options.outlets, cursor)]))
         log.info("collecting", open_items=len(ledger), cursor=codec.iso(cursor.finished_at))
         yield state, reader, tuple(ends)
 

@@ -124,16 +124,7 @@ class Outbox:
 
     async def decide(self, batch: Batch, doubt: Intent) -> None:
         """Write down an operator's word: what the ledger does not have of a batch in doubt is sent again."""
-        attempt, now = self._new_attempt(), self._clock.now()
-        intent = Intent(
-            attempt,
-            batch.end,
-            doubt.since,
-            now,
-            doubt_end=doubt.doubt_end,
-            doubt_at=doubt.doubt_at,
-            decided=True,
-        )
+        intent = replace(self.intent(doubt.doubting(batch)), once=False, decided=True)
         # What Toloka may have of it stays counted as spent.
         kept = () if self._purse is None else (self._purse.settling(len(batch.items)),)
         await self._commit("intent", batch.first, codec.intent_metadata(intent), kept)

@@ -214,11 +214,10 @@ class Publisher:
                 Append(self._outlets.ledger_topic, 0, codec.ALTERED_KEY, b"{}", self._ledger.signature())
             )
         if cursor is not None:
-            appends.append(self.cursor_append(cursor))
+            appends.append(cursor_append(self._outlets, cursor))
         return Transaction("results", appends)
 
-    def cursor_append(self, cursor: Cursor) -> Append:
-        """The cursor's record."""
-        return Append(
-            self._outlets.cursor_topic, 0, self._outlets.project.encode(), codec.cursor_value(cursor)
-        )
+
+def cursor_append(outlets: Outlets, cursor: Cursor) -> Append:
+    """The cursor's record."""
+    return Append(outlets.cursor_topic, 0, outlets.project.encode(), codec.cursor_value(cursor))

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.keeping_up import until_ends
 from daemon.flows.place import Place
-from daemon.flows.reading_through import until_ends
 from daemon.model import EPOCH, Batch, Record, items
 from daemon.ports import Kafka
 

@@ -104,7 +104,10 @@ class Search:
                         shown.end()
                 except Held as held:
                     shown.begin(held)
-                    self._count_hold(held.reason, reasons)
+                    if held.reason not in reasons:
+                        # Once for each reason, however its details change.
+                        reasons.add(held.reason)
+                        self._metrics.intents_resolved.labels("held").inc()
                     resolved = None
                 if resolved is None or not resolved.adopted:
                     await claim.doubt()
@@ -166,12 +169,6 @@ class Search:
         # What may have been sent was sent with the rest, and is shown along with it.
         absent = found.items or (not batch.items and len(found.adopted) < len(batch.possible))
         return None if absent and (contested or not over) else found
-
-    def _count_hold(self, reason: str, before: set[str]) -> None:
-        """Once for each reason, however its details change."""
-        if reason not in before:
-            before.add(reason)
-            self._metrics.intents_resolved.labels("held").inc()
 
     async def _found(
         self,

@@ -144,11 +144,8 @@ class InDoubt:
 class NotNow:
     """A definite no that is not the items' fault; nothing was created.
 
-    Attributes:
-        reason: one of `daemon.metrics.HOLD_REASONS`.
-        detail: a sentence for the operator.
-        wait_seconds: how long Toloka asked to wait, if it did.
-        over: it ends the attempt, and not only the request: see `Intent.once`.
+    `reason` is one of `daemon.metrics.HOLD_REASONS`, `detail` a sentence for the operator, `wait_seconds` how
+    long Toloka asked to wait. `over` where it ends the attempt, and not only the request: see `Intent.once`.
     """
 
     reason: str

@@ -64,8 +64,6 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     A struct, for one is made per record on the hot path.
 
     Attributes:
-        record: where it came from.
-        body: its JSON, as it is sent.
         content_hash: of its canonical JSON, 64 bits; see `daemon.content.content_hash`.
         identified: tolokad gave it an id of its own, so that no other item can have its content.
         wanted: how many results are awaited of it; 0 where it is Toloka that decides when there are enough.
@@ -107,18 +105,13 @@ class Batch:
     """A contiguous offset range `[first, end)` of one input partition, sorted into what becomes of it.
 
     Attributes:
-        topic: the input topic.
-        partition: of it.
-        first: the offset of its first record.
-        end: the offset behind its last record.
         items: still to be sent, in the order of their offsets.
         dead_letters: its records that cannot be sent.
         skipped: how many tombstones there were.
         adopted: items that Toloka is known to have and the ledger does not, with their ids there.
         since: when the range was first attempted, by Toloka's clock; None unless it has been in doubt.
-        doubt_end: of a piece of a range that has been in doubt, where that range ends; where another batch
-            was sent behind this one, that one's end.
-        doubt_at: when that other batch was announced; None where nothing else was sent behind.
+        doubt_end: as in `Intent`.
+        doubt_at: as in `Intent`.
         oldest: when the first of the adopted was created: of equal content, there may be some from before
             this range was attempted.
         known: how many of its records the ledger has already.
@@ -159,11 +152,11 @@ class Batch:
     def without(self, culprits: Mapping[int, Flaw]) -> "Batch":
         """The same range; the items at these indexes have become dead letters."""
         kept = tuple(item for index, item in enumerate(self.items) if index not in culprits)
-        dead = [self._dead(self.items[index], flaw) for index, flaw in culprits.items()]
+        dead = [
+            DeadLetter(PlacedRecord.of(self.topic, self.partition, self.items[index].record), flaw)
+            for index, flaw in culprits.items()
+        ]
         return replace(self, items=kept, dead_letters=(*self.dead_letters, *dead))
-
-    def _dead(self, item: Item, flaw: Flaw) -> DeadLetter:
-        return DeadLetter(PlacedRecord.of(self.topic, self.partition, item.record), flaw)
 
     def adopting(self, ids: Mapping[int, str], created: Iterable[datetime] = ()) -> "Batch":
         """The same range; Toloka has the items at these indexes under these ids, `created` at these times."""

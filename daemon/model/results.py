@@ -22,19 +22,15 @@ class Created(NamedTuple):
 
 
 class _Content(msgspec.Struct):
-    """What is looked at of an item's content."""
-
     id: str | None = None
 
 
 class _Sent(msgspec.Struct):
-    """An item, by what was sent."""
-
     input_data: _Content
 
 
 class _Own(msgspec.Struct):
-    """A `Finished`, as its raw JSON has it."""
+    """What is looked at of a `Finished`, as its raw JSON has it."""
 
     item: _Sent
 
@@ -46,10 +42,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     """An item as Toloka returned it, or one of several results of an item.
 
     Attributes:
-        item_id: Toloka's.
-        status: as Toloka spells it.
-        created_at: by Toloka's clock.
-        finished_at: by Toloka's clock; None while it is unfinished, and on some ends.
+        finished_at: by Toloka's clock, as `created_at`; None while it is unfinished, and on some ends.
         content_hash: as in `Item`, of what Toloka shows.
         raw: what a result says of it: members of a JSON object without its braces, byte for byte.
         share: names the result where an item can have several.

@@ -10,9 +10,7 @@ from daemon.settings.credentials import Secret, password
 from daemon.settings.kinds import Says, Section, Shown
 
 Topic = Annotated[
-    str,
-    AfterValidator(kinds.topic),
-    Says("a topic name: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"),
+    str, AfterValidator(kinds.topic), Says("a topic name: 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'")
 ]
 TlsFile = Annotated[Path | None, AfterValidator(kinds.readable_file), Says("a readable file")]
 
@@ -33,8 +31,7 @@ class KafkaSettings(Section):
     """How to talk to the brokers, as in Kafka's own clients; the default is theirs."""
 
     sasl_mechanism: Annotated[
-        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None,
-        Shown("PLAIN with a SASL_ protocol"),
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, Shown("PLAIN with a SASL_ protocol")
     ] = None
     """How to prove who we are where the protocol is SASL_PLAINTEXT or SASL_SSL."""
 
@@ -59,9 +56,7 @@ class KafkaSettings(Section):
     """A PEM file with the certificate's private key, not encrypted; needs SSL_CERTFILE."""
 
     group_id: Annotated[
-        str,
-        AfterValidator(kinds.group),
-        Says("1 to 200 of a-z, A-Z, 0-9, '.', '_' and '-'"),
+        str, AfterValidator(kinds.group), Says("1 to 200 of a-z, A-Z, 0-9, '.', '_' and '-'")
     ] = "tolokad"
     """The consumer group that shares out the input, and the prefix of the transactional ids.
 

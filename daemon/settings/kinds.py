@@ -72,12 +72,7 @@ class ProxyUrl(Secret[str]):
 class Section(BaseModel):
     """One part's variables: frozen, all named, never repeated by the library's own errors."""
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod

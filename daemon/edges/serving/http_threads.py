@@ -20,10 +20,7 @@ SILENCE_SECONDS: Final = 5.0
 CONNECTION_SECONDS: Final = 15.0
 CLOSING_SECONDS: Final = 1.0
 OVERLOADED: Final = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-SECURITY_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-}
+SECURITY_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ Submitting, one way per input partition: `sharing` starts `submitting`; then `ha
 `scanning`, `matching`). Where: `place`; what is shared: `shared_parts`. Spend guard: `budgeting`, `spending`.
 
 Collecting, one way per project: `collecting`, `opening`, `collector_state` (with `ledger`, `cursors`,
-`id_set`), `paging`, `publishing` (with `exchanging`); `second_looks`: `overlapping`, `sweeping`, `vanishing`,
+`id_set`), `paging`, `publishing` (with `exchanging`); `second_looks`: `sweeping`, `vanishing`,
 `foreign`, `origins`.
 
 Both: `holding`, `waiting`, `keeping_up`; `pausing` (with `orders`); `watching`,

@@ -14,9 +14,8 @@ from daemon.flows.cursors import FUTURE
 from daemon.flows.foreign import Foreign
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
 from daemon.flows.opening import open_state
-from daemon.flows.overlapping import Overlapping
 from daemon.flows.paging import Pages
-from daemon.flows.second_looks import SecondLooks
+from daemon.flows.second_looks import Overlapping, SecondLooks
 from daemon.flows.sweeping import Sweeping
 from daemon.flows.waiting import pause, unless
 from daemon.flows.watching import CollectWatch

@@ -48,7 +48,7 @@ COLLECTING = (
     Mutant(
         "no-overlap",
         "what became visible late, or ties at a page's edge, is not looked for again",
-        "daemon.flows.overlapping",
+        "daemon.flows.second_looks",
         "    def _begin(self, state: CollectorState, now: float) -> bool:\n        if now",
         "    def _begin(self, state: CollectorState, now: float) -> bool:\n"
         "        return False\n        if now",

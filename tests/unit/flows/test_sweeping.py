@@ -14,7 +14,7 @@ from daemon.flows.collector_state import CollectOptions, CollectorState
 from daemon.flows.cursors import SKEW
 from daemon.flows.opening import open_state
 from daemon.flows.origins import MISSING_HEADER
-from daemon.flows.overlapping import Overlapping
+from daemon.flows.second_looks import Overlapping
 from daemon.flows.sweeping import WORTH_A_LISTING, Sweeping, _runs, _steps
 from daemon.flows.vanishing import BY_ID_ITEMS
 from daemon.flows.watching import CollectWatch

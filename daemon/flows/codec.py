@@ -46,11 +46,6 @@ def micros(moment: datetime) -> int:
     return (moment - EPOCH) // _MICROSECOND
 
 
-def micros_of(span: timedelta) -> int:
-    """A time span in microseconds, exactly."""
-    return span // _MICROSECOND
-
-
 @_once_a_batch
 def from_micros(value: int) -> datetime:
     """The moment so many microseconds after 1970."""

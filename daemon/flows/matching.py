@@ -6,7 +6,7 @@ from datetime import datetime
 
 from daemon.flows.cursors import SKEW
 from daemon.flows.items import identity_of, standing
-from daemon.flows.scanning import OLDER, Taken
+from daemon.flows.scanning import Taken, earliest
 from daemon.model import EPOCH, Batch, Created, Item
 
 
@@ -20,8 +20,7 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
         (c for c in candidates if c.item_id not in used),
         key=lambda c: (abs(c.created_at - since), c.created_at, c.item_id),
     )
-    begun = max(since, EPOCH + OLDER) - OLDER
-    pairs = _paired(rest.items, free, own_ids(rest), begun)
+    pairs = _paired(rest.items, free, own_ids(rest), earliest(since))
     ids = {index: created.item_id for index, created in pairs.items()}
     return rest.adopting(ids, (created.created_at for created in pairs.values())).without_possible()
 
@@ -35,7 +34,7 @@ def plausible(batch: Batch, since: datetime, candidates: Sequence[Created]) -> S
     """
     if all(item.identified for item in batch.items):
         return candidates
-    begun = max(since, EPOCH + OLDER) - OLDER
+    begun = earliest(since)
     recent = [each for each in candidates if each.created_at >= begun]
     older = [each for each in candidates if each.created_at < begun]
     latest = max((each.created_at for each in older), default=begun)

@@ -72,7 +72,7 @@ def _late(found: Cursor | None, written_ms: int, overlap: timedelta) -> Callable
         # A first cursor stands before all that is open.
         return lambda _: False
     passed = codec.micros(found.finished_at - overlap)
-    since_ms = written_ms - codec.micros_of(SKEW) // 1000
+    since_ms = written_ms - SKEW // timedelta(milliseconds=1)
 
     def late(record: Record) -> bool:
         if record.timestamp < since_ms or record.value is None or codec.is_about_ledger(record.key or b""):

@@ -15,6 +15,11 @@ from daemon.ports import Kafka
 OLDER = items.OLDER + timedelta(seconds=1)
 
 
+def earliest(since: datetime) -> datetime:
+    """Since when what was first attempted then may have been created, by a clock that is behind."""
+    return max(since, EPOCH + OLDER) - OLDER
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The answer of a scan.
@@ -45,7 +50,7 @@ class _Scan:
         self._offsets = offsets
         self._ids = ids
         # A topic that is made anew begins at 0 again: what its offsets were before does not account for them.
-        self._since_ms = codec.micros(max(since, EPOCH + OLDER) - OLDER) // 1000
+        self._since_ms = codec.micros(earliest(since)) // 1000
         self._owners: dict[bytes, tuple[str, int, int]] = {}
         self._outlived: set[bytes] = set()
         self._altered = False

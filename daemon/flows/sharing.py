@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -98,26 +98,17 @@ class Sharing:
 
     async def _member(self, tasks: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         try:
-            async with self._join() as membership:
-                await self._take_part(membership, tasks, stopping)
+            async with self._join() as membership, aclosing(membership.assignments()) as choices:
+                self._membership = membership
+                while (ours := await unless(stopping, anext(choices))) is not None and not stopping.is_set():
+                    self._backoff.reset()
+                    self._shown.end()
+                    self.joined = True
+                    self._assign(ours, tasks)
+                # Drain while still a member: nobody is given what we are about to finish.
+                await self._drain()
         finally:
             self._membership, self.joined = None, False
-
-    async def _take_part(
-        self, membership: Membership, tasks: asyncio.TaskGroup, stopping: asyncio.Event
-    ) -> None:
-        self._membership = membership
-        decisions = membership.assignments()
-        try:
-            while (ours := await unless(stopping, anext(decisions))) is not None and not stopping.is_set():
-                self._backoff.reset()
-                self._shown.end()
-                self.joined = True
-                self._assign(ours, tasks)
-            # Drain while still a member: nobody is given what we are about to finish.
-            await self._drain()
-        finally:
-            await decisions.aclose()
 
     def _assign(self, ours: frozenset[int], tasks: asyncio.TaskGroup) -> None:
         log.info("assigned", flow=self._flow, partitions=sorted(ours))

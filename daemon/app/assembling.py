@@ -147,7 +147,7 @@ def _submitting(
             async with world.service.submissions(connections) as own:
                 clock, metrics, rng = world.toloka_clock, world.metrics, world.rng
                 search = Search(world.kafka, own[0], clock, place, patience, world.holds, metrics, rng)
-                resolver = Resolver(world.kafka, clock, place, patience, search, metrics, rng)
+                resolver = Resolver(world.kafka, place, search, metrics, rng)
                 handed = partial(handed_over, world.kafka, clock, place)
                 still_ours = _still_ours(sharing, partition)
                 await Submitting(place, shared, own, resolver, options, handed, still_ours).run(stopping)

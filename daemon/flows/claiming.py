@@ -56,15 +56,9 @@ class Claim:
 class Turns:
     """What one partition's way knows of the doubts of the others.
 
-    Args:
-        kafka: where intents are.
-        clock: Toloka's.
-        place: the partition.
-        over_after: so long after the last announcement nobody settles it any more.
-        shown: shows for whom the way waits, where it would get on without them.
-
-    Attributes:
-        shows: whether it does; whoever sees to `shown` takes it back.
+    So long after its last announcement as `over_after` says, nobody settles an intent any more. `shown` shows
+    for whom the way waits, where it would get on without them, and `shows` tells whether it does: whoever
+    sees to `shown` takes it back.
     """
 
     def __init__(
@@ -129,34 +123,33 @@ class Turns:
 
     async def _waits_for(self, *, believable: bool) -> int | None:
         """One partition that has to end its turn first; None where none has."""
-        own, now = self._place.partition, self._clock.now()
+        own = self._place.partition
         for partition, intent in (await self._others()).items():
             if intent.claiming:
                 return partition
             # Behind a batch that is decided something is in doubt which is not looked for yet: it goes last.
             goes_first = partition < own and not intent.decided
-            is_doubt = intent.doubted or intent.decided or self._is_over(intent, now)
+            is_doubt = intent.doubted or intent.decided or self._is_over(intent)
             if is_doubt and (goes_first or not believable):
                 return partition
         return None
 
     async def _blocking(self) -> Mapping[int, Intent]:
         """The intents to wait for. Of those in doubt the lowest partition goes first."""
-        now = self._clock.now()
-        return {p: each for p, each in (await self._others()).items() if self._blocks(p, each, now)}
+        return {p: each for p, each in (await self._others()).items() if self._blocks(p, each)}
 
-    def _blocks(self, partition: int, intent: Intent, now: datetime) -> bool:
+    def _blocks(self, partition: int, intent: Intent) -> bool:
         if intent.decided:
             return False
         if partition < self._place.partition:
             return True
         if intent.doubted:
             return intent.claiming
-        return not self._is_over(intent, now)
+        return not self._is_over(intent)
 
-    def _is_over(self, intent: Intent, now: datetime) -> bool:
+    def _is_over(self, intent: Intent) -> bool:
         """Whether no answer can settle it any more, nor what was sent behind it."""
-        return now >= intent.last_at + self._over_after
+        return self._clock.now() >= intent.last_at + self._over_after
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.partitions(self._place.topic)

@@ -77,7 +77,9 @@ class Lag:
             expiring = min(max(old.get(partition, 0) - settled[partition], 0), records)
             self._metrics.input_lag_records.labels(str(partition)).set(records)
             self._metrics.input_expiring_records.labels(str(partition)).set(expiring)
-        self._metrics.oldest_intent_seconds.set(self._oldest_intent_seconds(committed))
+        now = self._toloka_clock.now().timestamp()
+        ages = (_age(found, now) for found in committed.values())
+        self._metrics.oldest_intent_seconds.set(max(ages, default=0.0))
         if not any(self.records.values()):
             # After hours without work the first record is no sign that nothing has got on for hours.
             self._metrics.last_success_timestamp_seconds.labels("submit").set_to_current_time()
@@ -87,11 +89,6 @@ class Lag:
         """Up to which offset the records of each partition are about to be deleted."""
         since = self._clock.wall() - EXPIRING_SHARE * retention_seconds
         return await self._kafka.offsets_at(self._topic, max(int(since * 1000), 0))
-
-    def _oldest_intent_seconds(self, committed: Mapping[int, Committed]) -> float:
-        now = self._toloka_clock.now()
-        ages = (_age(found, now.timestamp()) for found in committed.values())
-        return max(ages, default=0.0)
 
 
 def _age(found: Committed, now: float) -> float:

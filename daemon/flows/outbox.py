@@ -98,11 +98,11 @@ class Outbox:
         if self._purse is not None:
             purse, adopted = self._purse, len(batch.adopted)
             opened = (*opened, purse.reserving(intent.attempt, items, adopted, intent.at))
-        await self._commit("intent", intent.first, codec.intent_metadata(intent), opened)
+        await self._commit(intent.first, codec.intent_metadata(intent), opened)
 
     async def note(self, offset: int, intent: Intent) -> None:
         """Write an intent down as it is, at the offset that it stands at; see `daemon.flows.claiming`."""
-        await self._commit("intent", offset, codec.intent_metadata(intent))
+        await self._commit(offset, codec.intent_metadata(intent))
 
     def intent(self, batch: Batch, again: Intent | None = None) -> Intent:
         """What would announce the batch now; nothing is written. See `announce`."""
@@ -127,20 +127,20 @@ class Outbox:
         intent = replace(self.intent(doubt.doubting(batch)), once=False, decided=True)
         # What Toloka may have of it stays counted as spent.
         kept = () if self._purse is None else (self._purse.settling(len(batch.items)),)
-        await self._commit("intent", batch.first, codec.intent_metadata(intent), kept)
+        await self._commit(batch.first, codec.intent_metadata(intent), kept)
 
     async def withdraw(self, offset: int) -> None:
         """Take an intent back whose request was certainly not carried out."""
         released = () if self._purse is None else (self._purse.settling(0),)
-        await self._commit("intent", offset, "", released)
+        await self._commit(offset, "", released)
 
     async def go_astray(self, offset: int) -> None:
         """Write down that the log ends before the offset at which this partition goes on."""
-        await self._commit("intent", offset, codec.ASTRAY)
+        await self._commit(offset, codec.ASTRAY)
 
     async def start_at(self, offset: int) -> None:
         """Write down where a new group begins, so that a restart begins there, too."""
-        await self._commit("intent", offset, "")
+        await self._commit(offset, "")
 
     async def start_behind(self, offset: int, partitions: Collection[int]) -> None:
         """As `start_at`, behind what is there: remembered for when the group has lost this offset.
@@ -155,10 +155,10 @@ class Outbox:
             Append(place.ledger_topic, place.ledger_partition, codec.mark_key(place.topic, partition), value)
             for partition, value in values.items()
         ]
-        await self._commit("intent", offset, "", marks)
+        await self._commit(offset, "", marks)
 
-    async def _commit(self, kind: str, offset: int, metadata: str, appends: Sequence[Append] = ()) -> None:
-        await self._transact(Transaction(kind, appends, self._offset(offset, metadata)))
+    async def _commit(self, offset: int, metadata: str, appends: Sequence[Append] = ()) -> None:
+        await self._transact(Transaction("intent", appends, self._offset(offset, metadata)))
 
     async def settle(
         self,
@@ -170,15 +170,9 @@ class Outbox:
     ) -> None:
         """Everything the batch has come to, at once: open items, dead letters, the partition's offset.
 
-        The metadata of that offset announces what is sent next, or is empty.
-
-        Args:
-            batch: what is settled.
-            ids: of its items, in their order.
-            submitted_at: when these were announced.
-            then: the intent that stands from now on: of the batch that follows, or of what comes behind this
-                piece, where it has been in doubt.
-            lost: how many items Toloka may have besides, without anybody ever knowing: they count as spent.
+        `ids` are those of its items, in their order, which were announced at `submitted_at`. `then` is the
+        intent that stands from now on: of the batch that follows, or of what lies in doubt behind this piece.
+        `lost` is how many items Toloka may have besides, without anybody ever knowing: they count as spent.
         """
         now = self._clock.now()
         records: list[Append | Column] = [

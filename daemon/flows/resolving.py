@@ -15,11 +15,11 @@ from daemon.flows.claiming import Note
 from daemon.flows.holding import Backoff
 from daemon.flows.place import Place
 from daemon.flows.scanning import unaccounted
-from daemon.flows.searching import Patience, Search
+from daemon.flows.searching import Search
 from daemon.flows.waiting import pause
 from daemon.metrics import Metrics
 from daemon.model import Accepted, Batch, Divided, InDoubt, Intent, NotNow, Outcome, Rejected, TooLarge
-from daemon.ports import Kafka, TolokaClock
+from daemon.ports import Kafka
 
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 10.0
@@ -34,20 +34,9 @@ log = structlog.get_logger(__name__)
 class Resolver:
     """Resolves the intents of one partition's way."""
 
-    def __init__(
-        self,
-        kafka: Kafka,
-        clock: TolokaClock,
-        place: Place,
-        patience: Patience,
-        search: Search,
-        metrics: Metrics,
-        rng: Random,
-    ) -> None:
+    def __init__(self, kafka: Kafka, place: Place, search: Search, metrics: Metrics, rng: Random) -> None:
         self._kafka = kafka
-        self._clock = clock
         self._place = place
-        self._patience = patience
         self._search = search
         self._metrics = metrics
         self._rng = rng
@@ -116,7 +105,7 @@ class Resolver:
 
         A no to this request says nothing of one before it, until that one has landed or died.
         """
-        believable = self._patience.is_over(intent, self._clock.now())
+        believable = self._search.has_landed(intent)
         match outcome:
             case Accepted(ids):
                 return batch.adopting(dict(enumerate(ids)))

@@ -52,10 +52,6 @@ class Patience:
         """
         return intent.at + self.quarantine + COARSE
 
-    def is_over(self, intent: Intent, now: datetime) -> bool:
-        """Whether what the attempt has not done by now it will never do."""
-        return now >= self.end(intent)
-
 
 class Search:
     """Resolves the intents of one partition's way by what Toloka shows, and the ledger knows."""
@@ -128,11 +124,15 @@ class Search:
         """
         claim = Claim(intent, note)
         await claim.doubt()
-        landed = self._patience.is_over(intent, self._clock.now())
+        landed = self.has_landed(intent)
         found = await self._found(batch, intent, claim, until, believable=True, landed=landed)
         if found is None or not found[0].adopted:
             await claim.doubt()
         return None if found is None else found[0]
+
+    def has_landed(self, intent: Intent) -> bool:
+        """Whether what the attempt has not done by now it will never do."""
+        return self._clock.now() >= self._patience.end(intent)
 
     def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
         """How long until the next look; there is one just when absence can be believed."""
@@ -162,7 +162,7 @@ class Search:
             Held: it cannot be decided now, or by us.
         """
         # Read before the listing: what was absent from it was absent at this time.
-        over = self._patience.is_over(intent, self._clock.now())
+        over = self.has_landed(intent)
         if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
             return None
         found, contested = seen

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from daemon.errors import Held
 from daemon.flows import codec
-from daemon.flows.acknowledged import Acknowledged
 from daemon.flows.batching import BatchLimits, Filling
 from daemon.flows.items import RecordReader, standing
 from daemon.flows.outbox import Outbox
@@ -42,10 +41,15 @@ async def take_over(
     committed = (await kafka.committed(place.group, place.topic, [place.partition]))[place.partition]
     if committed.is_none:
         return Beginning(await _first_start(kafka, place, outbox, start_from))
-    committed, intent = _restored(committed, outbox.acknowledged)
-    await _insist_in_log(kafka, place, committed, intent, outbox)
+    try:
+        committed = outbox.acknowledged.restored(committed)
+        intent = codec.read_intent(committed.metadata)
+    except codec.UnreadableError as error:
+        raise Held("intent_unreadable", str(error)) from error
     if intent is None:
+        await _insist_in_log(kafka, place, committed, outbox)
         return Beginning(committed.offset)
+    await insist_on_range(kafka, place, committed.offset, intent.reach)
     batch = await read_range(kafka, place, committed.offset, intent.end, record_reader)
     return Beginning(intent.end, (replace(intent, first=committed.offset), batch))
 
@@ -66,12 +70,12 @@ async def _first_start(kafka: Kafka, place: Place, outbox: Outbox, start_from: s
         offset = (await kafka.start_offsets(place.topic, [place.partition]))[place.partition]
         await outbox.start_at(offset)
         return offset
-    offset = await _end(kafka, place, known.began)
+    offset = await _latest(kafka, place, known.began)
     await outbox.start_behind(offset, () if known.partitions else await kafka.partitions(place.topic))
     return offset
 
 
-async def _end(kafka: Kafka, place: Place, began: int | None) -> int:
+async def _latest(kafka: Kafka, place: Place, began: int | None) -> int:
     """Where a group begins behind what is there, unless it had begun before and more has come since."""
     end = (await kafka.end_offsets(place.topic, [place.partition]))[place.partition]
     # A log that ends at 0 was made anew, and nothing has come yet.
@@ -86,21 +90,8 @@ async def _end(kafka: Kafka, place: Place, began: int | None) -> int:
     return end
 
 
-def _restored(shown: Committed, acknowledged: Acknowledged) -> tuple[Committed, Intent | None]:
-    try:
-        committed = acknowledged.restored(shown)
-        return committed, codec.read_intent(committed.metadata)
-    except codec.UnreadableError as error:
-        raise Held("intent_unreadable", str(error)) from error
-
-
-async def _insist_in_log(
-    kafka: Kafka, place: Place, committed: Committed, intent: Intent | None, outbox: Outbox
-) -> None:
+async def _insist_in_log(kafka: Kafka, place: Place, committed: Committed, outbox: Outbox) -> None:
     offset, was_astray = committed.offset, committed.metadata == codec.ASTRAY
-    if intent is not None:
-        await insist_on_range(kafka, place, offset, intent.reach)
-        return
     first, last = await _log(kafka, place)
     if offset > last and not was_astray:
         # Who has just become the leader may not tell yet how far the log has come.

@@ -17,8 +17,8 @@ SUBMITTING = (
         "offset-before-post",
         "the offset moves on before the batch is sent: a crash loses it",
         OUTBOX,
-        'self._commit("intent", intent.first, codec.intent_metadata(intent), opened)',
-        'self._commit("intent", batch.end, codec.intent_metadata(intent), opened)',
+        "self._commit(intent.first, codec.intent_metadata(intent), opened)",
+        "self._commit(batch.end, codec.intent_metadata(intent), opened)",
     ),
     Mutant(
         "intent-without-its-note",
@@ -171,7 +171,7 @@ SUBMITTING = (
         "no-quarantine",
         "absence is believed at once",
         RESOLVE,
-        "        over = self._patience.is_over(intent, self._clock.now())",
+        "        over = self.has_landed(intent)",
         "        over = True",
     ),
     Mutant(
@@ -252,9 +252,9 @@ SUBMITTING = (
         "intent-reused",
         "what is sent again goes under the old intent: no quarantine is counted for it",
         OUTBOX,
-        '        await self._commit("intent", intent.first, codec.intent_metadata(intent), opened)\n',
+        "        await self._commit(intent.first, codec.intent_metadata(intent), opened)\n",
         "        if batch.since is None:\n    "
-        '        await self._commit("intent", intent.first, codec.intent_metadata(intent), opened)\n',
+        "        await self._commit(intent.first, codec.intent_metadata(intent), opened)\n",
     ),
     Mutant(
         "mark-forgotten",

@@ -64,7 +64,7 @@ class Doubt:
         here, clock = place(), FakeTime()
         patience = Patience(timedelta(seconds=20), QUARANTINE)
         search = Search(self.kafka, self.api, clock, here, patience, holds, self.metrics, seeded())
-        self.resolver = Resolver(self.kafka, clock, here, patience, search, self.metrics, seeded())
+        self.resolver = Resolver(self.kafka, here, search, self.metrics, seeded())
 
     async def resolve(self, batch: Batch = BATCH) -> Batch:
         """Resolve it; it must come to an end."""

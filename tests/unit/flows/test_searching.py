@@ -64,7 +64,7 @@ class Doubt:
         self._partition = partition
         here, clock = place(partition), FakeTime()
         search = Search(self.kafka, self.api, clock, here, PATIENCE, self.holds, self.metrics, seeded())
-        self.resolver = Resolver(self.kafka, clock, here, PATIENCE, search, self.metrics, seeded())
+        self.resolver = Resolver(self.kafka, here, search, self.metrics, seeded())
 
     async def _noted(self, written: Intent) -> None:
         self.written.append(written)

@@ -121,7 +121,7 @@ class Way:
         search = Search(
             self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
         )
-        resolver = Resolver(self.kafka, self.time, self.place, patience, search, self.metrics, seeded())
+        resolver = Resolver(self.kafka, self.place, search, self.metrics, seeded())
         options = SubmitOptions("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0, once)
         own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]
         return Submitting(self.place, shared, own, resolver, options, self._handed_over, self._still_ours)

@@ -17,14 +17,7 @@ from daemon.ports import Submissions
 
 
 class Attempt(NamedTuple):
-    """One request for a batch, announced and then sent.
-
-    Attributes:
-        batch: what is left to be sent of it.
-        intent: announces it.
-        deadline: when its request must be over.
-        connection: over which it is sent.
-    """
+    """One request for what is left of a batch: announced by its intent, sent, and over by its deadline."""
 
     batch: Batch
     intent: Intent
@@ -45,12 +38,8 @@ class Sent(NamedTuple):
 class Ahead:
     """What one partition's way has sent and not looked at yet, in order. What is left at its end is given up.
 
-    Args:
-        connections: as many requests can be under way.
-        due: the batch that comes after so many others, where it need not be waited for.
-        post: sends an attempt.
-        gate: the door to Toloka that all ways share.
-        stopping: when set, no further batch is sent.
+    As many requests can be under way as there are connections. `due` tells the batch that comes after so many
+    others, where it need not be waited for. When `stopping` is set, no further batch is sent.
     """
 
     def __init__(

@@ -25,10 +25,8 @@ class Swap(NamedTuple):
 class Exchange:
     """Finds the records of finished items whose content is not that of the record under their id.
 
-    Args:
-        ledger: what is open.
-        changes: what the transaction changes of that, by item id, as it grows; None closes an item.
-        batches: those of the items; none of them where every item has its own record.
+    `changes` are the transaction's, by item id, as it grows; None closes an item. `batches` are those of the
+    items; none where every item has its own record.
     """
 
     def __init__(

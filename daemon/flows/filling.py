@@ -57,20 +57,17 @@ class Source:
                 self._filling.pass_over(self._reader.position(self._filling.partition))
                 self._note()
 
-    def _unhurried_seconds(self) -> float:
-        """For how long it makes no difference when the next records are read."""
-        if self._filling.empty or self._filling.full:
-            return 0.0
-        return max(self._lingering() - SPARE_SECONDS, 0.0)
-
     def _note(self) -> None:
         if not self._filling.empty:
             self._arrived.set()
         if self._filling.full:
             self._full.set()
             self._room.clear()
+        # For so long it makes no difference when the next records are read.
+        is_hurried = self._filling.empty or self._filling.full
+        unhurried_seconds = 0.0 if is_hurried else max(self._lingering() - SPARE_SECONDS, 0.0)
         # Before anybody else has a turn: the reader asks for more as soon as it can.
-        self._reader.may_gather(self._filling.missing_bytes // 4, self._unhurried_seconds())
+        self._reader.may_gather(self._filling.missing_bytes // 4, unhurried_seconds)
 
     def due(self, others: int = 0) -> Batch | None:
         """The batch that `next` would give out after so many others, and will; None where it would wait."""

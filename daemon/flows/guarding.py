@@ -13,9 +13,8 @@ from daemon.model import Batch
 class RejectionGuard:
     """Watches the share of dead letters among the items of the last batches.
 
-    Args:
-        max_ratio: the share that is still believed; 1 switches the guard off.
-        window_items: how many items back the share is taken of; below so many it says nothing.
+    A share up to `max_ratio` is believed; 1 switches the guard off. It is taken of `window_items` items back,
+    and says nothing of fewer.
     """
 
     def __init__(self, max_ratio: float, window_items: int) -> None:

@@ -47,8 +47,7 @@ class Misfit(NamedTuple):
 class Shape:
     """Items that have fields of a spec and no others.
 
-    Args:
-        fields: an `input_spec`; one field at least is of a kind that a type can tell.
+    One at least of the `fields`, an `input_spec`, is of a kind that a type can tell.
     """
 
     def __init__(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
@@ -70,9 +69,8 @@ class Shape:
     def read(self, values: Sequence[bytes], identity: Callable[[int], str] | None) -> Plain | Misfit:
         """The items that these are the JSON of, or where there is one that is not of the shape.
 
-        Args:
-            values: none of them empty.
-            identity: the `id` for the item at an index, if it has none; None where none is to be given.
+        None of the `values` is empty. `identity` tells the `id` for the item at an index that has none; None
+        where none is to be given.
         """
         text = _BETWEEN.join(values)
         try:

@@ -55,14 +55,9 @@ def item_limits(guards: BudgetSettings, price: Decimal | None) -> Limits | None:
 
 
 class Spent(NamedTuple):
-    """One partition's record.
+    """One partition's record: items submitted ever since there was a limit, and on the last attempt's day.
 
-    Attributes:
-        total: items submitted, ever since there was a limit.
-        day: the day of the last attempt, as `2026-11-24`.
-        today: items submitted on that day.
-        reserved: what the attempt that stands may add to both.
-        attempt: its name.
+    `day` is written as `2026-11-24`; `reserved` is what the `attempt` that stands may add to both counts.
     """
 
     total: int = 0

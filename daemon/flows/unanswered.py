@@ -13,14 +13,11 @@ def show(shown: ShownHold, batch: Batch, outcome: Outcome | None) -> None:
     """
     if isinstance(outcome, InDoubt):
         if batch.since is not None and not outcome.listing:
-            shown.begin(Held("unreachable", _words(batch, outcome)))
+            detail = (
+                f"what is still to be sent of the offsets {batch.first} to {batch.end - 1} was sent again,"
+                f" and again without a clear answer: {outcome}; it is tried on, and tolokad resolve"
+                f" --partition {batch.partition} decides by hand"
+            )
+            shown.begin(Held("unreachable", detail))
     elif outcome is not None:
         shown.end_unless(*HELD_APART)
-
-
-def _words(batch: Batch, outcome: InDoubt) -> str:
-    return (
-        f"what is still to be sent of the offsets {batch.first} to {batch.end - 1} was sent again, and again"
-        f" without a clear answer: {outcome}; it is tried on, and tolokad resolve --partition"
-        f" {batch.partition} decides by hand"
-    )

@@ -53,7 +53,7 @@ class RecordReader(Protocol):
 
     def read_all(self, records: Sequence[BareRecord], where: str, /) -> Sequence[Found]:
         """What `read` says of each record, and None of a tombstone."""
-        ...
+        return [None if record.value is None else self.read(record, where) for record in records]
 
     def read_unchecked(self, record: BareRecord, where: str, /) -> Item | Flaw:
         """What may have been sent of a record by other checks and another limit than today's."""
@@ -91,7 +91,7 @@ class ItemReader:
 
     def read_unchecked(self, record: BareRecord, where: str) -> Item | Flaw:
         """What may have been sent of a record by other checks and another limit than today's."""
-        return self._read(record, where, _unchecked, sys.maxsize)
+        return self._read(record, where, lambda _: None, sys.maxsize)
 
     def _read(self, record: BareRecord, where: str, check: _Check, max_bytes: int) -> Item | Flaw:
         try:
@@ -178,10 +178,6 @@ class ItemReader:
             limit = self._max_overhead_bytes
             return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
         return Item(record, body, hashed, is_identified, is_bare=record.key is None and not record.headers)
-
-
-def _unchecked(_: Mapping[str, Any]) -> Flaw | None:
-    return None
 
 
 def _too_large(size: int, max_bytes: int) -> Flaw:

@@ -1,14 +1,14 @@
 """Pure: an input record's value as a task of `POST /tasks`: its checks, and what is sent."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
 from daemon.content import ContentError, content_hash
-from daemon.flows.items import Found, ItemReader
+from daemon.flows.items import ItemReader, RecordReader
 from daemon.model import BareRecord, Flaw, Item
 
 MAX_OVERLAP = 30_000
@@ -77,10 +77,8 @@ class PoolTerms:
 class TaskSpec:
     """The checks of a task: only what is certainly wrong, or would be read otherwise than it is sent.
 
-    Args:
-        pool_id: where tasks go that name no pool.
-        pools: every pool that a task may name, by id.
-        allow_defaults: a task may have no overlap, where its pool has a default.
+    A task that names no pool goes to `pool_id`; `pools` are all that it may name, by id. Where a pool has a
+    default overlap, and `allow_defaults`, a task may have none.
     """
 
     takes_id = False
@@ -148,7 +146,7 @@ def _flaw(error: str) -> Flaw:
     return Flaw(code, f"{field}: {said}")
 
 
-class TaskReader:
+class TaskReader(RecordReader):
     """Turns records into tasks: as items are read, and then with the pool that each goes to."""
 
     def __init__(self, reader: ItemReader, spec: TaskSpec) -> None:
@@ -179,10 +177,6 @@ class TaskReader:
             return Item(record, body, content_hash(task.input_values), wanted=self._spec.wanted(task))
         except ContentError as error:
             return Flaw(error.code, str(error))
-
-    def read_all(self, records: Sequence[BareRecord], where: str) -> list[Found]:
-        """What `read` says of each record, and None of a tombstone."""
-        return [None if record.value is None else self.read(record, where) for record in records]
 
     def follow(self, spec: TaskSpec) -> None:
         """Check by this spec from now on."""

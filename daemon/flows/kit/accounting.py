@@ -6,7 +6,7 @@ results and dead letters, and the input last.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import xxhash
@@ -49,9 +49,7 @@ class Audit:
     """Takes in every record once: ledger first, then results and dead letters, then the input.
 
     Args:
-        topic: the input topic.
-        starts: where each of its partitions begins.
-        committed: up to where each is settled.
+        topic: the input topic; its partitions begin at `starts`, and are settled up to what is `committed`.
         from_first: what lies before the first record that anything is known of was left out on purpose.
         with_ids: remember which of Toloka's items are accounted for, too.
     """
@@ -114,8 +112,7 @@ class Audit:
 
     def note_result(self, record: Record) -> None:
         """A record of the output topic."""
-        for name in _hashes(record):
-            self._know(name)
+        self._know_items_of(record)
         try:
             origin, share = result_origin(record.value)
         except ValueError:
@@ -126,8 +123,7 @@ class Audit:
 
     def note_dead_letter(self, record: Record) -> None:
         """A record of the dead letter topic."""
-        for name in _hashes(record):
-            self._know(name)
+        self._know_items_of(record)
         try:
             origin = dead_letter_origin(record.headers)
         except ValueError:
@@ -193,11 +189,9 @@ class Audit:
                 account.missing.append(Coordinates(self._topic, partition, offset))
 
     def conclude(self, existing: Iterable[str], starts: Mapping[int, int]) -> Account:
-        """The account.
+        """The account; of `other_topics` those that are there are `existing`.
 
-        Args:
-            existing: those of `other_topics` that are there.
-            starts: where the input's partitions begin now: what lies before may have been deleted meanwhile.
+        What lies before `starts`, where the input's partitions begin now, may have been deleted meanwhile.
         """
         account = self._account
         for kind, parts in self._settled.items():
@@ -227,15 +221,14 @@ class Audit:
         if self._ids is not None:
             self._ids.add(name)
 
+    def _know_items_of(self, record: Record) -> None:
+        for name, value in record.headers:
+            if name == ITEM_ID_HEADER:
+                self._know(xxhash.xxh3_64_intdigest(value or b""))
+
     def _in_range(self, partition: int, offset: int) -> bool:
         return self._starts.get(partition, 0) <= offset < self._committed.get(partition, 0)
 
 
 def _bits(starts: Mapping[int, int], committed: Mapping[int, int]) -> dict[int, Offsets]:
     return {p: Offsets(starts.get(p, 0)) for p in committed}
-
-
-def _hashes(record: Record) -> Iterator[int]:
-    for name, value in record.headers:
-        if name == ITEM_ID_HEADER:
-            yield xxhash.xxh3_64_intdigest(value or b"")

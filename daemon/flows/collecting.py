@@ -127,7 +127,7 @@ class Collecting:
         """Page after page; when there is none for now, second looks until the next is due."""
         parts, intervals, stuck = self._parts, self._intervals, 0
         looks = self._second_looks(state)
-        due = began = asyncio.get_running_loop().time()
+        due = asyncio.get_running_loop().time()
         while not stopping.is_set():
             await parts.gate.wait(stopping)
             began = asyncio.get_running_loop().time()

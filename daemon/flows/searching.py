@@ -28,6 +28,8 @@ from daemon.ports import Kafka, Submissions, TolokaClock
 COARSE = timedelta(seconds=1)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
+# By so much a clock may be corrected; what sets it further does not make anything pass.
+CORRECTED_SECONDS = 5.0
 # A look at the end of a quarantine comes so long after it, for clocks to agree that it has ended.
 PROMPTLY_SECONDS = 0.02
 
@@ -90,12 +92,13 @@ class Search:
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         claim = Claim(intent, note)
         reasons: set[str] = set()
+        passed_at = asyncio.get_running_loop().time() + self._left_seconds(intent) - CORRECTED_SECONDS
         await claim.doubt()
         try:
             while not until.is_set():
                 turns.shows = False
                 try:
-                    resolved = await self._look(batch, intent, claim, until)
+                    resolved = await self._look(batch, intent, claim, until, passed_at)
                     if not turns.shows:
                         shown.end()
                 except Held as held:
@@ -137,8 +140,12 @@ class Search:
     def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
         """How long until the next look; there is one just when absence can be believed."""
         seconds = backoff.seconds()
-        left = (self._patience.end(intent) - self._clock.now()).total_seconds()
+        left = self._left_seconds(intent)
         return min(seconds, left + PROMPTLY_SECONDS) if left > 0 else seconds
+
+    def _left_seconds(self, intent: Intent) -> float:
+        """How long until absence can be believed; negative where it can be."""
+        return (self._patience.end(intent) - self._clock.now()).total_seconds()
 
     async def _insist_undecided(self, intent: Intent) -> None:
         """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
@@ -155,20 +162,26 @@ class Search:
         if standing is None or standing.attempt != intent.attempt:
             raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
 
-    async def _look(self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event) -> Batch | None:
-        """One look; None where it is too early to say.
+    async def _look(
+        self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event, passed_at: float
+    ) -> Batch | None:
+        """One look; None where it is too early to say, before `passed_at` by the loop's clock in any case.
 
         Raises:
             Held: it cannot be decided now, or by us.
         """
         # Read before the listing: what was absent from it was absent at this time.
-        over = self.has_landed(intent)
+        over = self._is_over(intent, passed_at)
         if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
             return None
         found, contested = seen
         # What may have been sent was sent with the rest, and is shown along with it.
         absent = found.items or (not batch.items and len(found.adopted) < len(batch.possible))
         return None if absent and (contested or not over) else found
+
+    def _is_over(self, intent: Intent, passed_at: float) -> bool:
+        """Whether absence can be believed: a clock that was set forward since has ended no quarantine."""
+        return asyncio.get_running_loop().time() >= passed_at and self.has_landed(intent)
 
     async def _found(
         self,

@@ -63,6 +63,7 @@ class Doubt:
         self.noted: Callable[[Intent], Awaitable[None]] = self._noted
         self._partition = partition
         here, clock = place(partition), FakeTime()
+        self.time = clock
         search = Search(self.kafka, self.api, clock, here, PATIENCE, self.holds, self.metrics, seeded())
         self.resolver = Resolver(self.kafka, here, search, self.metrics, seeded())
 
@@ -242,6 +243,22 @@ async def test_nothing_is_absent_before_the_quarantine_is_over() -> None:
     assert 0 <= seconds() - QUARANTINE_SECONDS - COARSE_SECONDS < 0.1
     assert len(doubt.api.asked) > 10
     assert doubt.outcomes() == {"resubmitted": 1}
+
+
+@in_virtual_time
+async def test_a_clock_that_is_set_forward_meanwhile_ends_no_quarantine() -> None:
+    """Toloka's may be, by an hour: a request that is under way lands as late as it would have."""
+    doubt = Doubt([])
+
+    async def set_and_land() -> None:
+        await asyncio.sleep(10)
+        doubt.time.moved += 3600
+        await asyncio.sleep(80)
+        doubt.api.listing.append([created("x", body("a"), 3690)])
+
+    landing = asyncio.create_task(set_and_land())
+    assert pairs(await doubt.resolve(batch_of("a"))) == {0: "x"}
+    await landing
 
 
 @in_virtual_time

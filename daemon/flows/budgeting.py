@@ -77,6 +77,10 @@ class Budget:
         finally:
             self._awaited.pop(attempt, None)
 
+    def day(self, own: Spent, now: datetime) -> str:
+        """The day that an attempt counts for now."""
+        return day_of(now, [own, *self._table.values()])
+
     def room(self, key: bytes, own: Spent, day: str) -> int | None:
         """About how many items a partition may add now; None for any number. `fits` has the last word."""
         others = [spent for name, spent in self._table.items() if name != key]
@@ -112,11 +116,11 @@ class Purse:
 
     def room(self, now: datetime) -> int | None:
         """See `Budget.room`."""
-        return self._budget.room(self._key, self._spent, day_of(now))
+        return self._budget.room(self._key, self._spent, self._budget.day(self._spent, now))
 
     def reserving(self, attempt: str, items: int, adopted: int, now: datetime) -> Append:
         """The record that goes with an intent: so many items are sent, so many were found to be there."""
-        day = day_of(now)
+        day = self._budget.day(self._spent, now)
         today = self._spent.today if self._spent.day == day else 0
         self._granted = min(self._granted, items)
         if self._granted < items:

@@ -1,8 +1,8 @@
 """Pure: the spend guard's arithmetic: limits, what each partition has spent, and what is left of both."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -21,7 +21,12 @@ class Limits:
     total: int | None
 
     def hold(self, table: Collection["Spent"], day: str) -> bool:
-        """Whether all partitions together are within them, what is reserved included."""
+        """Whether all partitions together are within them, what is reserved included.
+
+        Nothing is spent on a day that another has seen the end of: it no longer tells what it spent on it.
+        """
+        if any(each.day == day_after(day) for each in table):
+            return False
         total = sum(each.total + each.reserved for each in table)
         today = sum(each.on(day) for each in table)
         return _within(total, self.total) and _within(today, self.per_day)
@@ -93,6 +98,13 @@ def read_spent(value: bytes | None) -> Spent:
         raise Held("budget", f"a record of the budget is unreadable: {error}: {value[:200]!r}") from error
 
 
-def day_of(now: datetime) -> str:
-    """The day that an attempt counts for."""
-    return now.date().isoformat()
+def day_of(now: datetime, known: Iterable[Spent]) -> str:
+    """The day that an attempt counts for: the next one, if that has begun by another's clock."""
+    day = now.date().isoformat()
+    following = day_after(day)
+    return following if any(spent.day == following for spent in known) else day
+
+
+def day_after(day: str) -> str:
+    """The day that follows; two clocks are not further apart, but for one that is wrong."""
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

@@ -15,6 +15,8 @@ from tests.doubles import MemoryKafka, in_virtual_time, seeded
 
 TOPIC = "group.budget"
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MIDNIGHT = datetime(2026, 11, 25, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 class Bench:
@@ -72,6 +74,57 @@ async def test_a_days_limit_ends_with_the_day() -> None:
     assert [each.room(NOON) for each in (purse, other)] == [0, 0]
     assert [each.room(tomorrow) for each in (purse, other)] == [5, 5]
     await bench.write(other.reserving("b", 5, 0, tomorrow))
+    assert await other.fits("b", 10)
+    await bench.end()
+
+
+@in_virtual_time
+async def test_a_clock_behind_does_not_spend_a_day_once_more() -> None:
+    """Another's is past midnight: what was spent by then on its old day is no longer told, nor on ours."""
+    bench = Bench(per_day=10)
+    purse, other = await bench.purse("in/0"), await bench.purse("in/1")
+    before, after = MIDNIGHT - SECOND, MIDNIGHT
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    assert await purse.fits("a", 10)
+    await bench.write(purse.settling(10))
+    await bench.write(purse.reserving("b", 4, 0, after))
+    assert await purse.fits("b", 10)
+    await bench.write(purse.settling(4))
+    await asyncio.sleep(2)
+    assert other.room(before) == 6
+    await bench.write(other.reserving("c", 6, 0, before))
+    assert await other.fits("c", 10)
+    await bench.write(other.settling(6))
+    await asyncio.sleep(2)
+    assert (await bench.purse("in/0")).room(before) == 0
+    await bench.end()
+
+
+@in_virtual_time
+async def test_a_day_that_was_written_before_it_was_heard_of_does_not_fit() -> None:
+    """The attempt of a clock behind is taken back, and made again on the day that has begun."""
+    bench = Bench(per_day=10)
+    purse, other = await bench.purse("in/0"), await bench.purse("in/1")
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    assert await purse.fits("a", 10)
+    late = other.reserving("b", 10, 0, MIDNIGHT - SECOND)
+    await bench.write(purse.settling(10))
+    await bench.write(purse.reserving("c", 4, 0, MIDNIGHT))
+    await bench.write(late)
+    assert not await other.fits("b", 10)
+    await bench.end()
+
+
+@in_virtual_time
+async def test_a_day_that_is_far_ahead_is_nobody_elses() -> None:
+    """Somebody's clock was wrong: the others' days go on."""
+    bench = Bench(per_day=10)
+    purse, other = await bench.purse("in/0"), await bench.purse("in/1")
+    await bench.write(purse.reserving("a", 10, 0, NOON + timedelta(days=365)))
+    assert await purse.fits("a", 10)
+    await bench.write(purse.settling(10))
+    await asyncio.sleep(2)
+    await bench.write(other.reserving("b", 10, 0, NOON))
     assert await other.fits("b", 10)
     await bench.end()
 

@@ -151,6 +151,10 @@ class Membership(Protocol):
 # --- Toloka --------------------------------------------------------------------------------------------
 
 
+# Whether an item is one of those that are asked for.
+Wanted = Callable[[Created], bool]
+
+
 class Submissions(Protocol):
     """The side of Toloka that takes items in, over a connection of its own; a way has one or two of them."""
 
@@ -172,7 +176,11 @@ class Submissions(Protocol):
         """
 
     async def created(
-        self, since: datetime, until: datetime | None, within: timedelta | None = None
+        self,
+        since: datetime,
+        until: datetime | None,
+        within: timedelta | None = None,
+        wanted: Wanted | None = None,
     ) -> Sequence[Created]:
         """Every item created in this time, by anyone, each once.
 
@@ -181,6 +189,7 @@ class Submissions(Protocol):
             until: the latest; None for all that come after.
             within: what was created so shortly before the newest item of all is among them, too: the clock
                 that items are created by may be far behind the one that answers are dated by.
+            wanted: what else there is, is left out, and never all in memory: in days a million are created.
 
         Raises:
             Held: `listing_failed`: Toloka does not answer the question, or refuses to.

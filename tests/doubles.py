@@ -36,7 +36,7 @@ from daemon.model import (
     Transaction,
     UnknownCursor,
 )
-from daemon.ports import Known
+from daemon.ports import Known, Wanted
 from tests.simulation.loop import VirtualLoop
 
 GROUP = "tolokad"
@@ -391,6 +391,7 @@ class ScriptedSubmissions:
         posted: the bodies of each request.
         asked: since and until of each listing.
         within: and how far back from the newest item it reached.
+        answers: what each listing was answered.
     """
 
     outcomes: deque[Outcome | Callable[[Sequence[Item]], Outcome]] = field(default_factory=deque)
@@ -400,6 +401,7 @@ class ScriptedSubmissions:
     intents: list[Intent] = field(default_factory=list)
     asked: list[tuple[datetime, datetime | None]] = field(default_factory=list)
     within: list[timedelta | None] = field(default_factory=list)
+    answers: list[Sequence[Created]] = field(default_factory=list)
     accept: Callable[[Sequence[Item]], Outcome] | None = None
     resumed: list[Tally] = field(default_factory=list)
 
@@ -422,7 +424,11 @@ class ScriptedSubmissions:
         return outcome(items) if callable(outcome) else outcome
 
     async def created(
-        self, since: datetime, until: datetime | None, within: timedelta | None = None
+        self,
+        since: datetime,
+        until: datetime | None,
+        within: timedelta | None = None,
+        wanted: Wanted | None = None,
     ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         self.within.append(within)
@@ -430,7 +436,9 @@ class ScriptedSubmissions:
         answer = self.listing.popleft() if len(self.listing) > 1 else self.listing[0]
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        found = [each for each in answer if wanted is None or wanted(each)]
+        self.answers.append(found)
+        return found
 
 
 @dataclass

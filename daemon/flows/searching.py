@@ -4,7 +4,7 @@ Absence is believed only after the quarantine, when a late request has landed or
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -199,12 +199,9 @@ class Search:
         It comes to an end, for after the quarantine nothing new of ours appears.
         """
         sought = batch.with_possible()
-        listed = await unless(until, self._listed(sought, intent, believable=believable))
-        if listed is None:
+        alike = await unless(until, self._listed(sought, intent, believable=believable))
+        if alike is None:
             return None
-        wanted = {item.content_hash for item in sought.items}
-        given = own_ids(sought)
-        alike = [each for each in listed if each.content_hash in wanted or each.own_id in given]
         candidates = plausible(sought, intent.since, alike)
         if not candidates and not believable:
             return None
@@ -224,21 +221,23 @@ class Search:
         return found, contested
 
     async def _listed(self, batch: Batch, intent: Intent, *, believable: bool) -> Sequence[Created]:
-        """What Toloka shows of the time in which the batch's items may have been created, and of more.
+        """What Toloka shows alike of the time in which the batch's items may have been created, and of more.
 
         Before absence is believed, more must be seen: what was created since, in case the clock that tells it
         goes by another time than ours; and where items are alike, what another way has adopted one of ours in
         the place of, which lies where ours does not. That one has the nearest to its own time, so that what
         it leaves behind is as near to ours, or younger.
         """
-        now, end = self._clock.now(), self._end(intent)
+        now, end, wanted = self._clock.now(), self._end(intent), _alike(batch)
         are_told_apart = all(item.identified for item in batch.items)
         if are_told_apart or not believable:
-            listed = await self._api.created(intent.since - SKEW, end if end < now else None)
+            until = end if end < now else None
+            listed = await self._api.created(intent.since - SKEW, until, None, wanted)
             if not believable or _are_all_among(batch, listed):
                 return listed
         before = SKEW if are_told_apart else 3 * SKEW
-        return await self._api.created(intent.since - before, None, now - intent.since + before)
+        within = now - intent.since + before
+        return await self._api.created(intent.since - before, None, within, wanted)
 
     def _end(self, intent: Intent) -> datetime:
         """Nothing of this range is created later."""
@@ -259,6 +258,12 @@ class Search:
         if taken.altered and not all(item.identified for item in batch.items):
             raise _altered()
         return taken
+
+
+def _alike(batch: Batch) -> Callable[[Created], bool]:
+    """Whether an item may be one of the batch's, by its content or an id that we gave."""
+    contents, given = {item.content_hash for item in batch.items}, own_ids(batch)
+    return lambda each: each.content_hash in contents or each.own_id in given
 
 
 def _are_all_among(batch: Batch, listed: Sequence[Created]) -> bool:

@@ -291,6 +291,14 @@ async def test_a_full_page_is_not_believed_to_be_the_last(count: int) -> None:
     assert len(wire.requests) == count // PAGE + 1
 
 
+async def test_what_is_not_wanted_is_left_out() -> None:
+    """Of everybody's items those are kept that somebody looks for."""
+    async with serve(Knobs(finish_distribution="never")) as toloka, app(toloka.url) as here:
+        _, one, _ = await submitted(here, 3)
+        found = await here.submissions.created(EARLIEST, None, wanted=lambda each: each.item_id == one)
+    assert [each.item_id for each in found] == [one]
+
+
 @pytest.mark.parametrize("ahead_seconds", [-7200.0, 0.0, 7200.0])
 async def test_what_was_created_by_another_clock_than_answers_are_dated_by(ahead_seconds: float) -> None:
     """The newest item shows what that clock says: as long before it, what was created since is found."""

@@ -264,6 +264,7 @@ async def test_a_log_that_is_archived() -> None:
         hashes = {item.content_hash for item in tasks("a", "b")}
         assert {created.wanted for created in found} == {1}
         assert ({created.content_hash for created in found}, len(found)) == (hashes, 2)
+        assert await here.submissions.created(EARLIEST, None, None, lambda _: False) == []
         failed = await here.submit(tasks(None), attempt())
         assert isinstance(failed, NotNow)
         assert failed.over

@@ -32,7 +32,7 @@ from daemon.model import (
     Tally,
     UnknownCursor,
 )
-from daemon.ports import Known, TolokaClock
+from daemon.ports import Known, TolokaClock, Wanted
 
 # How often a tail that shows nothing asks whether the cursor's item still stands where it was seen.
 DOUBT_SECONDS = 30.0
@@ -88,11 +88,16 @@ class AppSubmissions:
         return outcome
 
     async def created(
-        self, since: datetime, until: datetime | None, within: timedelta | None = None
+        self,
+        since: datetime,
+        until: datetime | None,
+        within: timedelta | None = None,
+        wanted: Wanted | None = None,
     ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         listed = self._listing.created(since, until, within)
-        return [_created(item) async for items in listed for item in items]
+        found = (_created(item) async for items in listed for item in items)
+        return [each async for each in found if wanted is None or wanted(each)]
 
 
 class AppResults:

@@ -191,12 +191,13 @@ class Listing:
 
     async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
         """Page by id; exact for a set that does not change meanwhile."""
-        seen: set[tuple[str, str]] = set()
+        # As hashes of 64 bits: in a time of days there may be a million.
+        seen: set[int] = set()
         query = {**filters, "sort": "id", "limit": str(PAGE_ITEMS)}
         while True:
             page = await self.insist(query)
-            new = [item for item in page.items if (item.bookmark, item.item_id) not in seen]
-            seen.update((item.bookmark, item.item_id) for item in new)
+            new = [item for item in page.items if hash((item.bookmark, item.item_id)) not in seen]
+            seen.update(hash((item.bookmark, item.item_id)) for item in new)
             if new:
                 yield new
                 query["id_gt"] = new[-1].bookmark

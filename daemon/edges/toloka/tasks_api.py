@@ -29,7 +29,7 @@ from daemon.model import (
     Tally,
     TooLarge,
 )
-from daemon.ports import Clock, TolokaClock
+from daemon.ports import Clock, TolokaClock, Wanted
 
 PROBING = "asking for the pool"
 
@@ -124,15 +124,20 @@ class TasksSubmissions:
         return await self._following.outcome(items, intent, deadline)
 
     async def created(
-        self, since: datetime, until: datetime | None, within: timedelta | None = None
+        self,
+        since: datetime,
+        until: datetime | None,
+        within: timedelta | None = None,
+        wanted: Wanted | None = None,
     ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
-        return [
+        found = (
             Created(item.item_id, item.created_at, item.content_hash, item.status, _wanted(item, dynamic))
             for listing, dynamic in zip(self._listings, self._pools.values(), strict=True)
             async for items in listing.created(since, until, within)
             for item in items
-        ]
+        )
+        return [each async for each in found if wanted is None or wanted(each)]
 
 
 def _wanted(task: Finished, dynamic: bool) -> int:  # noqa: FBT001 - its pool's

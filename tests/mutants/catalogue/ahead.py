@@ -155,8 +155,8 @@ AHEAD = (
         "own-ids-not-looked-at",
         "an item of ours that Toloka gives back with more than it was sent is sent again",
         "daemon.flows.searching",
-        " or each.own_id in given]",
-        "]",
+        "each.content_hash in contents or each.own_id in given",
+        "each.content_hash in contents",
         found_by="tests/unit/flows/test_searching.py::"
         "test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds",
     ),

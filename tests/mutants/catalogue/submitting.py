@@ -10,7 +10,7 @@ RESOLVE = "daemon.flows.searching"
 MATCH = "daemon.flows.matching"
 CLAIM = "daemon.flows.claiming"
 
-_LISTED = "        listed = await unless(until, self._listed(sought, intent, believable=believable))\n"
+_LISTED = "        alike = await unless(until, self._listed(sought, intent, believable=believable))\n"
 
 SUBMITTING = (
     Mutant(
@@ -187,9 +187,9 @@ SUBMITTING = (
         "what was absent once is believed absent after the quarantine, without another look",
         RESOLVE,
         _LISTED,
-        "        if (listed := getattr(self, 'seen', {}).get(intent.attempt)) is None:\n    "
+        "        if (alike := getattr(self, 'seen', {}).get(intent.attempt)) is None:\n    "
         + _LISTED
-        + "            self.seen = {intent.attempt: listed}\n",
+        + "            self.seen = {intent.attempt: alike}\n",
     ),
     Mutant(
         "taken-ids-adopted",
@@ -284,8 +284,10 @@ SUBMITTING = (
         "of equal items the one that another partition has left is not seen, and ours is sent once more",
         RESOLVE,
         "        before = SKEW if are_told_apart else 3 * SKEW\n"
-        "        return await self._api.created(intent.since - before, None, now - intent.since + before)\n",
-        "        return await self._api.created(intent.since - SKEW, end if end < now else None)\n",
+        "        within = now - intent.since + before\n"
+        "        return await self._api.created(intent.since - before, None, within, wanted)\n",
+        "        until = end if end < now else None\n"
+        "        return await self._api.created(intent.since - SKEW, until, None, wanted)\n",
         found_by="tests/unit/flows/test_alike_doubts.py::"
         "test_what_replaces_an_item_may_be_younger_than_its_own_quarantine",
     ),
@@ -293,8 +295,8 @@ SUBMITTING = (
         "absence-by-our-clock-alone",
         "items of a clock that is behind the one of the answers are not seen, and sent once more",
         RESOLVE,
-        "None, now - intent.since + before)",
-        "None)",
+        "intent.since - before, None, within, wanted)",
+        "intent.since - before, None, None, wanted)",
         found_by="tests/unit/flows/test_searching.py::"
         "test_before_absence_is_believed_another_clock_is_reckoned_with",
     ),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.model import Accepted, Created, InDoubt, Item, Outcome
+from daemon.ports import Wanted
 from tests.doubles import INPUT, START, in_virtual_time
 from tests.unit.flows.test_ahead_doubts import both, late, two
 from tests.unit.flows.ways import Way, body, running
@@ -46,12 +47,17 @@ class OneToloka:
         return posted
 
     async def listed(
-        self, since: datetime, until: datetime | None, _: timedelta | None = None
+        self,
+        since: datetime,
+        until: datetime | None,
+        _: timedelta | None = None,
+        wanted: Wanted | None = None,
     ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         if asyncio.get_running_loop().time() < self.lists_from:
             raise Held("listing_failed", "503")
-        return [each for each in self.made if since <= each.created_at <= (until or each.created_at)]
+        shown = [each for each in self.made if since <= each.created_at <= (until or each.created_at)]
+        return [each for each in shown if wanted is None or wanted(each)]
 
 
 @in_virtual_time

@@ -15,6 +15,7 @@ from daemon.flows.holding import Hold
 from daemon.flows.resolving import Resolver
 from daemon.flows.searching import Patience, Search
 from daemon.model import Batch, Committed, Created, DeadLetter, Flaw, Intent, Outcome, PlacedRecord
+from daemon.ports import Wanted
 from tests.doubles import (
     GROUP,
     INPUT,
@@ -262,6 +263,14 @@ async def test_a_clock_that_is_set_forward_meanwhile_ends_no_quarantine() -> Non
 
 
 @in_virtual_time
+async def test_what_nobody_looks_for_is_not_kept() -> None:
+    """Others may create a million while a batch is in doubt: they are left out of what is listed."""
+    doubt = Doubt([created("x", body("b")), created("y", body("q"))])
+    assert left(await doubt.resolve(batch_of("ab"))) == [0]
+    assert {len(answer) for answer in doubt.api.answers} == {1}
+
+
+@in_virtual_time
 async def test_what_appears_late_is_adopted_when_it_does() -> None:
     """A request may land long after its answer was given up."""
     doubt = Doubt([], [], [], [created("x", body("a"))])
@@ -298,9 +307,12 @@ async def test_absence_that_was_seen_before_the_quarantine_was_over_is_not_belie
     usual = doubt.api.created
 
     async def slow(
-        since: datetime, until: datetime | None, within: timedelta | None = None
+        since: datetime,
+        until: datetime | None,
+        within: timedelta | None = None,
+        wanted: Wanted | None = None,
     ) -> Sequence[Created]:
-        found = await usual(since, until, within)
+        found = await usual(since, until, within, wanted)
         await asyncio.sleep(60)
         return found
 

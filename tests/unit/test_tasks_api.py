@@ -254,6 +254,17 @@ async def test_an_operation_that_cannot_be_asked_for(operation: str, kind: str) 
         assert isinstance(await here.submit(tasks("a"), intent), Accepted)
 
 
+async def test_what_was_not_told_at_first_is_not_counted_for_ever() -> None:
+    """Logs may come later than their operations' ends, each of them: nothing is kept of those that came."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        for _ in range(3):
+            intent = attempt()
+            fault(toloka, "status", "operation_log", status=404, style="json", times=1)
+            assert isinstance(await here.submit(tasks("a"), intent), InDoubt)
+            assert isinstance(await here.submit(tasks("a"), intent), Accepted)
+        assert not here.submissions._following._untold
+
+
 async def test_a_log_that_is_archived() -> None:
     """What was created can only be found by looking; what failed has created nothing."""
     async with serve(turned(log_kept_seconds=0.0)) as toloka, pools.tasks_api(toloka.url) as here:

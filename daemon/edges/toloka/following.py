@@ -75,7 +75,11 @@ class Following:
             return InDoubt(f"the operation {intent.attempt}: {error}")
         except MalformedError as error:
             return self._untold_by(intent, str(error))
-        return self._told(operation, told, len(items), intent) if isinstance(told, Log) else told
+        outcome = self._told(operation, told, len(items), intent) if isinstance(told, Log) else told
+        if not isinstance(outcome, InDoubt):
+            # Nobody asks for it again, and there may be one for every batch.
+            self._untold.pop(intent.attempt, None)
+        return outcome
 
     def _told(self, operation: Operation, told: Log, count: int, intent: Intent) -> Outcome:
         """What a log makes of so many tasks; in doubt, where it may not have come yet."""

@@ -76,8 +76,8 @@ class Sweeping:
         self._due_at = 0.0
         self._last: datetime | None = None
         self._runs: deque[Run] = deque()
-        # What Toloka has said nothing of is due again with the next sweep: one item that it cannot show must
-        # not keep the others waiting.
+        # What Toloka has said nothing of, or did not know once, is due again with the next sweep: one item
+        # that it cannot show must not keep the others waiting.
         self._again: set[str] = set()
         self._stalled: dict[str, str] = {}
 
@@ -94,7 +94,7 @@ class Sweeping:
             state.overdue.clear()
         if not self._runs and now >= self._due_at:
             self._due_at = now + self._every_seconds
-            self._begin(state)
+            self._begin(state, now)
         if not self._runs:
             return False
         run = self._runs[0]
@@ -106,8 +106,8 @@ class Sweeping:
         await self._note(state, found, now)
         return True
 
-    def _begin(self, state: CollectorState) -> None:
-        """Choose what is due: what has crossed a doubled age since the last sweep."""
+    def _begin(self, state: CollectorState, at: float) -> None:
+        """Choose what is due: what has crossed a doubled age since the last sweep, and what is doubted."""
         now = self._clock.now()
         last, self._last = self._last, now
         due = state.ledger.submitted_when(
@@ -120,6 +120,7 @@ class Sweeping:
             ids = dict.fromkeys(item_id for _, item_id in run)
             listing = self._api.created_items(run[0][0] - SKEW, run[-1][0] + SKEW)
             self._runs.append(Run(ids, listing if len(ids) >= WORTH_A_LISTING else None))
+        self._again.update(self._vanishing.doubted(at))
         if self._again:
             self._runs.append(Run(dict.fromkeys(sorted(self._again)), None))
             self._again.clear()

@@ -1,6 +1,6 @@
 """Items that end without a result: each becomes a dead letter, under the record that is certainly its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
 
@@ -60,6 +60,11 @@ class Vanishing:
             await self._end(state, certain, "ITEM_VANISHED", "Toloka no longer knows the item")
             for item_id in certain:
                 self._missed.pop(item_id, None)
+
+    def doubted(self, now: float) -> Iterable[str]:
+        """What was unknown not often enough, and not just now: an age of months doubles in months."""
+        missed = [(i, miss) for i, miss in self._missed.items() if miss.sweeps < SWEEPS_UNTIL_GONE]
+        return [item_id for item_id, miss in missed if now - miss.at >= self._apart_seconds]
 
     def forget_closed(self, state: CollectorState) -> None:
         """What was unknown, and has its result by now, is not remembered."""

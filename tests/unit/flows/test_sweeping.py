@@ -384,6 +384,21 @@ async def test_what_is_found_again_is_not_gone() -> None:
 
 
 @in_virtual_time
+async def test_what_has_vanished_after_months_does_not_wait_for_months_more() -> None:
+    """Unknown to Toloka once, it is asked for again with the next sweep, not when its age has doubled."""
+    async with late("a") as ours:
+        ours.finish("a", status="PROCESSING")
+        months = 60 * 24 * 60
+        await ours.sweep(months)
+        ours.api.items.clear()
+        ours.state.overdue.add("a")
+        await ours.sweep(months + 5)
+        assert ours.kafka.written(DEAD) == []
+        await ours.sweep(months + 10)
+        assert len(ours.kafka.written(DEAD)) == 1
+
+
+@in_virtual_time
 async def test_what_toloka_did_not_answer_for_is_not_gone() -> None:
     """Silence is no absence."""
     async with late("a") as ours:

@@ -85,6 +85,9 @@ def test_a_success_that_shows_nothing_is_in_doubt() -> None:
         (Log({0: "t-0"}, {1: FLAW}), None, False),
         (Log({0: "t-0"}, {1: FLAW}), 1, True),
         (Log({0: "t-0"}, {1: FLAW}), 2, False),
+        # Fewer than the log shows: the count is not to be believed.
+        (Log({0: "t-0"}, {1: FLAW}), 0, False),
+        (Log({0: "t-0"}, {1: FLAW, 2: FLAW}), 0, True),
         (Log({0: "t-0"}, {1: FLAW, 2: FLAW}), None, True),
     ],
 )

@@ -178,7 +178,8 @@ def outcome(operation: Operation, log: Log, count: int) -> Outcome:
     if log.ids or (operation.status == "SUCCESS" and (log.flaws or operation.created is None)):
         if len(log.ids) == count:
             return Accepted(tuple(log.ids[index] for index in range(count)))
-        if operation.created is None and len(log.ids) + len(log.flaws) < count:
+        # A count of fewer than the log shows tells nothing of what it leaves out.
+        if operation.created != len(log.ids) and len(log.ids) + len(log.flaws) < count:
             return InDoubt(f"the log shows {len(log.ids) + len(log.flaws)} of {count} tasks")
         return Divided(log.ids, log.flaws)
     if log.flaws:

@@ -9,6 +9,7 @@ from daemon.flows.acknowledged import Acknowledged
 from daemon.flows.budgeting import Purse
 from daemon.flows.outputs import dead_letter_append
 from daemon.flows.place import Place
+from daemon.flows.tallying import NOTHING
 from daemon.model import (
     Append,
     Appends,
@@ -49,6 +50,7 @@ class Outbox:
         self._new_attempt = new_attempt
         self._once = once
         self._tally = Tally(clock.now().date(), 0)
+        self._is_marked = True
         self._purse: Purse | None = None
 
     def spend_from(self, purse: Purse) -> None:
@@ -68,8 +70,9 @@ class Outbox:
         await self._writer.seal([*self._place.written, *besides], self._place.group)
 
     def resume(self, tally: Tally) -> None:
-        """Go on counting from here what is submitted in a day."""
+        """Go on counting from here what is submitted in a day; nothing, where there is no mark."""
         self._tally = tally
+        self._is_marked = tally != NOTHING
 
     async def announce(self, batch: Batch, again: Intent | None = None) -> Intent:
         """Write down that the batch is about to be sent. A successor's start makes this fail: the fence.
@@ -92,13 +95,15 @@ class Outbox:
 
     async def _announce(self, batch: Batch, intent: Intent, items: int) -> None:
         opened: tuple[Append, ...] = ()
-        if batch.adopted:
+        # Without a mark a group that loses its offset, and the intent with it, would be taken for a new one.
+        if batch.adopted or not self._is_marked:
             mark = self._mark(intent.first, self._clock.now(), batch)
             opened = (*self._adopted(batch, intent.since), mark)
         if self._purse is not None:
             purse, adopted = self._purse, len(batch.adopted)
             opened = (*opened, purse.reserving(intent.attempt, items, adopted, intent.at))
         await self._commit(intent.first, codec.intent_metadata(intent), opened)
+        self._is_marked = True
 
     async def note(self, offset: int, intent: Intent) -> None:
         """Write an intent down as it is, at the offset that it stands at; see `daemon.flows.claiming`."""

@@ -212,7 +212,7 @@ def _offset_lost(world: SimWorld, rng: Random, _replica: Replica) -> None:
     partition = rng.randrange(world.scenario.partitions[INPUT])
     mark = codec.mark_key(INPUT, partition)
     marked = any(r.key == mark for log in world.cluster.topics[LEDGER] for r in log.committed())
-    # Before the first batch is settled nothing shows that there was an offset.
+    # Before the first batch is announced nothing shows that there was an offset.
     if marked and (lost := world.cluster.groups.forget_offset(GROUP, INPUT, partition)) is not None:
         world.lost_offsets.append(OffsetCommit(GROUP, INPUT, partition, lost.offset, lost.metadata))
         world.loop.world.call_later(rng.uniform(2, 25), world.put_offsets_back)

@@ -12,7 +12,8 @@ from daemon.flows import codec
 from daemon.flows.items import ItemReader
 from daemon.flows.outbox import Outbox
 from daemon.flows.spec import InputSpec
-from daemon.flows.taking_over import AGAIN_SECONDS, Beginning, is_in_log, take_over
+from daemon.flows.taking_over import AGAIN_SECONDS, Beginning, is_in_log, read_range, take_over
+from daemon.flows.tallying import last_tally
 from daemon.model import Committed, Intent
 from tests.doubles import GROUP, INPUT, LEDGER, START, FakeTime, MemoryKafka, in_virtual_time, place
 
@@ -123,6 +124,24 @@ async def test_of_two_marks_the_one_read_last_may_be_the_older(settled: tuple[in
     for partition, offset in enumerate(settled):
         kafka.put(LEDGER, codec.mark_value(offset), partition, key=codec.mark_key(INPUT, 0))
     assert await reason_of(kafka) == "offset_lost"
+
+
+@pytest.mark.fault(19)
+@in_virtual_time
+async def test_an_offset_lost_with_the_very_first_intent_is_not_taken_for_a_first_start() -> None:
+    """Nothing was settled, but what was announced may be there: again would be paid for twice."""
+    kafka = topic_of()
+    async with kafka.writer("w") as writer:
+        outbox = Outbox(writer, place(), FakeTime(), lambda: "new")
+        assert await take_over(kafka, place(), outbox, "earliest", READER) == Beginning(0)
+        outbox.resume(await last_tally(kafka, place()))
+        await outbox.announce(await read_range(kafka, place(), 0, 4, READER))
+        await outbox.announce(await read_range(kafka, place(), 0, 4, READER))
+    del kafka.offsets[GROUP, INPUT, 0]
+    assert await reason_of(kafka) == "offset_lost"
+    marks = [record.value for log in kafka.logs[LEDGER] for record in log if record is not None]
+    assert len(marks) == 1, "once is enough"
+    assert codec.read_mark(marks[0]) == 0
 
 
 @in_virtual_time

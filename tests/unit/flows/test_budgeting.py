@@ -130,6 +130,53 @@ async def test_a_day_that_is_far_ahead_is_nobody_elses() -> None:
 
 
 @in_virtual_time
+async def test_a_partition_counts_what_it_spent_itself_for_the_day_alone() -> None:
+    """On the same day what it may add shrinks; on the next one all of it is there again, and no more."""
+    bench = Bench(per_day=10)
+    purse = await bench.purse("in/0")
+    for attempt, items, now, fits in (
+        ("a", 6, NOON, True),
+        ("b", 5, NOON, False),
+        ("c", 10, NOON + timedelta(days=1), True),
+        ("d", 1, NOON + timedelta(days=1), False),
+    ):
+        await bench.write(purse.reserving(attempt, items, 0, now))
+        assert await purse.fits(attempt, 10) is fits
+        await bench.write(purse.settling(items if fits else 0))
+    await bench.end()
+
+
+@in_virtual_time
+async def test_what_was_found_to_fit_does_so_again() -> None:
+    """Sent once more, in whole or in part, it needs no room that another's vain attempt could take."""
+    bench = Bench(total=10)
+    purse, other = await bench.purse("in/0"), await bench.purse("in/1")
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    assert await purse.fits("a", 10)
+    await bench.write(other.reserving("x", 5, 0, NOON))
+    assert not await other.fits("x", 10)
+    await bench.write(purse.reserving("b", 10, 0, NOON))
+    assert await purse.fits("b", 10)
+    await bench.end()
+
+
+@pytest.mark.parametrize("settles", [True, False])
+@in_virtual_time
+async def test_what_was_given_back_has_to_fit_anew(*, settles: bool) -> None:
+    """By a settlement, or by an intent that sends nothing: another partition may have taken it since."""
+    bench = Bench(total=10)
+    purse, other = await bench.purse("in/0"), await bench.purse("in/1")
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    assert await purse.fits("a", 10)
+    await bench.write(purse.settling(0) if settles else purse.reserving("b", 0, 0, NOON))
+    await bench.write(other.reserving("x", 10, 0, NOON))
+    assert await other.fits("x", 10)
+    await bench.write(purse.reserving("c", 10, 0, NOON))
+    assert not await purse.fits("c", 10)
+    await bench.end()
+
+
+@in_virtual_time
 async def test_a_successor_does_not_believe_a_predecessors_attempt() -> None:
     """It may have been killed before it knew whether it fits: what it reserved is judged again."""
     bench = Bench(total=10)
@@ -143,10 +190,11 @@ async def test_a_successor_does_not_believe_a_predecessors_attempt() -> None:
     await bench.end()
 
 
+@pytest.mark.parametrize(("per_day", "total"), [(10, None), (None, 10)])
 @in_virtual_time
-async def test_what_is_adopted_is_spent() -> None:
+async def test_what_is_adopted_is_spent(per_day: int | None, total: int | None) -> None:
     """Items that were found at Toloka count from then on, and less is reserved for those sent again."""
-    bench = Bench(total=10)
+    bench = Bench(per_day, total)
     purse = await bench.purse("in/0")
     await bench.write(purse.reserving("a", 10, 0, NOON))
     assert await purse.fits("a", 10)
@@ -162,6 +210,16 @@ async def test_an_attempt_that_reserved_nothing_does_not_fit() -> None:
     """Whoever announces without the purse finds it shut."""
     bench = Bench(total=10)
     assert not await (await bench.purse("in/0")).fits("stranger", 10)
+    await bench.end()
+
+
+@in_virtual_time
+async def test_an_attempt_whose_record_is_not_seen_in_time_does_not_fit() -> None:
+    """Whether another was faster is not known: nothing is sent on trust."""
+    bench = Bench(total=10)
+    purse = await bench.purse("in/0")
+    purse.reserving("a", 1, 0, NOON)
+    assert not await purse.fits("a", 10)
     await bench.end()
 
 

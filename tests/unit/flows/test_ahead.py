@@ -9,7 +9,7 @@ import pytest
 from daemon.flows import codec
 from daemon.flows.delivering import PROMPT_SECONDS
 from daemon.model import Committed, Divided, Flaw, NotNow, Outcome, Rejected, TooLarge
-from tests.doubles import INPUT, MemoryKafka, in_virtual_time
+from tests.doubles import INPUT, START, MemoryKafka, in_virtual_time
 from tests.unit.flows.ways import QUARANTINE_SECONDS, Way, body, kafka_of, ran, running
 
 FLAW = Flaw("VALUE_REQUIRED", "text: the value must be present", "r-1")
@@ -58,6 +58,17 @@ async def test_while_an_answer_takes_its_time_the_next_batch_is_sent() -> None:
         assert (way.posted(), standing(way)) == (["abcd", "efgh", "ijkl"], (4, 8, 12))
     assert way.kinds()[1:] == ["intent", "intent", "settle", "settle", "settle"]
     assert (way.committed, sorted(way.open())) == (Committed(12, ""), list(range(12)))
+
+
+@in_virtual_time
+async def test_an_intent_tells_of_both_requests_when_they_were_announced() -> None:
+    """Others believe them to be over only by the later one, which may be much younger."""
+    way = two_batches("abcdefghijkl", 15.0, 30.0, 30.0)
+    async with running(way, 16):
+        intent = codec.read_intent(way.committed.metadata)
+        assert intent is not None
+        ages = [(at - START).total_seconds() for at in (intent.at, intent.last_at)]
+        assert (standing(way), ages) == ((4, 8, 12), [pytest.approx(0.02), pytest.approx(15)])
 
 
 @in_virtual_time
@@ -127,7 +138,7 @@ async def test_a_no_to_the_second_waits_for_its_turn(no: Outcome) -> None:
     async with running(way, 0.55):
         assert (way.posted()[:2], way.committed.offset) == (["abcd", "efgh"], 4)
         await asyncio.sleep(30)
-    assert "abcd" not in way.posted()[1:]
+    assert (way.posted().count("abcd"), way.posted()[-1]) == (1, "ijkl")
     assert way.committed == Committed(12, "")
     assert sorted([*way.open(), *way.dead()]) == list(range(12))
 

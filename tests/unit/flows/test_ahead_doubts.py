@@ -111,6 +111,16 @@ async def test_nor_where_a_successor_sends_the_first_again() -> None:
 
 
 @in_virtual_time
+async def test_nor_before_its_own_quarantine_is_over() -> None:
+    """It was announced when the first had been under way for long, and comes at the last moment."""
+    way = two(kafka_of(*"abcdefghijkl"), 15.0, 20.0, 20.0)
+    way.script(way.accept, way.lost, late(way, QUARANTINE_SECONDS - 5))
+    await ran(way, 600)
+    assert way.posted() == ["abcd", "efgh", "ijkl", "efgh"]
+    assert (len(way.created), sorted(way.open())) == (12, list(range(12)))
+
+
+@in_virtual_time
 async def test_what_is_decided_does_not_hide_what_is_in_doubt_behind_it() -> None:
     """Another partition whose request may still land must not adopt what will be looked for there."""
     kafka = both("xyab", "ab")

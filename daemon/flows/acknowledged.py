@@ -32,21 +32,18 @@ class Acknowledged:
             UnreadableError: the metadata is somebody else's, damaged, or of a newer release.
         """
         before, last = self._before, self._last
-        is_undone = last is not None and shown == before and codec.read_intent(last.metadata) is not None
-        if last is None or not is_undone:
+        if last is None or shown != before or (undone := codec.read_intent(last.metadata)) is None:
             self._before, self._last = None, shown
             return shown
         log.warning("acknowledged_undone", offset=last.offset)
         # Until something is written, the next take-over is shown the same: this one may come to nothing.
-        self._last = last if shown.offset == last.offset else _both(shown, last)
+        self._last = last if shown.offset == last.offset else _both(shown, undone)
         return self._last
 
 
-def _both(before: Committed, last: Committed) -> Committed:
+def _both(before: Committed, behind: Intent) -> Committed:
     """Both announced: the one that stood before, and the other left in doubt behind it."""
-    standing, behind = codec.read_intent(before.metadata), codec.read_intent(last.metadata)
-    if behind is None:
-        return before
+    standing = codec.read_intent(before.metadata)
     if standing is None:
         return Committed(before.offset, codec.intent_metadata(_whole(behind)))
     both = replace(

@@ -17,6 +17,8 @@ from tests.unit.flows.ways import Way, kafka_of, ran
 FIRST = Intent("a-1", 4, START, START)
 SECOND = Intent("a-2", 8, START + timedelta(seconds=5), START + timedelta(seconds=5))
 
+LATER = SECOND.at + timedelta(seconds=1)
+
 
 def told(offset: int, intent: Intent | None = None) -> Committed:
     """An offset with this intent."""
@@ -55,9 +57,14 @@ def way_of_an_undoing_broker() -> Way:
         (told(0, FIRST), told(4, SECOND), told(0, replace(FIRST, doubt_end=8, doubt_at=SECOND.at))),
         (told(0), told(4, replace(SECOND, once=True)), told(0, SECOND)),
         (
-            told(0, replace(FIRST, decided=True, doubt_end=9, doubt_at=SECOND.at + timedelta(seconds=1))),
+            told(0),
+            told(4, replace(SECOND, doubt_end=12, doubt_at=LATER, decided=True)),
+            told(0, replace(SECOND, end=12, at=LATER)),
+        ),
+        (
+            told(0, replace(FIRST, decided=True, doubt_end=9, doubt_at=LATER)),
             told(4, SECOND),
-            told(0, replace(FIRST, doubt_end=9, doubt_at=SECOND.at + timedelta(seconds=1))),
+            told(0, replace(FIRST, doubt_end=9, doubt_at=LATER)),
         ),
     ],
 )

@@ -108,6 +108,15 @@ async def test_a_topic_of_nothing_but_bad_records_is_held() -> None:
 
 
 @in_virtual_time
+async def test_a_good_record_among_bad_ones_does_not_get_them_through() -> None:
+    """It is not sent either: its batch is judged before anything is announced."""
+    way = Way(kafka_of(*"a!!!"), guard=RejectionGuard(0.5, 4))
+    async with running(way):
+        assert [hold.reason for hold in way.holds] == ["rejected_ratio"]
+    assert (way.posted(), way.dead(), way.committed) == ([], [], Committed(0, ""))
+
+
+@in_virtual_time
 async def test_what_was_settled_before_is_judged_along() -> None:
     """Good batches speak for the bad one behind them, as far as the window reaches."""
     way = Way(kafka_of(*"abcdefgh!!!!"), guard=RejectionGuard(0.5, 12))

@@ -461,6 +461,38 @@ async def test_what_is_absent_keeps_no_room_from_others_at_a_limit() -> None:
 
 
 @in_virtual_time
+async def test_as_much_of_a_batch_is_sent_as_there_is_room_for() -> None:
+    """The rest waits, and is sent in its turn once another partition has let its room go."""
+    kafka = kafka_of(*"abcdefgh")
+    kafka.logs[BUDGET] = [[]]
+    kafka.put(BUDGET, spent_value(Spent(reserved=3, attempt="another's")), key=b"in/1")
+    way = Way(kafka, total=8)
+    following = asyncio.ensure_future(way.budget.run(way.stopping)) if way.budget else None
+    async with running(way, 30):
+        assert (way.posted(), way.committed) == (["abcd", "e"], Committed(5, ""))
+        assert [hold.reason for hold in way.holds] == ["budget"]
+        kafka.put(BUDGET, spent_value(Spent()), key=b"in/1")
+        await asyncio.sleep(60)
+        assert (way.posted(), way.committed) == (["abcd", "e", "fgh"], Committed(8, ""))
+    assert following is not None
+    await following
+
+
+@in_virtual_time
+async def test_a_backlog_within_the_budget_waits_for_nothing() -> None:
+    """What has reserved nothing is not announced ahead, where it would find the purse shut."""
+    kafka = kafka_of(*"abcdefghijkl")
+    kafka.logs[BUDGET] = [[]]
+    way = Way(kafka, total=12)
+    following = asyncio.ensure_future(way.budget.run(way.stopping)) if way.budget else None
+    async with running(way, 10):
+        assert (way.posted(), way.committed) == (["abcd", "efgh", "ijkl"], Committed(12, ""))
+        assert way.kinds()[1:] == ["intent", "settle"] * 3
+    assert following is not None
+    await following
+
+
+@in_virtual_time
 async def test_what_another_partition_reserved_first_is_not_spent_twice() -> None:
     """Both saw room; the later one finds none, takes its intent back, and has sent nothing."""
     kafka = kafka_of(*"abc")

@@ -122,6 +122,9 @@ class Purse:
         """The record that goes with an intent: so many items are sent, so many were found to be there."""
         day = self._budget.day(self._spent, now)
         today = self._spent.today if self._spent.day == day else 0
+        if day != self._spent.day and attempt != self._spent.attempt:
+            # What fits into one day's limit may be too much for another's.
+            self._granted = 0
         self._granted = min(self._granted, items)
         if self._granted < items:
             self._budget.expect(attempt)

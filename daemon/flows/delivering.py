@@ -236,7 +236,6 @@ class Delivery:
         await self._outbox.settle(batch, accepted.ids, at, then)
         if behind is not None:
             ahead.send_behind(behind)
-        pieces.settled(batch)
         self._allowance.accepted(batch)
         self._shared.guard.count(batch)
         self._shared.watch.settled(batch)

@@ -17,6 +17,7 @@ class Pieces:
     def __init__(self, batch: Batch) -> None:
         self._left = [batch]
         self.end = batch.end
+        # Of the last piece that nobody told the bad item of; once it is settled, every other ends later.
         self._bad_end: int | None = None
 
     def next(self) -> Batch | None:
@@ -28,11 +29,6 @@ class Pieces:
             self._halve(batch)
             batch = self._left.pop()
         return batch
-
-    def settled(self, batch: Batch) -> None:
-        """This piece is done; had it been said to hold the bad item, the bad item is out."""
-        if batch.end == self._bad_end:
-            self._bad_end = None
 
     def again(self, batch: Batch) -> None:
         """The same range once more, with less to be sent or later."""

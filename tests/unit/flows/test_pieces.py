@@ -29,12 +29,11 @@ class Run:
     dead: list[int] = field(default_factory=list)
 
 
-def settle(run: Run, pieces: Pieces, piece: Batch) -> None:
+def settle(run: Run, piece: Batch) -> None:
     """Note what a piece has come to."""
     run.settled.append((piece.first, piece.end))
     run.good += [it.record.offset for it in piece.items]
     run.dead += [letter.record.offset for letter in piece.dead_letters]
-    pieces.settled(piece)
 
 
 def send(whole: Batch, bad: Collection[int], largest: int = 10**9) -> Run:
@@ -42,7 +41,7 @@ def send(whole: Batch, bad: Collection[int], largest: int = 10**9) -> Run:
     pieces, run = Pieces(whole), Run()
     while (piece := pieces.next()) is not None:
         if not piece.items:
-            settle(run, pieces, piece)
+            settle(run, piece)
             continue
         run.requests.append((piece.first, piece.end))
         if len(piece.items) > largest:
@@ -50,7 +49,7 @@ def send(whole: Batch, bad: Collection[int], largest: int = 10**9) -> Run:
         elif any(it.record.offset in bad for it in piece.items):
             pieces.refused(piece, FLAW)
         else:
-            settle(run, pieces, piece)
+            settle(run, piece)
     return run
 
 

@@ -70,7 +70,7 @@ class Announcer:
         While it was in doubt others with equal items waited for it; what they reserved may be all the room
         that there is, so that it would wait for them.
         """
-        intent = replace(self._outbox.intent(batch), once=False, decided=True)
+        intent = replace(self._outbox.intent(batch), decided=True)
         await self._outbox.record(batch, intent)
         self._watch.recorded(batch)
         return batch.recorded()

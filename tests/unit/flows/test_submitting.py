@@ -234,7 +234,7 @@ async def test_a_refusal_that_names_nobody_is_narrowed_down() -> None:
 
 @in_virtual_time
 async def test_what_is_too_large_is_halved_and_the_next_batch_is_smaller() -> None:
-    """The size is remembered."""
+    """The size is remembered, and grows back with what is accepted."""
     way = Way(kafka_of(*"abcdefgh"), max_items=8)
     way.script(TooLarge(FLAW))
     async with running(way):
@@ -242,7 +242,7 @@ async def test_what_is_too_large_is_halved_and_the_next_batch_is_smaller() -> No
             way.kafka.put(INPUT, body(name))
         await asyncio.sleep(2)
     assert way.posted()[:3] == ["abcdefgh", "abcd", "efgh"]
-    assert max(map(len, way.posted()[3:])) < 8
+    assert 4 < max(map(len, way.posted()[3:])) < 8
     assert sorted(way.open()) == list(range(16))
 
 
@@ -531,6 +531,23 @@ async def test_what_is_left_of_an_attempt_that_created_a_part_is_not_its_own(ask
         intent = codec.read_intent(way.committed.metadata)
         assert intent is not None
         assert (way.open(), intent.once, way.committed.offset) == ({0: "t-0"}, False, 0)
+
+
+@in_virtual_time
+async def test_a_successor_sends_only_what_the_ledger_does_not_have() -> None:
+    """A part was created, and recorded and counted at once; the rest had to wait, and its way ended."""
+    way = Way(kafka_of(*"abc"))
+
+    def in_part(items: Sequence[Item]) -> Outcome:
+        return Divided(dict(enumerate(way.accept(items[:1]).ids)), {})
+
+    way.script(in_part)
+    way.api.readies = deque([None, NotNow("throttled", "429", 1000)])
+    await ran(way, 5)
+    assert (way.open(), way.metrics.items_submitted._value.get()) == ({0: "t-0"}, 1)
+    successor = Way(way.kafka)
+    await ran(successor, 5)
+    assert (successor.posted(), way.committed) == (["bc"], Committed(3, ""))
 
 
 @in_virtual_time

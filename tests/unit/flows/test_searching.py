@@ -691,6 +691,33 @@ async def test_who_claims_and_then_sees_another_steps_back(partition: int, claim
 
 
 @in_virtual_time
+async def test_who_can_wait_no_longer_steps_back_for_a_claim_all_the_same() -> None:
+    """Its quarantine is over, and a higher partition adopts just now what it sees itself: this is shown."""
+    doubt = Doubt([created("x", body("a"))])
+    steps, shown = list[bool](), list[list[str]]()
+
+    async def meanwhile(written: Intent) -> None:
+        steps.append(written.claiming)
+        shown.append([hold.reason for hold in doubt.holds])
+        doubt.intend(1, written)
+        doubt.intend(2, old(doubted=True, claiming=True) if steps == [False, True] else None)
+
+    doubt.noted = meanwhile
+    assert pairs(await doubt.resolve(batch_of("ab", identified=False))) == {0: "x"}
+    assert (steps, shown[:3]) == ([False, True, False, True], [[], [], ["others_in_doubt"]])
+
+
+@in_virtual_time
+async def test_what_is_in_doubt_behind_a_decided_batch_goes_last() -> None:
+    """It is not looked for yet: it is left alone until our own can land no more, and no longer."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.intend(0, replace(young(), decided=True, doubt_end=20))
+    async with asyncio.timeout(QUARANTINE_SECONDS + 20):
+        assert pairs(await doubt.resolve(batch_of("a", identified=False))) == {0: "x"}
+    assert seconds() >= QUARANTINE_SECONDS
+
+
+@in_virtual_time
 async def test_nothing_is_claimed_that_cannot_be_adopted_yet() -> None:
     """Half of a batch, before absence is believed: others need not wait for it."""
     doubt = Doubt([created("x", body("a"))])

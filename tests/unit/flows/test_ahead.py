@@ -89,7 +89,7 @@ async def test_what_a_later_answer_created_is_in_the_ledger_before_the_first_is_
         await asyncio.sleep(LONG)
     assert (way.posted(), len(way.created)) == (["abcd", "abcd", "abcd"], 8)
     assert (way.committed, sorted(way.open())) == (Committed(8, ""), list(range(8)))
-    assert len(set(way.open().values())) == 8
+    assert len(set(way.open().values())) == way.metrics.items_submitted._value.get() == 8
 
 
 @in_virtual_time
@@ -193,6 +193,7 @@ async def test_a_drain_waits_for_both_answers() -> None:
     way = two_batches("abcdefghijkl")
     await ran(way, 0.1)
     assert (way.posted(), way.committed) == (["abcd", "efgh"], Committed(8, ""))
+    assert way.metrics.items_consumed._value.get() == 8
 
 
 @in_virtual_time
@@ -210,6 +211,20 @@ async def test_nothing_is_sent_behind_a_batch_in_doubt() -> None:
         assert (way.posted(), standing(way)) == (["abcd", "efgh"], (0, 4, 8))
         await asyncio.sleep(20)
     assert (way.posted(), way.committed) == (["abcd", "efgh", "ijkl"], Committed(12, ""))
+
+
+@in_virtual_time
+async def test_nothing_is_sent_behind_what_is_sent_again() -> None:
+    """It may come to be in doubt once more, for as long as before."""
+    way = two_batches("abcd", 0.5, 60.0)
+    way.script(way.lost)
+    async with running(way, 5):
+        for name in "efgh":
+            way.kafka.put(INPUT, body(name))
+        await asyncio.sleep(LONG)
+        assert (way.posted(), standing(way)) == (["abcd", "abcd"], (0, 4, 4))
+        await asyncio.sleep(60)
+    assert (way.posted(), way.committed) == (["abcd", "abcd", "efgh"], Committed(8, ""))
 
 
 @in_virtual_time

@@ -127,3 +127,12 @@ async def test_what_was_settled_before_is_judged_along() -> None:
     async with running(way):
         assert [hold.reason for hold in way.holds] == ["rejected_ratio"]
     assert (way.dead(), way.committed) == ([4, 5, 6, 7], Committed(8, ""))
+
+
+@in_virtual_time
+async def test_a_batch_that_would_be_held_is_not_sent_ahead() -> None:
+    """Nor announced along: it is judged with the one before it, whose settlement would do so."""
+    way = Way(kafka_of(*"abcd!!!e"), guard=RejectionGuard(0.3, 4))
+    async with running(way):
+        assert [hold.reason for hold in way.holds] == ["rejected_ratio"]
+    assert (way.posted(), way.dead(), way.committed) == (["abcd"], [], Committed(4, ""))

@@ -198,6 +198,23 @@ async def test_what_cannot_be_an_item_is_settled_without_asking_toloka() -> None
 
 
 @in_virtual_time
+async def test_nor_is_it_sent_ahead() -> None:
+    """A request without items would ask for nothing."""
+    way = await ran(Way(kafka_of(*"abcd!!!!efgh"), connections=2))
+    assert (way.posted(), way.dead(), way.committed) == (["abcd", "efgh"], [4, 5, 6, 7], Committed(12, ""))
+
+
+@in_virtual_time
+async def test_what_was_refused_by_name_leaves_nothing_in_doubt() -> None:
+    """The rest may have to wait for long: a successor need not look for it."""
+    way = Way(kafka_of(*"abc"))
+    way.script(Rejected({1: FLAW}, FLAW))
+    way.api.readies = deque([None, NotNow("throttled", "429", 1000)])
+    async with running(way, 5):
+        assert (way.posted(), way.committed) == (["abc"], Committed(0, ""))
+
+
+@in_virtual_time
 async def test_culprits_that_are_named_become_dead_letters_and_the_rest_is_sent_again() -> None:
     """As a new attempt, in the same range; settled together."""
     way = Way(kafka_of(*"abcd"))
@@ -479,6 +496,15 @@ async def test_as_much_of_a_batch_is_sent_as_there_is_room_for() -> None:
 
 
 @in_virtual_time
+async def test_a_drain_at_the_limit_ends_at_once() -> None:
+    """What waits for room is left as it is."""
+    kafka = kafka_of(*"abc")
+    kafka.logs[BUDGET] = [[]]
+    way = await ran(Way(kafka, total=0), 30)
+    assert (way.posted(), way.committed) == ([], Committed(0, ""))
+
+
+@in_virtual_time
 async def test_a_backlog_within_the_budget_waits_for_nothing() -> None:
     """What has reserved nothing is not announced ahead, where it would find the purse shut."""
     kafka = kafka_of(*"abcdefghijkl")
@@ -531,6 +557,21 @@ async def test_what_is_left_of_an_attempt_that_created_a_part_is_not_its_own(ask
         intent = codec.read_intent(way.committed.metadata)
         assert intent is not None
         assert (way.open(), intent.once, way.committed.offset) == ({0: "t-0"}, False, 0)
+
+
+@in_virtual_time
+async def test_a_no_to_an_attempt_that_is_made_again_is_obeyed() -> None:
+    """By everybody; before that it is shown that it was made again without an answer."""
+    way, shown = Way(kafka_of(*"abc"), once=True), list[str]()
+
+    def busy(_: Sequence[Item]) -> Outcome:
+        shown.extend(hold.reason for hold in way.holds)
+        return NotNow("throttled", "429", 1000)
+
+    way.script(InDoubt("reset"), InDoubt("reset"), busy)
+    async with running(way, 60):
+        assert (way.posted(), shown, way.gate.is_open) == (["abc"] * 3, ["unreachable"], False)
+    assert way.committed.metadata
 
 
 @in_virtual_time

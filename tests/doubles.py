@@ -13,10 +13,10 @@ from typing import Any, ParamSpec
 
 from daemon.content import content_hash, parse
 from daemon.errors import Fenced, Held, NoTopic, Transient
-from daemon.flows import ledger_records
+from daemon.flows.collector.publishing import Outlets
 from daemon.flows.holding import Holds
 from daemon.flows.place import Place
-from daemon.flows.publishing import Outlets
+from daemon.flows.records import ledger_records
 from daemon.metrics import Metrics
 from daemon.model import (
     Append,

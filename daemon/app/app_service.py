@@ -12,9 +12,9 @@ from daemon.edges.toloka.endpoint import Endpoint
 from daemon.edges.toloka.project import Project, probe_of, project
 from daemon.edges.toloka.transport import Line, lines
 from daemon.errors import ConfigurationError
-from daemon.flows.batching import ENVELOPE_BYTES
-from daemon.flows.items import ItemReader
-from daemon.flows.spec import InputSpec
+from daemon.flows.batches.batching import ENVELOPE_BYTES
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.metrics import Metrics
 from daemon.model import NotNow
 from daemon.settings import Settings

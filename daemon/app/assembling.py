@@ -17,19 +17,19 @@ from daemon.app.places import (
     submit_options,
 )
 from daemon.app.service import Service
-from daemon.flows.budgeting import Budget
+from daemon.flows.batches.budgeting import Budget
+from daemon.flows.batches.delivering import CONNECTIONS
+from daemon.flows.batches.guarding import RejectionGuard
+from daemon.flows.batches.shared_parts import SharedParts
+from daemon.flows.batches.spending import item_limits
 from daemon.flows.collecting import Collecting, CollectorParts
-from daemon.flows.delivering import CONNECTIONS
-from daemon.flows.foreign import Foreign
-from daemon.flows.guarding import RejectionGuard
-from daemon.flows.handing_over import handed_over
+from daemon.flows.doubts.resolving import Resolver
+from daemon.flows.doubts.searching import Search
 from daemon.flows.holding import Gate, Holds
+from daemon.flows.looks.foreign import Foreign
+from daemon.flows.partitions.handing_over import handed_over
+from daemon.flows.partitions.sharing import Sharing, Way
 from daemon.flows.pausing import Pausing
-from daemon.flows.resolving import Resolver
-from daemon.flows.searching import Search
-from daemon.flows.shared_parts import SharedParts
-from daemon.flows.sharing import Sharing, Way
-from daemon.flows.spending import item_limits
 from daemon.flows.submitting import Submitting
 from daemon.flows.watching import CollectWatch, SubmitWatch
 from daemon.metrics import Metrics

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from daemon.flows.batching import BatchLimits
-from daemon.flows.claiming import ABORTING, SETTLING
+from daemon.flows.batches.batching import BatchLimits
+from daemon.flows.batches.shared_parts import SubmitOptions
 from daemon.flows.collecting import CollectIntervals
-from daemon.flows.collector_state import CollectOptions
+from daemon.flows.collector.collector_state import CollectOptions
+from daemon.flows.collector.publishing import Outlets
+from daemon.flows.doubts.claiming import ABORTING, SETTLING
+from daemon.flows.doubts.searching import Patience
 from daemon.flows.place import Place
-from daemon.flows.publishing import Outlets
-from daemon.flows.searching import Patience
-from daemon.flows.shared_parts import SubmitOptions
 from daemon.model import EPOCH
 from daemon.settings import KafkaSettings, Settings
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from daemon.edges.toloka.endpoint import Endpoint
 from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
-from daemon.flows.items import RecordReader
+from daemon.flows.records.items import RecordReader
 from daemon.metrics import Metrics
 from daemon.ports import Results, Submissions
 from daemon.settings import Settings

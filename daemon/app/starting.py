@@ -19,7 +19,7 @@ from daemon.errors import (
     Transient,
     UnavailableAtStart,
 )
-from daemon.flows.cursors import read_cursor
+from daemon.flows.collector.cursors import read_cursor
 from daemon.model import NotNow
 from daemon.settings import KafkaSettings, Settings
 

@@ -14,7 +14,7 @@ from daemon.app.words import in_words
 from daemon.edges.serving.http_server import Health
 from daemon.flows.holding import Holds
 from daemon.flows.lagging import Lag
-from daemon.flows.sharing import Sharing
+from daemon.flows.partitions.sharing import Sharing
 from daemon.metrics import Metrics
 from daemon.settings import Settings, effective
 

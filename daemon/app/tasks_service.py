@@ -14,9 +14,9 @@ from daemon.edges.toloka.tasks_api import TasksSubmissions
 from daemon.edges.toloka.tasks_bulk import Parameters
 from daemon.edges.toloka.transport import Line, lines
 from daemon.errors import ConfigurationError
-from daemon.flows.batching import ENVELOPE_BYTES
-from daemon.flows.items import ItemReader
-from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
+from daemon.flows.batches.batching import ENVELOPE_BYTES
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.metrics import Metrics
 from daemon.model import NotNow
 from daemon.settings import Settings

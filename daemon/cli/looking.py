@@ -10,8 +10,8 @@ from daemon.app.kit.checks import Check
 from daemon.app.kit.progress import Progress
 from daemon.cli.answers import FOUND_SOMETHING, carried_out, remark, say, settings
 from daemon.cli.commands import SHOWN_ITEMS
-from daemon.flows.codec import iso
 from daemon.flows.kit.outcomes import Coordinates
+from daemon.flows.records.codec import iso
 
 SHOWN_PLACES = 10
 GONE = "see offset_out_of_range and range_gone in deploy/runbook.md"

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, aclosing
 from daemon.app.kit import dead_letters, resolving
 from daemon.app.kit.progress import Progress
 from daemon.cli.answers import FOUND_SOMETHING, carried_out, remark, say, settings
-from daemon.flows.codec import iso
 from daemon.flows.kit.letters import Letter, Wanted
+from daemon.flows.records.codec import iso
 from daemon.settings import Settings
 
 

@@ -5,7 +5,7 @@ import argparse
 from daemon.app.kit import showing, steering
 from daemon.cli.answers import carried_out, say, settings
 from daemon.cli.commands import FLOWS
-from daemon.flows.codec import iso
+from daemon.flows.records.codec import iso
 
 
 def pause(options: argparse.Namespace) -> int:

@@ -9,14 +9,14 @@ from random import Random
 import structlog
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.collector_state import CollectOptions, CollectorState
-from daemon.flows.cursors import FUTURE
-from daemon.flows.foreign import Foreign
+from daemon.flows.collector.collector_state import CollectOptions, CollectorState
+from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.paging import Pages
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
-from daemon.flows.opening import open_state
-from daemon.flows.paging import Pages
-from daemon.flows.second_looks import Overlapping, SecondLooks
-from daemon.flows.sweeping import Sweeping
+from daemon.flows.looks.foreign import Foreign
+from daemon.flows.looks.second_looks import Overlapping, SecondLooks
+from daemon.flows.looks.sweeping import Sweeping
+from daemon.flows.skew import FUTURE
 from daemon.flows.waiting import pause, unless
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
@@ -45,7 +45,7 @@ class CollectorParts:
     """What the collector works with.
 
     `new_incarnation` names a collector from one take-over to the next, so that it knows its own records
-    again: see `daemon.flows.ledger.Ledger`.
+    again: see `daemon.flows.collector.ledger.Ledger`.
     """
 
     kafka: Kafka

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from daemon.errors import Held, Transient
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.flows.waiting import pause
 from daemon.metrics import Metrics
 from daemon.model import Committed

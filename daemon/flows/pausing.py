@@ -10,9 +10,9 @@ from random import Random
 
 import structlog
 
-from daemon.flows import orders
 from daemon.flows.holding import Gate
 from daemon.flows.keeping_up import Reading, keep_up
+from daemon.flows.records import orders
 from daemon.model import Record
 from daemon.ports import Kafka
 

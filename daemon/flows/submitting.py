@@ -11,17 +11,17 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.acknowledged import Acknowledged
-from daemon.flows.batching import Allowance, Filling
-from daemon.flows.delivering import Delivery
-from daemon.flows.filling import Source, filled
+from daemon.flows.batches.acknowledged import Acknowledged
+from daemon.flows.batches.batching import Allowance, Filling
+from daemon.flows.batches.delivering import Delivery
+from daemon.flows.batches.filling import Source, filled
+from daemon.flows.batches.outbox import Outbox
+from daemon.flows.batches.shared_parts import SharedParts, SubmitOptions
+from daemon.flows.batches.tallying import last_tally
+from daemon.flows.doubts.resolving import Resolver
 from daemon.flows.holding import HELD_APART, HELD_BY_RECORDS, LONGEST_PROBE_SECONDS, Backoff, ShownHold
-from daemon.flows.outbox import Outbox
+from daemon.flows.partitions.taking_over import Beginning, take_over
 from daemon.flows.place import Place
-from daemon.flows.resolving import Resolver
-from daemon.flows.shared_parts import SharedParts, SubmitOptions
-from daemon.flows.taking_over import Beginning, take_over
-from daemon.flows.tallying import last_tally
 from daemon.flows.waiting import pause
 from daemon.ports import Submissions, Writer
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 
-from daemon.flows.ledger import Ledger
-from daemon.flows.publishing import Publication
+from daemon.flows.collector.ledger import Ledger
+from daemon.flows.collector.publishing import Publication
 from daemon.metrics import DEAD_LETTER_REASONS, OPEN_STATUSES, RESULT_STATUSES, Metrics, bounded
 from daemon.model import Batch, Cursor, Item
 

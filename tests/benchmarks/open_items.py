@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daemon.flows.ledger import Ledger
+from daemon.flows.collector.ledger import Ledger
 from daemon.model import Item, PlacedRecord
 from tests.benchmarks.stage import Row, Stage
 from tests.doubles import packed_items

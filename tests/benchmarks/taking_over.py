@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.model import Cursor
 from tests.benchmarks.open_items import OPEN, ledger_rows
 from tests.benchmarks.running import Program, replica, sink, until

@@ -9,7 +9,7 @@ from statistics import quantiles
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from daemon.flows import codec
+from daemon.flows.records import codec
 
 WAIT_MS = 50
 

@@ -11,8 +11,8 @@ import httpx
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
-from daemon.flows import codec
-from daemon.flows.outputs import dead_letter_append
+from daemon.flows.records import codec
+from daemon.flows.records.outputs import dead_letter_append
 from daemon.model import Append, DeadLetter, Flaw, Headers, Intent, Item, Record
 from tests.canary import CANARY
 from tests.doubles import packed_items

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import pytest
 
 from daemon.cli import main
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.model import Append, Cursor, Intent
 from tests.kafka import free_port
 from tests.kafka.fixtures import Cluster

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.model import Append, Cursor
 from tests.kafka.fixtures import Cluster
 from tests.kit.commands import Ended, tolokad

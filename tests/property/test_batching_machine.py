@@ -6,8 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from daemon.flows.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
-from daemon.flows.items import Found
+from daemon.flows.batches.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
+from daemon.flows.records.items import Found
 from daemon.model import BareRecord, Batch, Flaw, Item
 from tests.doubles import INPUT, FakeRecord
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.errors import Transient
-from daemon.flows import codec, collector_state
-from daemon.flows.collector_state import CollectOptions, CollectorState
-from daemon.flows.opening import open_state
+from daemon.flows.collector import collector_state
+from daemon.flows.collector.collector_state import CollectOptions, CollectorState
+from daemon.flows.collector.opening import open_state
+from daemon.flows.records import codec
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Finished, Item, Transaction

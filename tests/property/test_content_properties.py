@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.content import ContentError, canonical, content_hash, parse
-from daemon.flows.items import ItemReader
-from daemon.flows.spec import InputSpec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.model import Flaw, Item
 from tests.doubles import FakeRecord
 

@@ -16,7 +16,7 @@ from daemon.edges.toloka import app_bulk, app_items, operations, tasks_items
 from daemon.edges.toloka.answers import complaint, refusal
 from daemon.edges.toloka.sending import Answer
 from daemon.edges.toloka.wire import MalformedError
-from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import Cursor, Intent, Item
 from tests.doubles import START, FakeRecord, packed_items
 

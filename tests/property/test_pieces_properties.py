@@ -6,7 +6,7 @@ from math import log2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.flows.pieces import Pieces
+from daemon.flows.batches.pieces import Pieces
 from daemon.model import Batch, DeadLetter, Flaw
 from tests.doubles import INPUT, FakeRecord, item
 

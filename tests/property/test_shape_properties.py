@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daemon.flows.items import ItemReader
-from daemon.flows.shape import Misfit, shape_of
-from daemon.flows.spec import InputSpec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.shape import Misfit, shape_of
+from daemon.flows.records.spec import InputSpec
 from tests.doubles import FakeRecord
 
 # Less what room an identity may need, some are near it.

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from daemon.content import canonical
-from daemon.flows import codec, orders
+from daemon.flows.records import codec, orders
 from tests.simulation.broker.log import StoredRecord
 from tests.simulation.scenario import CURSORS, DEAD, GROUP, INPUT, LEDGER, RESULTS, VANISHING
 from tests.simulation.world import SimWorld

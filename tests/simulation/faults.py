@@ -6,7 +6,7 @@ from functools import partial
 from random import Random
 from typing import Literal
 
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.model import OffsetCommit
 from tests.simulation.broker.client import Fate
 from tests.simulation.loop import Process

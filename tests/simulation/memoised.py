@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from daemon.edges.toloka import app_items, clocks
-from daemon.flows import codec, ledger_records, tombstones
+from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import Finished
 
 PURE = (

@@ -20,10 +20,10 @@ from daemon.edges.toloka.endpoint import Endpoint, tls_context
 from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
 from daemon.edges.toloka.project import probe_of
 from daemon.edges.toloka.transport import Line, lines
-from daemon.flows.batching import ENVELOPE_BYTES
+from daemon.flows.batches.batching import ENVELOPE_BYTES
 from daemon.flows.holding import Holds
-from daemon.flows.items import ItemReader
-from daemon.flows.spec import InputSpec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.metrics import Metrics
 from daemon.ports import Kafka, Membership
 from tests.simulation.loop import VirtualLoop

@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import replace
 from random import Random
 
-from daemon.flows import orders
+from daemon.flows.records import orders
 from daemon.model import Append
 from daemon.settings.flows import BudgetSettings
 from tests.simulation import checker, tasks

@@ -10,7 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.protocol.admin import DeleteGroupsRequest
 from aiokafka.structs import TopicPartition
 
-from daemon.flows import codec
+from daemon.flows.records import codec
 from tests.kafka.clients import admin_client, read_topic, started_producer
 from tests.kafka.fixtures import StartKafka
 from tests.kafka.topics import Topics

@@ -16,8 +16,8 @@ from daemon.edges.toloka.pools import probe_of
 from daemon.edges.toloka.tasks_api import TasksSubmissions
 from daemon.edges.toloka.tasks_bulk import Parameters
 from daemon.edges.toloka.transport import Line
-from daemon.flows.items import ItemReader
-from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.metrics import Metrics
 from daemon.model import Deadline, Intent, Item, Outcome
 from tests.doubles import FakeRecord

@@ -9,11 +9,11 @@ from daemon.app.kit.progress import Progress
 from daemon.app.kit.toloka import Toloka, toloka_of
 from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.errors import ConfigurationError
-from daemon.flows import codec
 from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.orphans import Contents, Orphan
 from daemon.flows.kit.outcomes import Coordinates
-from daemon.flows.taking_over import is_in_log
+from daemon.flows.partitions.taking_over import is_in_log
+from daemon.flows.records import codec
 from daemon.model import Committed, Intent, Record
 from daemon.settings import KafkaSettings, Settings
 

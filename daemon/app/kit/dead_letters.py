@@ -9,9 +9,9 @@ from daemon.app.kit.progress import Progress
 from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.edges.kafka.topics import Topic
 from daemon.errors import ConfigurationError
-from daemon.flows import codec, orders
 from daemon.flows.kit.letters import Letter, Replayed, Wanted, letter_of
-from daemon.flows.outputs import append_bytes
+from daemon.flows.records import codec, orders
+from daemon.flows.records.outputs import append_bytes
 from daemon.model import Append, Transaction
 from daemon.ports import Writer
 from daemon.settings import KafkaSettings, Settings

@@ -17,7 +17,7 @@ from daemon.app.world import reach_kafka
 from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.edges.kafka.topics import Topic
 from daemon.errors import Held, StartError, Transient
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.metrics import Metrics
 from daemon.settings import KafkaSettings, Settings
 

@@ -11,10 +11,10 @@ from daemon.app.kit.progress import Progress
 from daemon.app.kit.toloka import toloka_of
 from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.errors import ConfigurationError
-from daemon.flows import codec
-from daemon.flows.items import Read, standing
 from daemon.flows.kit.outcomes import Coordinates, place_of
-from daemon.flows.taking_over import is_in_log
+from daemon.flows.partitions.taking_over import is_in_log
+from daemon.flows.records import codec
+from daemon.flows.records.items import Read, standing
 from daemon.model import Flaw, Record
 from daemon.settings import KafkaSettings, Settings
 

@@ -21,18 +21,18 @@ from daemon.app.starting import start_error
 from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.edges.toloka.clocks import DateClock, SystemClock
 from daemon.errors import ConfigurationError, Fenced, Held, StartError, UnavailableAtStart
-from daemon.flows import codec
-from daemon.flows.budgeting import Budget, Purse
+from daemon.flows.batches.budgeting import Budget, Purse
+from daemon.flows.batches.outbox import Outbox
+from daemon.flows.batches.spending import Limits
+from daemon.flows.batches.tallying import last_tally
+from daemon.flows.doubts.scanning import unaccounted
+from daemon.flows.doubts.searching import Search
 from daemon.flows.holding import Holds
-from daemon.flows.items import ItemReader
-from daemon.flows.outbox import Outbox
+from daemon.flows.partitions.taking_over import insist_on_range, read_range
 from daemon.flows.place import Place
-from daemon.flows.scanning import unaccounted
-from daemon.flows.searching import Search
-from daemon.flows.spec import InputSpec
-from daemon.flows.spending import Limits
-from daemon.flows.taking_over import insist_on_range, read_range
-from daemon.flows.tallying import last_tally
+from daemon.flows.records import codec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.metrics import Metrics
 from daemon.model import Batch, Flaw, Intent
 from daemon.ports import Submissions, TolokaClock

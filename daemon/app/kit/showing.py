@@ -9,9 +9,9 @@ from daemon.app.kit.kafka import ending, reached, records
 from daemon.app.kit.progress import Progress
 from daemon.app.kit.toloka import toloka_of
 from daemon.errors import ConfigurationError
-from daemon.flows import codec, ledger_records
-from daemon.flows.cursors import read_cursor
-from daemon.flows.ledger import Ledger
+from daemon.flows.collector.cursors import read_cursor
+from daemon.flows.collector.ledger import Ledger
+from daemon.flows.records import codec, ledger_records
 from daemon.model import Cursor, Sight
 from daemon.ports import Kafka
 from daemon.settings import Settings

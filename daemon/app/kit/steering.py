@@ -9,8 +9,9 @@ from daemon.app.kit.toloka import toloka_of
 from daemon.app.places import collector_transactional_id
 from daemon.edges.kafka.topics import Topic
 from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
-from daemon.flows import codec, orders
-from daemon.flows.cursors import FUTURE, read_cursor
+from daemon.flows.collector.cursors import read_cursor
+from daemon.flows.records import codec, orders
+from daemon.flows.skew import FUTURE
 from daemon.model import Append, Cursor, Transaction
 from daemon.ports import Kafka
 from daemon.settings import KafkaSettings, Settings

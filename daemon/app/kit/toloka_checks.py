@@ -12,8 +12,8 @@ from daemon.app.world import connect_toloka, open_service
 from daemon.edges.toloka.certificate import certificate_ends
 from daemon.edges.toloka.endpoint import Endpoint
 from daemon.errors import StartError, UnavailableAtStart
-from daemon.flows.codec import iso
-from daemon.flows.spending import Limits, item_limits
+from daemon.flows.batches.spending import Limits, item_limits
+from daemon.flows.records.codec import iso
 from daemon.metrics import Metrics
 from daemon.settings import Settings, TolokaSettings
 

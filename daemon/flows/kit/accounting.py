@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import xxhash
 
-from daemon.flows import codec, ledger_records
 from daemon.flows.kit.offsets import Offsets
 from daemon.flows.kit.outcomes import Coordinates, dead_letter_origin, place_of, result_origin
-from daemon.flows.outputs import ITEM_ID_HEADER
+from daemon.flows.records import codec, ledger_records
+from daemon.flows.records.outputs import ITEM_ID_HEADER
 from daemon.model import Record
 
 RESULT, DEAD_LETTER = "results", "dead_letters"

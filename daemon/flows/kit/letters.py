@@ -8,10 +8,15 @@ from datetime import UTC, datetime
 from operator import or_
 from typing import NamedTuple
 
-from daemon.flows import codec
+from daemon.flows.collector.origins import MISSING_HEADER
 from daemon.flows.kit.outcomes import Coordinates, dead_letter_origin
-from daemon.flows.origins import MISSING_HEADER
-from daemon.flows.outputs import ATTEMPTS_HEADER, ERROR_CODE_HEADER, ERROR_MESSAGE_HEADER, FAILED_AT_HEADER
+from daemon.flows.records import codec
+from daemon.flows.records.outputs import (
+    ATTEMPTS_HEADER,
+    ERROR_CODE_HEADER,
+    ERROR_MESSAGE_HEADER,
+    FAILED_AT_HEADER,
+)
 from daemon.model import Append, Record
 
 # So many dead letters share one record that says which of them were sent back: a bit each.

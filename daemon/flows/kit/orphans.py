@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from daemon.flows import codec
-from daemon.flows.items import Read, standing
+from daemon.flows.records import codec
+from daemon.flows.records.items import Read, standing
 from daemon.model import EPOCH, Committed, Created, Item, Record
 
 # No producer's clock is ahead by more.

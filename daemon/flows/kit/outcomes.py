@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from daemon.flows.codec import UNREADABLE
-from daemon.flows.outputs import ORIGIN_HEADERS
+from daemon.flows.records.codec import UNREADABLE
+from daemon.flows.records.outputs import ORIGIN_HEADERS
 from daemon.model import Headers, Record
 from daemon.odd_json import decoded
 

@@ -2,15 +2,15 @@
 
 from tests.mutants.planting import Mutant
 
-DELIVER = "daemon.flows.delivering"
-CLAIM = "daemon.flows.claiming"
+DELIVER = "daemon.flows.batches.delivering"
+CLAIM = "daemon.flows.doubts.claiming"
 DOUBTS = "tests/unit/flows/test_ahead_doubts.py::"
 
 AHEAD = (
     Mutant(
         "sent-behind-unannounced",
         "the second batch under way is not announced: a crash sends it twice",
-        "daemon.flows.ahead",
+        "daemon.flows.batches.ahead",
         "    return replace(first.intent, doubt_end=last.batch.end, doubt_at=last.intent.at)\n",
         "    return first.intent\n",
     ),
@@ -114,7 +114,7 @@ AHEAD = (
     Mutant(
         "dead-letters-alone",
         "a batch whose good items are in the ledger already is held for its dead letters",
-        "daemon.flows.guarding",
+        "daemon.flows.batches.guarding",
         " + batch.known\n",
         "\n",
         found_by=f"{DOUBTS}test_the_share_of_dead_letters_counts_what_is_in_the_ledger_already",
@@ -154,7 +154,7 @@ AHEAD = (
     Mutant(
         "own-ids-not-looked-at",
         "an item of ours that Toloka gives back with more than it was sent is sent again",
-        "daemon.flows.searching",
+        "daemon.flows.doubts.searching",
         "each.content_hash in contents or each.own_id in given",
         "each.content_hash in contents",
         found_by="tests/unit/flows/test_searching.py::"

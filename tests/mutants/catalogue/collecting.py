@@ -2,9 +2,9 @@
 
 from tests.mutants.planting import Mutant
 
-FOLLOW = "daemon.flows.collector_state"
-PUBLISH = "daemon.flows.publishing"
-FOREIGN = "daemon.flows.foreign"
+FOLLOW = "daemon.flows.collector.collector_state"
+PUBLISH = "daemon.flows.collector.publishing"
+FOREIGN = "daemon.flows.looks.foreign"
 
 _TRANSACT = "        await self._writer.transact(self._publisher.transaction(publication, cursor))\n"
 # Two transactions instead of one: the records of which this is true, then the others.
@@ -40,7 +40,7 @@ COLLECTING = (
     Mutant(
         "ledger-read-to-what-is-visible",
         "the ledger is read to the last stable offset: committed tombstones behind it are missed",
-        "daemon.flows.opening",
+        "daemon.flows.collector.opening",
         "        noted(ledger, records)\n        recent",
         "        if not records:\n            break\n        noted(ledger, records)\n        recent",
         found_by="tests/unit/flows/test_collector_state.py::test_opening_waits_for_what_an_open_transaction_hides",
@@ -48,7 +48,7 @@ COLLECTING = (
     Mutant(
         "no-overlap",
         "what became visible late, or ties at a page's edge, is not looked for again",
-        "daemon.flows.second_looks",
+        "daemon.flows.looks.second_looks",
         "    def _begin(self, state: CollectorState, now: float) -> bool:\n        if now",
         "    def _begin(self, state: CollectorState, now: float) -> bool:\n"
         "        return False\n        if now",
@@ -64,7 +64,7 @@ COLLECTING = (
     Mutant(
         "closed-and-open-again",
         "an item that was taken for somebody else's stays known when its record comes",
-        "daemon.flows.ledger",
+        "daemon.flows.collector.ledger",
         "        self._closed.pop(key, None)\n",
         "",
         found_by="tests/unit/flows/test_ledger.py::test_what_was_dismissed_is_known_no_longer_once_its_record_comes",
@@ -72,14 +72,14 @@ COLLECTING = (
     Mutant(
         "no-sweep",
         "what ends without a time, or vanishes, is never found",
-        "daemon.flows.sweeping",
+        "daemon.flows.looks.sweeping",
         "        if state.overdue:\n",
         "        return False\n        if state.overdue:\n",
     ),
     Mutant(
         "one-item-stops-the-sweep",
         "one item that Toloka cannot show keeps all others waiting, for ever",
-        "daemon.flows.sweeping",
+        "daemon.flows.looks.sweeping",
         "            self._again.add(ids[0])\n            del run.left[ids[0]]\n",
         "",
         found_by="tests/unit/flows/test_sweeping.py::"
@@ -88,7 +88,7 @@ COLLECTING = (
     Mutant(
         "a-moment-is-two-sweeps",
         "an item becomes a dead letter for one bad moment at Toloka",
-        "daemon.flows.vanishing",
+        "daemon.flows.looks.vanishing",
         "            if now - at >= self._apart_seconds:\n",
         "            if now >= at:\n",
         found_by="tests/unit/flows/test_sweeping.py::test_two_looks_within_a_moment_are_no_two_sweeps",
@@ -119,7 +119,7 @@ COLLECTING = (
     Mutant(
         "moved-record-not-found-again",
         "a record that changed places within a page is not found by the next who looks for it",
-        "daemon.flows.exchanging",
+        "daemon.flows.collector.exchanging",
         "self._by_mark[entry.batch, mark].append(other_id)",
         "self._by_mark[entry.batch, 0].append(other_id)",
     ),
@@ -158,7 +158,7 @@ COLLECTING = (
     Mutant(
         "own-ledger-records-undo",
         "the collector's own records, read back late, undo what it knows",
-        "daemon.flows.ledger",
+        "daemon.flows.collector.ledger",
         "(BY_HEADER, self._by) in record.headers or key",
         "key",
         found_by="tests/unit/flows/test_ledger.py::test_what_the_collector_wrote_itself_is_passed_over",
@@ -231,7 +231,7 @@ COLLECTING = (
     Mutant(
         "vanished-at-first-sight",
         "an item that one answer does not know becomes a dead letter",
-        "daemon.flows.vanishing",
+        "daemon.flows.looks.vanishing",
         "SWEEPS_UNTIL_GONE = 2",
         "SWEEPS_UNTIL_GONE = 0",
         found_by="tests/unit/flows/test_sweeping.py::"

@@ -4,7 +4,7 @@ from functools import partial
 
 from tests.mutants.planting import Mutant
 
-BUDGET = "daemon.flows.budgeting"
+BUDGET = "daemon.flows.batches.budgeting"
 
 _mutant = partial(Mutant, steered=True)
 
@@ -26,7 +26,7 @@ STEERING = (
     _mutant(
         "absence-keeps-its-room",
         "what is absent and waits for room keeps the room that others wait with for it",
-        "daemon.flows.announcing",
+        "daemon.flows.batches.announcing",
         "            if holds_others_up:\n",
         "            if False:\n",
         found_by="tests/unit/flows/test_submitting.py::"
@@ -35,7 +35,7 @@ STEERING = (
     Mutant(
         "the-decided-is-waited-for",
         "others wait for what is sent anew as if it might be adopted",
-        "daemon.flows.claiming",
+        "daemon.flows.doubts.claiming",
         "    return not intent.decided or intent.reach > intent.end\n",
         "    return True\n",
         found_by="tests/unit/flows/test_searching.py::"

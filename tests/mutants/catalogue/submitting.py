@@ -3,12 +3,12 @@
 from tests.mutants.planting import Mutant
 
 SUBMIT = "daemon.flows.submitting"
-DELIVER = "daemon.flows.delivering"
-ANNOUNCE = "daemon.flows.announcing"
-OUTBOX = "daemon.flows.outbox"
-RESOLVE = "daemon.flows.searching"
-MATCH = "daemon.flows.matching"
-CLAIM = "daemon.flows.claiming"
+DELIVER = "daemon.flows.batches.delivering"
+ANNOUNCE = "daemon.flows.batches.announcing"
+OUTBOX = "daemon.flows.batches.outbox"
+RESOLVE = "daemon.flows.doubts.searching"
+MATCH = "daemon.flows.doubts.matching"
+CLAIM = "daemon.flows.doubts.claiming"
 
 _LISTED = "        alike = await unless(until, self._listed(sought, intent, believable=believable))\n"
 
@@ -58,7 +58,7 @@ SUBMITTING = (
     Mutant(
         "no-seal-at-rest",
         "whose last transaction's end the broker has forgotten waits for the next, however long",
-        "daemon.flows.filling",
+        "daemon.flows.batches.filling",
         "                await at_rest()\n",
         "",
         found_by="tests/unit/flows/test_submitting.py::test_a_way_at_rest_seals_what_it_wrote_itself",
@@ -132,7 +132,7 @@ SUBMITTING = (
     Mutant(
         "latest-instead-of-earliest",
         "a new group begins at the end of the input",
-        "daemon.flows.taking_over",
+        "daemon.flows.partitions.taking_over",
         'if start_from == "earliest" or was_added:',
         "if was_added:",
     ),
@@ -162,7 +162,7 @@ SUBMITTING = (
     Mutant(
         "opaque-refusal-of-all",
         "a refusal that names nobody makes dead letters of the whole batch",
-        "daemon.flows.pieces",
+        "daemon.flows.batches.pieces",
         '"""Something in this piece is bad, and nobody says what; where it is one item, that is the one."""',
         "self._left.append(dead(batch, flaw))\n        return",
         found_by="tests/unit/flows/test_pieces.py::test_one_bad_item_is_found_in_few_requests_wherever_it_is",
@@ -259,7 +259,7 @@ SUBMITTING = (
     Mutant(
         "mark-forgotten",
         "a lost offset is taken for a new group: everything is paid for again",
-        "daemon.flows.taking_over",
+        "daemon.flows.partitions.taking_over",
         "    if known.marked:\n",
         "    if False:\n",
         only="offset_lost,kill",
@@ -339,7 +339,7 @@ SUBMITTING = (
     Mutant(
         "astray-forgotten",
         "a topic that was made anew grows past the offset, and all that lies before it is passed over",
-        "daemon.flows.taking_over",
+        "daemon.flows.partitions.taking_over",
         "        await outbox.go_astray(offset)\n",
         "        pass\n",
         found_by="tests/unit/flows/test_taking_over.py::"
@@ -348,7 +348,7 @@ SUBMITTING = (
     Mutant(
         "accounted-for-by-another-topics-record",
         "records of a topic that was made anew pass for what the ledger knows of the one before: lost",
-        "daemon.flows.scanning",
+        "daemon.flows.doubts.scanning",
         "known_ms is not None and known_ms < self._since_ms",
         "False",
         found_by="tests/unit/flows/test_scanning.py::"
@@ -373,7 +373,7 @@ SUBMITTING = (
     Mutant(
         "ways-never-end",
         "a way goes on after its partition was given to another, and fences that in turn",
-        "daemon.flows.sharing",
+        "daemon.flows.partitions.sharing",
         "            self._running[partition].stop.set()\n",
         "            pass\n",
         found_by="tests/unit/flows/test_sharing.py::test_a_way_begins_for_each_partition_and_ends_without_it",

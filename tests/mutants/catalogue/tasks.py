@@ -4,7 +4,7 @@ from functools import partial
 
 from tests.mutants.planting import Mutant
 
-REPEAT = "daemon.flows.resolving"
+REPEAT = "daemon.flows.doubts.resolving"
 OPERATIONS = "daemon.edges.toloka.operations"
 
 _mutant = partial(Mutant, api="tasks")
@@ -30,7 +30,7 @@ TASKS = (
     _mutant(
         "doubt-answered-with-a-new-attempt",
         "what is in doubt is sent under another name, which Toloka carries out as well",
-        "daemon.flows.outbox",
+        "daemon.flows.batches.outbox",
         "if again is None else (again.attempt, again.once)",
         "if True else (again.attempt, again.once)",
     ),

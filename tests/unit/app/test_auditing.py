@@ -10,9 +10,9 @@ from daemon.app.kit import auditing
 from daemon.app.kit.auditing import Audited
 from daemon.app.kit.progress import Progress
 from daemon.cli import looking
-from daemon.flows import codec
 from daemon.flows.kit.outcomes import Coordinates
-from daemon.flows.outputs import dead_letter_append
+from daemon.flows.records import codec
+from daemon.flows.records.outputs import dead_letter_append
 from daemon.model import Committed, DeadLetter, Flaw, Intent
 from daemon.settings import load
 from tests.doubles import DEAD, GROUP, INPUT, START, MemoryKafka, in_virtual_time

@@ -11,7 +11,7 @@ import pytest
 from daemon.app.kit import resolving
 from daemon.app.kit.resolving import DoubtfulBatch, NothingInDoubtError
 from daemon.errors import ConfigurationError, UnavailableAtStart
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.model import Committed, Intent
 from daemon.settings import load
 from tests.doubles import DEAD, GROUP, INPUT, MemoryKafka, MemoryWriter, in_virtual_time, place

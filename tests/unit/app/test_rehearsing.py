@@ -11,10 +11,10 @@ from daemon.app.kit import rehearsing
 from daemon.app.kit.progress import Progress
 from daemon.app.kit.rehearsing import Rehearsal
 from daemon.cli import looking
-from daemon.flows import codec
-from daemon.flows.items import ItemReader
 from daemon.flows.kit.outcomes import Coordinates
-from daemon.flows.spec import InputSpec
+from daemon.flows.records import codec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.model import Committed, Intent
 from daemon.settings import load
 from tests.doubles import GROUP, INPUT, START, MemoryKafka, in_virtual_time

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from daemon.app.kit.showing import OpenItem, Wanted
-from daemon.flows.ledger_records import Origin
+from daemon.flows.records.ledger_records import Origin
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from daemon.app.kit import steering
 from daemon.app.kit.kafka import FENCED_TRIES
 from daemon.edges.kafka.topics import Topic
 from daemon.errors import ConfigurationError, Fenced, UnavailableAtStart
-from daemon.flows import codec
+from daemon.flows.records import codec
 from daemon.model import Cursor
 from daemon.settings import load
 from tests.doubles import CURSORS, LEDGER, MemoryKafka

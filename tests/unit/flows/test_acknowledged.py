@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Transient
-from daemon.flows import codec
-from daemon.flows.acknowledged import Acknowledged
+from daemon.flows.batches.acknowledged import Acknowledged
+from daemon.flows.records import codec
 from daemon.model import Committed, Intent, Transaction
 from tests.doubles import GROUP, INPUT, START, in_virtual_time
 from tests.unit.flows.ways import Way, kafka_of, ran

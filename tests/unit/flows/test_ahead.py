@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from daemon.flows import codec
-from daemon.flows.delivering import PROMPT_SECONDS
+from daemon.flows.batches.delivering import PROMPT_SECONDS
+from daemon.flows.records import codec
 from daemon.model import Committed, Divided, Flaw, NotNow, Outcome, Rejected, TooLarge
 from tests.doubles import INPUT, START, MemoryKafka, in_virtual_time
 from tests.unit.flows.ways import QUARANTINE_SECONDS, Way, body, kafka_of, ran, running

@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import codec
-from daemon.flows.guarding import RejectionGuard
+from daemon.flows.batches.guarding import RejectionGuard
+from daemon.flows.records import codec
 from daemon.model import (
     Committed,
     Created,

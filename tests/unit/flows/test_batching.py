@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from daemon.flows.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
-from daemon.flows.items import Found
+from daemon.flows.batches.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
+from daemon.flows.records.items import Found
 from daemon.model import BareRecord, Batch, Flaw, Item
 from tests.doubles import INPUT, FakeRecord, item
 

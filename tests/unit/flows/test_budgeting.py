@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from daemon.errors import Held
-from daemon.flows.budgeting import Budget, Purse
-from daemon.flows.spending import Limits, Spent, item_limits, read_spent, spent_value
+from daemon.flows.batches.budgeting import Budget, Purse
+from daemon.flows.batches.spending import Limits, Spent, item_limits, read_spent, spent_value
 from daemon.model import Append, Transaction
 from daemon.settings.flows import BudgetSettings
 from tests.doubles import MemoryKafka, in_virtual_time, seeded

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.codec import UnreadableError
-from daemon.flows.ledger_records import Origin
+from daemon.flows.records import codec, ledger_records, tombstones
+from daemon.flows.records.codec import UnreadableError
+from daemon.flows.records.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
 from tests.doubles import START, FakeRecord, packed_items
 

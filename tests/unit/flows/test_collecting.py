@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from daemon.errors import Held, Transient
-from daemon.flows import codec
 from daemon.flows.collecting import PATIENCE_PAGES, Collecting, CollectIntervals, CollectorParts
-from daemon.flows.collector_state import CollectOptions
-from daemon.flows.foreign import Foreign
+from daemon.flows.collector.collector_state import CollectOptions
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate
+from daemon.flows.looks.foreign import Foreign
+from daemon.flows.records import codec
 from daemon.flows.waiting import REST_SECONDS
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, Item, NotNow, Page, Transaction, UnknownCursor

@@ -11,10 +11,11 @@ import pytest
 from msgspec import structs
 
 from daemon.errors import ConfigurationError, Fenced, Transient
-from daemon.flows import codec, collector_state, tombstones
-from daemon.flows.collector_state import PARTITIONS_SECONDS, CollectOptions, CollectorState
-from daemon.flows.cursors import SKEW
-from daemon.flows.opening import open_state
+from daemon.flows.collector import collector_state
+from daemon.flows.collector.collector_state import PARTITIONS_SECONDS, CollectOptions, CollectorState
+from daemon.flows.collector.opening import open_state
+from daemon.flows.records import codec, tombstones
+from daemon.flows.skew import SKEW
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item

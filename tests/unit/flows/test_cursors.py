@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from daemon.flows import codec
-from daemon.flows.cursors import read_cursor
+from daemon.flows.collector.cursors import read_cursor
+from daemon.flows.records import codec
 from daemon.model import Append, Cursor, Transaction
 from tests.doubles import CURSORS, PROJECT, START, MemoryKafka, in_virtual_time
 

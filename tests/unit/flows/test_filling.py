@@ -9,9 +9,9 @@ from itertools import pairwise
 import pytest
 
 from daemon.errors import Held, Transient
-from daemon.flows.batching import BatchLimits, Filling
-from daemon.flows.filling import SLICE_RECORDS, SPARE_SECONDS, Source, filled
-from daemon.flows.items import Found
+from daemon.flows.batches.batching import BatchLimits, Filling
+from daemon.flows.batches.filling import SLICE_RECORDS, SPARE_SECONDS, Source, filled
+from daemon.flows.records.items import Found
 from daemon.flows.waiting import REST_SECONDS
 from daemon.model import BareRecord, Batch, Item, Record
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns

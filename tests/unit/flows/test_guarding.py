@@ -3,7 +3,7 @@
 import pytest
 
 from daemon.errors import Held
-from daemon.flows.guarding import RejectionGuard
+from daemon.flows.batches.guarding import RejectionGuard
 from daemon.model import Batch, Committed, DeadLetter, Flaw
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, item
 from tests.unit.flows.ways import Way, kafka_of, running

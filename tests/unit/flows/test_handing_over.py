@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.errors import Transient
-from daemon.flows import codec, handing_over
-from daemon.flows.handing_over import FRESH, handed_over
+from daemon.flows.partitions import handing_over
+from daemon.flows.partitions.handing_over import FRESH, handed_over
+from daemon.flows.records import codec
 from daemon.model import Committed, Intent
 from tests.doubles import GROUP, INPUT, FakeTime, MemoryKafka, place
 

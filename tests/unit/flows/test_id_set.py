@@ -1,6 +1,6 @@
 """A great many ids, in little memory."""
 
-from daemon.flows.id_set import IdSet
+from daemon.flows.collector.id_set import IdSet
 
 
 def test_what_was_taken_in_is_found_and_nothing_else() -> None:

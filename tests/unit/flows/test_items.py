@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from daemon.content import content_hash, parse
-from daemon.flows.items import ItemReader, standing
-from daemon.flows.spec import InputSpec
+from daemon.flows.records.items import ItemReader, standing
+from daemon.flows.records.spec import InputSpec
 from daemon.model import Flaw, Item
 from tests.doubles import INPUT, FakeRecord
 

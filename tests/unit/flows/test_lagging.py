@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Transient
-from daemon.flows import codec
 from daemon.flows.lagging import EVERY_SECONDS, Lag
+from daemon.flows.records import codec
 from daemon.metrics import Metrics
 from daemon.model import Committed, Intent
 from tests.doubles import GROUP, INPUT, START, FakeTime, MemoryKafka, in_virtual_time

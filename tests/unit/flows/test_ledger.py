@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.ledger import Ledger, PackedEntry
+from daemon.flows.collector.ledger import Ledger, PackedEntry
+from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import Headers
 from tests.doubles import LEDGER, START, START_MS, FakeRecord, item, packed_items
 

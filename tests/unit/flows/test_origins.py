@@ -5,8 +5,8 @@ import asyncio
 import msgspec
 import pytest
 
-from daemon.flows.ledger_records import Entry, Origin
-from daemon.flows.origins import ASK_AGAIN_SECONDS, MISSING_HEADER, record_of
+from daemon.flows.collector.origins import ASK_AGAIN_SECONDS, MISSING_HEADER, record_of
+from daemon.flows.records.ledger_records import Entry, Origin
 from tests.doubles import INPUT, START, START_MS, MemoryKafka, in_virtual_time
 
 ENTRY = Entry(Origin(INPUT, 1, 2, START_MS), 10, START, 0, b"k", (("h", b"v"),))

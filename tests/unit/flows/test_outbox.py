@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Fenced
-from daemon.flows import codec, ledger_records
-from daemon.flows.budgeting import Budget
-from daemon.flows.outbox import Outbox
-from daemon.flows.spending import Limits, read_spent
+from daemon.flows.batches.budgeting import Budget
+from daemon.flows.batches.outbox import Outbox
+from daemon.flows.batches.spending import Limits, read_spent
+from daemon.flows.records import codec, ledger_records
 from daemon.model import Batch, Committed, DeadLetter, Flaw, Intent, Tally
 from daemon.model.items import OLDER
 from tests.doubles import (

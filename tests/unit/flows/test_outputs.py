@@ -5,8 +5,8 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from daemon.flows.ledger_records import Entry, Origin
-from daemon.flows.outputs import dead_letter_append, foreign_append, result_append
+from daemon.flows.records.ledger_records import Entry, Origin
+from daemon.flows.records.outputs import dead_letter_append, foreign_append, result_append
 from daemon.model import DeadLetter, Flaw, Headers
 from tests.doubles import DEAD, INPUT, OUTPUT, START, START_MS, FakeRecord, finished
 

@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import replace
 from datetime import timedelta
 
-from daemon.flows.paging import Pages
+from daemon.flows.collector.paging import Pages
 from daemon.model import Cursor, Page
 from tests.doubles import START, ScriptedResults, in_virtual_time
 

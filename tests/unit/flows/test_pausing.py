@@ -2,9 +2,9 @@
 
 import asyncio
 
-from daemon.flows import orders
 from daemon.flows.holding import Gate
 from daemon.flows.pausing import Pausing
+from daemon.flows.records import orders
 from tests.doubles import CURSORS, MemoryKafka, fresh_holds, in_virtual_time, seeded
 
 

@@ -7,7 +7,7 @@ from math import log2
 
 import pytest
 
-from daemon.flows.pieces import Pieces, dead
+from daemon.flows.batches.pieces import Pieces, dead
 from daemon.model import Batch, DeadLetter, Flaw
 from tests.doubles import INPUT, FakeRecord, item
 

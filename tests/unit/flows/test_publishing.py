@@ -6,9 +6,9 @@ from itertools import permutations
 import msgspec
 import pytest
 
-from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.ledger import Ledger
-from daemon.flows.publishing import Publication, Publisher
+from daemon.flows.collector.ledger import Ledger
+from daemon.flows.collector.publishing import Publication, Publisher
+from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import Append, Cursor, DeadLetter, Finished, Flaw, Item
 from tests.doubles import (
     CURSORS,

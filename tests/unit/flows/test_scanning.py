@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from daemon.errors import Held
-from daemon.flows import codec, tombstones
-from daemon.flows.ledger_records import Origin
-from daemon.flows.scanning import Taken, scan
+from daemon.flows.doubts.scanning import Taken, scan
+from daemon.flows.records import codec, tombstones
+from daemon.flows.records.ledger_records import Origin
 from tests.doubles import INPUT, LEDGER, START, START_MS, MemoryKafka, in_virtual_time, item, packed_items
 
 

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from daemon.errors import Fenced, Held
-from daemon.flows import codec, ledger_records, tombstones
-from daemon.flows.cursors import SKEW
+from daemon.flows.doubts.resolving import Resolver
+from daemon.flows.doubts.searching import Patience, Search
 from daemon.flows.holding import Hold
-from daemon.flows.resolving import Resolver
-from daemon.flows.searching import Patience, Search
+from daemon.flows.records import codec, ledger_records, tombstones
+from daemon.flows.skew import SKEW
 from daemon.model import Batch, Committed, Created, DeadLetter, Flaw, Intent, Outcome, PlacedRecord
 from daemon.ports import Wanted
 from tests.doubles import (

@@ -8,7 +8,7 @@ import pytest
 
 from daemon.errors import Held, Transient
 from daemon.flows.holding import STUMBLES
-from daemon.flows.sharing import (
+from daemon.flows.partitions.sharing import (
     CONFIRM_AGAIN_SECONDS,
     RIVAL_FENCES,
     RIVAL_PAUSE_SECONDS,

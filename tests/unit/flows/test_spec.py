@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from daemon.flows.spec import InputSpec
+from daemon.flows.records.spec import InputSpec
 
 
 def code(rule: dict[str, Any], value: Any) -> str | None:

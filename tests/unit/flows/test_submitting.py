@@ -10,10 +10,10 @@ from itertools import pairwise
 import pytest
 
 from daemon.errors import Fenced, Transient
-from daemon.flows import codec
+from daemon.flows.batches.spending import Spent, read_spent, spent_value
 from daemon.flows.holding import LONGEST_PROBE_SECONDS
-from daemon.flows.spending import Spent, read_spent, spent_value
-from daemon.flows.taking_over import AGAIN_SECONDS
+from daemon.flows.partitions.taking_over import AGAIN_SECONDS
+from daemon.flows.records import codec
 from daemon.flows.waiting import REST_SECONDS
 from daemon.model import (
     Committed,

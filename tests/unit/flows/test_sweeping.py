@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from daemon.errors import Held
-from daemon.flows import codec
-from daemon.flows.collector_state import CollectOptions, CollectorState
-from daemon.flows.cursors import SKEW
-from daemon.flows.opening import open_state
-from daemon.flows.origins import MISSING_HEADER
-from daemon.flows.second_looks import Overlapping
-from daemon.flows.sweeping import WORTH_A_LISTING, Sweeping, _runs, _steps
-from daemon.flows.vanishing import BY_ID_ITEMS
+from daemon.flows.collector.collector_state import CollectOptions, CollectorState
+from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.origins import MISSING_HEADER
+from daemon.flows.looks.second_looks import Overlapping
+from daemon.flows.looks.sweeping import WORTH_A_LISTING, Sweeping, _runs, _steps
+from daemon.flows.looks.vanishing import BY_ID_ITEMS
+from daemon.flows.records import codec
+from daemon.flows.skew import SKEW
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
 from daemon.model import Cursor, Item, Sight

@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Held
-from daemon.flows import codec
-from daemon.flows.items import ItemReader
-from daemon.flows.outbox import Outbox
-from daemon.flows.spec import InputSpec
-from daemon.flows.taking_over import AGAIN_SECONDS, Beginning, is_in_log, read_range, take_over
-from daemon.flows.tallying import last_tally
+from daemon.flows.batches.outbox import Outbox
+from daemon.flows.batches.tallying import last_tally
+from daemon.flows.partitions.taking_over import AGAIN_SECONDS, Beginning, is_in_log, read_range, take_over
+from daemon.flows.records import codec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.model import Committed, Intent
 from tests.doubles import GROUP, INPUT, LEDGER, START, FakeTime, MemoryKafka, in_virtual_time, place
 

@@ -4,8 +4,9 @@ from datetime import date
 
 import pytest
 
-from daemon.flows import codec, tallying
-from daemon.flows.tallying import NOTHING, last_tally
+from daemon.flows.batches import tallying
+from daemon.flows.batches.tallying import NOTHING, last_tally
+from daemon.flows.records import codec
 from daemon.model import Tally
 from tests.doubles import INPUT, LEDGER, START, MemoryKafka, in_virtual_time, place
 

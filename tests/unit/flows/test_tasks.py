@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.flows.items import ItemReader
-from daemon.flows.tasks import PoolTerms, TaskReader, TaskSpec
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.model import Flaw, Item
 from tests.doubles import FakeRecord
 from tests.simulator.pools import TASKS_POOL

@@ -9,17 +9,17 @@ from typing import Any, cast
 
 import msgspec
 
-from daemon.flows import codec, ledger_records
-from daemon.flows.batching import BatchLimits
-from daemon.flows.budgeting import Budget
-from daemon.flows.guarding import RejectionGuard
+from daemon.flows.batches.batching import BatchLimits
+from daemon.flows.batches.budgeting import Budget
+from daemon.flows.batches.guarding import RejectionGuard
+from daemon.flows.batches.shared_parts import SharedParts, SubmitOptions
+from daemon.flows.batches.spending import Limits
+from daemon.flows.doubts.resolving import Resolver
+from daemon.flows.doubts.searching import Patience, Search
 from daemon.flows.holding import Gate, Holds
-from daemon.flows.items import ItemReader
-from daemon.flows.resolving import Resolver
-from daemon.flows.searching import Patience, Search
-from daemon.flows.shared_parts import SharedParts, SubmitOptions
-from daemon.flows.spec import InputSpec
-from daemon.flows.spending import Limits
+from daemon.flows.records import codec, ledger_records
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.flows.submitting import Submitting
 from daemon.flows.watching import SubmitWatch
 from daemon.metrics import Metrics

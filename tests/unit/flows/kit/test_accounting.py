@@ -3,10 +3,10 @@
 import json
 from datetime import UTC, datetime
 
-from daemon.flows import ledger_records
 from daemon.flows.kit.accounting import Account, Audit
 from daemon.flows.kit.outcomes import Coordinates
-from daemon.flows.outputs import dead_letter_append, result_append
+from daemon.flows.records import ledger_records
+from daemon.flows.records.outputs import dead_letter_append, result_append
 from daemon.model import DeadLetter, Finished, Flaw, Headers, Item
 from tests.doubles import FakeRecord, packed_items
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from daemon.flows.codec import UnreadableError
 from daemon.flows.kit.letters import CHUNK, CLOCKS_APART_MS, Replayed, Wanted, letter_of
-from daemon.flows.outputs import dead_letter_append
+from daemon.flows.records.codec import UnreadableError
+from daemon.flows.records.outputs import dead_letter_append
 from daemon.model import DeadLetter, Flaw, Headers
 from tests.doubles import START_MS, FakeRecord
 

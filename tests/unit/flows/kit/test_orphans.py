@@ -7,7 +7,7 @@ import pytest
 
 from daemon.flows.kit.accounting import Audit
 from daemon.flows.kit.orphans import CLOCKS_APART, MOST_SPANS, SPAN, Contents
-from daemon.flows.outputs import dead_letter_append
+from daemon.flows.records.outputs import dead_letter_append
 from daemon.model import Committed, DeadLetter, Flaw
 from tests.doubles import DEAD, INPUT, START, START_MS, FakeRecord, created, item
 

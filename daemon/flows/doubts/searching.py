@@ -1,0 +1,278 @@
+"""An intent in doubt: look what Toloka has, adopt it, and send again only what is certainly absent.
+
+Absence is believed only after the quarantine, when a late request has landed or died; presence at once.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+import structlog
+
+from daemon.errors import Fenced, Held
+from daemon.flows.doubts.claiming import SETTLING, Claim, Note, Turns
+from daemon.flows.doubts.matching import matched, own_ids, plausible
+from daemon.flows.doubts.scanning import Taken, scan
+from daemon.flows.holding import Backoff, Holds, ShownHold
+from daemon.flows.place import Place
+from daemon.flows.records import codec
+from daemon.flows.skew import SKEW
+from daemon.flows.waiting import pause, unless
+from daemon.metrics import Metrics
+from daemon.model import Batch, Created, Intent
+from daemon.ports import Kafka, Submissions, TolokaClock
+
+# Toloka may show times in whole seconds; its `Date` header does.
+COARSE = timedelta(seconds=1)
+FIRST_LOOK_SECONDS = 0.5
+LONGEST_LOOK_SECONDS = 10.0
+# By so much a clock may be corrected; what sets it further does not make anything pass.
+CORRECTED_SECONDS = 5.0
+# A look at the end of a quarantine comes so long after it, for clocks to agree that it has ended.
+PROMPTLY_SECONDS = 0.02
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request may take, and how long after it began its absence is believed.
+
+    `settling` is how long after its end what it came to may still be committed by whoever sent it.
+    """
+
+    request: timedelta
+    quarantine: timedelta
+    settling: timedelta = SETTLING
+
+    def end(self, intent: Intent) -> datetime:
+        """From when on what the attempt has not done it will never do.
+
+        Who wrote the intent may have had a clock behind ours, by what its `Date` headers had left out.
+        """
+        return intent.at + self.quarantine + COARSE
+
+
+class Search:
+    """Resolves the intents of one partition's way by what Toloka shows, and the ledger knows."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        api: Submissions,
+        clock: TolokaClock,
+        place: Place,
+        patience: Patience,
+        holds: Holds,
+        metrics: Metrics,
+        rng: Random,
+    ) -> None:
+        self._kafka = kafka
+        self._api = api
+        self._clock = clock
+        self._place = place
+        self._patience = patience
+        self._shown = ShownHold("submit", holds, place.partition)
+        self._metrics = metrics
+        self._rng = rng
+        self._turns = Turns(kafka, clock, place, patience.request + patience.settling, self._shown)
+
+    async def resolve(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
+        """What of the batch is still to be sent, with the rest adopted; None when the event came first.
+
+        What was adopted may be claimed: the next transaction of the way has to write it down.
+
+        Raises:
+            Fenced: somebody else has decided what becomes of it.
+            Transient: Kafka failed; the intent stands, and a take-over finds it again.
+        """
+        shown, turns = self._shown, self._turns
+        backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
+        claim = Claim(intent, note)
+        reasons: set[str] = set()
+        passed_at = asyncio.get_running_loop().time() + self._left_seconds(intent) - CORRECTED_SECONDS
+        await claim.doubt()
+        try:
+            while not until.is_set():
+                turns.shows = False
+                try:
+                    resolved = await self._look(batch, intent, claim, until, passed_at)
+                    if not turns.shows:
+                        shown.end()
+                except Held as held:
+                    shown.begin(held)
+                    if held.reason not in reasons:
+                        # Once for each reason, however its details change.
+                        reasons.add(held.reason)
+                        self._metrics.intents_resolved.labels("held").inc()
+                    resolved = None
+                if resolved is None or not resolved.adopted:
+                    await claim.doubt()
+                if resolved is not None:
+                    return resolved
+                await pause(self._look_seconds(intent, backoff), until)
+                await self._insist_undecided(intent)
+            return None
+        finally:
+            shown.end()
+
+    async def present(self, batch: Batch, intent: Intent, note: Note, until: asyncio.Event) -> Batch | None:
+        """The batch with everything adopted that Toloka shows now; None where it is not our turn until then.
+
+        Raises:
+            Held: `listing_failed`, `content_altered`, `intent_unreadable` or `ledger_unreadable`.
+            Transient: Kafka failed.
+        """
+        claim = Claim(intent, note)
+        await claim.doubt()
+        landed = self.has_landed(intent)
+        found = await self._found(batch, intent, claim, until, believable=True, landed=landed)
+        if found is None or not found[0].adopted:
+            await claim.doubt()
+        return None if found is None else found[0]
+
+    def has_landed(self, intent: Intent) -> bool:
+        """Whether what the attempt has not done by now it will never do."""
+        return self._clock.now() >= self._patience.end(intent)
+
+    def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
+        """How long until the next look; there is one just when absence can be believed."""
+        seconds = backoff.seconds()
+        left = self._left_seconds(intent)
+        return min(seconds, left + PROMPTLY_SECONDS) if left > 0 else seconds
+
+    def _left_seconds(self, intent: Intent) -> float:
+        """How long until absence can be believed; negative where it can be."""
+        return (self._patience.end(intent) - self._clock.now()).total_seconds()
+
+    async def _insist_undecided(self, intent: Intent) -> None:
+        """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
+
+        Raises:
+            Fenced: another intent stands, or none, or one that we cannot read.
+        """
+        place = self._place
+        committed = await self._kafka.committed(place.group, place.topic, [place.partition])
+        try:
+            standing = codec.read_intent(committed[place.partition].metadata)
+        except codec.UnreadableError as error:
+            raise Fenced(f"the batch in doubt, up to {intent.end}, is a newer release's: {error}") from error
+        if standing is None or standing.attempt != intent.attempt:
+            raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
+
+    async def _look(
+        self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event, passed_at: float
+    ) -> Batch | None:
+        """One look; None where it is too early to say, before `passed_at` by the loop's clock in any case.
+
+        Raises:
+            Held: it cannot be decided now, or by us.
+        """
+        # Read before the listing: what was absent from it was absent at this time.
+        over = self._is_over(intent, passed_at)
+        if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
+            return None
+        found, contested = seen
+        # What may have been sent was sent with the rest, and is shown along with it.
+        absent = found.items or (not batch.items and len(found.adopted) < len(batch.possible))
+        return None if absent and (contested or not over) else found
+
+    def _is_over(self, intent: Intent, passed_at: float) -> bool:
+        """Whether absence can be believed: a clock that was set forward since has ended no quarantine."""
+        return asyncio.get_running_loop().time() >= passed_at and self.has_landed(intent)
+
+    async def _found(
+        self,
+        batch: Batch,
+        intent: Intent,
+        claim: Claim,
+        until: asyncio.Event,
+        *,
+        believable: bool,
+        landed: bool,
+    ) -> tuple[Batch, bool] | None:
+        """What Toloka shows, and whether another way has taken some of it since it was listed.
+
+        That may have been ours, and what is listed next its own: absence can be told only by another look.
+        It comes to an end, for after the quarantine nothing new of ours appears.
+        """
+        sought = batch.with_possible()
+        alike = await unless(until, self._listed(sought, intent, believable=believable))
+        if alike is None:
+            return None
+        candidates = plausible(sought, intent.since, alike)
+        if not candidates and not believable:
+            return None
+        before = None
+        if candidates and not all(item.identified for item in sought.items):
+            before = await self._taken(sought, intent, candidates)
+            if not believable and matched(batch, candidates, before).items:
+                return None
+            turns, landed_at = self._turns, self._patience.end(intent)
+            if not (await turns.come(until, landed_at) and await turns.take(claim, believable=landed)):
+                return None
+        taken = await self._taken(sought, intent, candidates)
+        contested = before is not None and self._is_contested(intent, candidates, before, taken)
+        found = matched(batch, candidates, taken)
+        if taken.altered and found.items and believable:
+            raise _altered()
+        return found, contested
+
+    async def _listed(self, batch: Batch, intent: Intent, *, believable: bool) -> Sequence[Created]:
+        """What Toloka shows alike of the time in which the batch's items may have been created, and of more.
+
+        Before absence is believed, more must be seen: what was created since, in case the clock that tells it
+        goes by another time than ours; and where items are alike, what another way has adopted one of ours in
+        the place of, which lies where ours does not. That one has the nearest to its own time, so that what
+        it leaves behind is as near to ours, or younger.
+        """
+        now, end, wanted = self._clock.now(), self._end(intent), _alike(batch)
+        are_told_apart = all(item.identified for item in batch.items)
+        if are_told_apart or not believable:
+            until = end if end < now else None
+            listed = await self._api.created(intent.since - SKEW, until, None, wanted)
+            if not believable or _are_all_among(batch, listed):
+                return listed
+        before = SKEW if are_told_apart else 3 * SKEW
+        within = now - intent.since + before
+        return await self._api.created(intent.since - before, None, within, wanted)
+
+    def _end(self, intent: Intent) -> datetime:
+        """Nothing of this range is created later."""
+        return intent.at + self._patience.quarantine + SKEW
+
+    def _is_contested(
+        self, intent: Intent, candidates: Sequence[Created], before: Taken, taken: Taken
+    ) -> bool:
+        """Whether another way has taken what may have been ours, between these two readings of the ledger."""
+        end, lately = self._end(intent), set(taken.elsewhere) - set(before.elsewhere)
+        return any(each.item_id in lately and each.created_at <= end for each in candidates)
+
+    async def _taken(self, batch: Batch, intent: Intent, candidates: Sequence[Created]) -> Taken:
+        offsets = range(batch.first, batch.end)
+        ids = [created.item_id for created in candidates]
+        ledger, topic, partition = self._place.ledger_topic, self._place.topic, self._place.partition
+        taken = await scan(self._kafka, ledger, topic, partition, offsets, ids, intent.since)
+        if taken.altered and not all(item.identified for item in batch.items):
+            raise _altered()
+        return taken
+
+
+def _alike(batch: Batch) -> Callable[[Created], bool]:
+    """Whether an item may be one of the batch's, by its content or an id that we gave."""
+    contents, given = {item.content_hash for item in batch.items}, own_ids(batch)
+    return lambda each: each.content_hash in contents or each.own_id in given
+
+
+def _are_all_among(batch: Batch, listed: Sequence[Created]) -> bool:
+    contents, ids = {each.content_hash for each in listed}, {each.own_id for each in listed}
+    given = {index for own_id, index in own_ids(batch).items() if own_id in ids}
+    return all(item.content_hash in contents or index in given for index, item in enumerate(batch.items))
+
+
+def _altered() -> Held:
+    return Held(
+        "content_altered", "Toloka gives back other content than it was sent: comparing proves nothing"
+    )

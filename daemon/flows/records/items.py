@@ -1,0 +1,230 @@
+"""Pure: an input record's value becomes the item that is sent, byte for byte where possible."""
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Protocol
+
+import msgspec
+
+from daemon.content import ContentError, content_hash, parse_hashed
+from daemon.flows.records.shape import Misfit, Shape, identified
+from daemon.model import BareRecord, Flaw, Item
+
+# What a record holds; None for a tombstone.
+Found = Item | Flaw | None
+# The second says where the records stand: see `standing`.
+Read = Callable[[BareRecord, str], Item | Flaw]
+ReadAll = Callable[[Sequence[BareRecord], str], Sequence[Found]]
+_Check = Callable[[Mapping[str, Any]], Flaw | None]
+# So many records are looked at together.
+WINDOW = 256
+# Together pays only while fewer than one record in so many does not fit.
+RECORDS_PER_MISFIT = 8
+# With a topic's name of 249 letters.
+MAX_IDENTITY_BYTES = 300
+
+
+class Spec(Protocol):
+    """Says what is wrong with an item."""
+
+    @property
+    def takes_id(self) -> bool:
+        """Whether an item without an `id` may be given one."""
+        ...
+
+    @property
+    def shape(self) -> Shape | None:
+        """A type whose items are all right, for many at once."""
+        ...
+
+    def flaw(self, item: Mapping[str, Any], /) -> Flaw | None:
+        """The first thing that is wrong with an item; None where nothing is."""
+        ...
+
+
+class RecordReader(Protocol):
+    """Turns records into items."""
+
+    def read(self, record: BareRecord, where: str, /) -> Item | Flaw:
+        """The item in a record that is no tombstone, or why there is none."""
+        ...
+
+    def read_all(self, records: Sequence[BareRecord], where: str, /) -> Sequence[Found]:
+        """What `read` says of each record, and None of a tombstone."""
+        return [None if record.value is None else self.read(record, where) for record in records]
+
+    def read_unchecked(self, record: BareRecord, where: str, /) -> Item | Flaw:
+        """What may have been sent of a record by other checks and another limit than today's."""
+        ...
+
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+class ItemReader:
+    """Turns records into items.
+
+    Args:
+        spec: the checks of the app's `input_spec`.
+        pointer: a JSON Pointer (RFC 6901) to the item inside the record's value, or None for the whole.
+        max_bytes: of an item's body; a larger one could be sent in no request.
+        max_overhead_bytes: of key and headers together: they must fit the item's ledger record.
+    """
+
+    def __init__(
+        self, spec: Spec, pointer: str | None, max_bytes: int, max_overhead_bytes: int = 800_000
+    ) -> None:
+        self._spec = spec
+        self._path = None if pointer is None else _path(pointer)
+        self._max_bytes = max_bytes
+        self._max_overhead_bytes = max_overhead_bytes
+
+    def follow(self, spec: Spec) -> None:
+        """Check by this spec from now on."""
+        self._spec = spec
+
+    def read(self, record: BareRecord, where: str) -> Item | Flaw:
+        """The item in a record that is no tombstone, or why there is none."""
+        return self._read(record, where, self._spec.flaw, self._max_bytes)
+
+    def read_unchecked(self, record: BareRecord, where: str) -> Item | Flaw:
+        """What may have been sent of a record by other checks and another limit than today's."""
+        return self._read(record, where, lambda _: None, sys.maxsize)
+
+    def _read(self, record: BareRecord, where: str, check: _Check, max_bytes: int) -> Item | Flaw:
+        try:
+            return self._item(record, where, check, max_bytes)
+        except ContentError as error:
+            return Flaw(error.code, str(error))
+
+    def read_all(self, records: Sequence[BareRecord], where: str) -> list[Found]:
+        """What `read` says of each record, and None of a tombstone; for a third of it where all is plain."""
+        found: list[Found] = []
+        for start in range(0, len(records), WINDOW):
+            found += self._read_window(records[start : start + WINDOW], where)
+        return found
+
+    def _read_window(self, records: Sequence[BareRecord], where: str) -> list[Found]:
+        shape = None if self._path else self._spec.shape
+        values = [record.value or b"" for record in records]
+        bare = [record.key is None and not record.headers for record in records]
+        if shape is None or not all(values) or self._are_heavy(records, values, bare):
+            return self._one_by_one(records, where)
+        found: list[Found] = []
+        end, patience = len(records), len(records) // RECORDS_PER_MISFIT
+        while (start := len(found)) < len(records) and patience:
+            read = self._read_plain(shape, where, records[start:end], values[start:end], bare[start:end])
+            if isinstance(read, Misfit):
+                patience -= 1
+                end = start + read.at
+                if read.at:
+                    # Those before it first, together.
+                    continue
+            else:
+                found += read
+            found += self._one_by_one(records[end : end + 1], where)
+            end = len(records)
+        return found + self._one_by_one(records[start:], where)
+
+    def _one_by_one(self, records: Sequence[BareRecord], where: str) -> list[Found]:
+        return [None if record.value is None else self.read(record, where) for record in records]
+
+    def _read_plain(
+        self,
+        shape: Shape,
+        where: str,
+        records: Sequence[BareRecord],
+        values: Sequence[bytes],
+        bare: Sequence[bool],
+    ) -> Iterable[Item] | Misfit:
+        def identity(index: int) -> str:
+            return identity_of(where, records[index].offset)
+
+        plain = shape.read(values, identity if self._spec.takes_id else None)
+        if isinstance(plain, Misfit):
+            return plain
+        return map(Item, records, plain.bodies, plain.hashes, plain.identified, repeat(1), bare)
+
+    def _are_heavy(
+        self, records: Sequence[BareRecord], values: Sequence[bytes], bare: Sequence[bool]
+    ) -> bool:
+        """Whether one of the records might be too large in any way."""
+        laden = () if all(bare) else records
+        return (
+            max(map(len, values)) > self._max_bytes - MAX_IDENTITY_BYTES
+            or max(map(_overhead, laden), default=0) > self._max_overhead_bytes
+        )
+
+    def _item(self, record: BareRecord, where: str, check: _Check, max_bytes: int) -> Item | Flaw:
+        body = record.value or b""
+        if len(body) > max_bytes and self._path is None:
+            return _too_large(len(body), max_bytes)
+        parsed, hashed = parse_hashed(body)
+        if self._path is not None:
+            parsed = _inside(parsed, self._path)
+            body = msgspec.json.encode(parsed)
+            hashed = content_hash(parsed)
+        is_identified = self._spec.takes_id and parsed.get("id") is None
+        if is_identified:
+            parsed, body = _identified(identity_of(where, record.offset), parsed, body)
+            hashed = content_hash(parsed)
+        if (flaw := check(parsed)) is not None:
+            return flaw
+        if len(body) > max_bytes:
+            return _too_large(len(body), max_bytes)
+        if (record.key or record.headers) and (size := _overhead(record)) > self._max_overhead_bytes:
+            limit = self._max_overhead_bytes
+            return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
+        return Item(record, body, hashed, is_identified, is_bare=record.key is None and not record.headers)
+
+
+def _too_large(size: int, max_bytes: int) -> Flaw:
+    return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {max_bytes} of a request")
+
+
+def _overhead(record: BareRecord) -> int:
+    headers = sum(len(name.encode()) + len(value or b"") + 8 for name, value in record.headers)
+    return len(record.key or b"") + headers
+
+
+def standing(topic: str, partition: int) -> str:
+    """Where a partition's records stand: what the ids begin with that their items are given."""
+    return f"{topic}-{partition}"
+
+
+def identity_of(where: str, offset: int) -> str:
+    """The id for the item in the record at this offset, if it has none."""
+    return f"{where}-{offset}"
+
+
+def _identified(identity: str, parsed: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
+    """Give an item that has none an id of its own, so that it can be told from its equals."""
+    whole = {**parsed, "id": identity}
+    # A field `id` that is null is there already: it cannot be spliced in once more.
+    return whole, msgspec.json.encode(whole) if "id" in parsed else identified(body, identity.encode())
+
+
+def _path(pointer: str) -> tuple[str, ...]:
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
+
+
+def _index(part: str) -> int:
+    """An array index as RFC 6901 writes it: digits, without a leading zero."""
+    if not _INDEX.fullmatch(part):
+        raise ValueError(part)
+    return int(part)
+
+
+def _inside(parsed: Any, path: tuple[str, ...]) -> dict[str, Any]:
+    for part in path:
+        try:
+            parsed = parsed[_index(part)] if isinstance(parsed, list) else parsed[part]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise ContentError(
+                "POINTER_MISSES", f"there is no {part!r} where the item is looked for"
+            ) from None
+    if not isinstance(parsed, dict):
+        raise ContentError("NOT_AN_OBJECT", f"a JSON {type(parsed).__name__} where the item is looked for")
+    return parsed

@@ -1,0 +1,240 @@
+"""Pure: the ledger's records of open items, packed, for they are kept in memory by the million.
+
+A value holds: version, partition, offset, how far behind it its batch ends, timestamp, submitted_at, content
+hash, topic, key, headers, and where not just one result is awaited, how many and which are published: by id,
+or by hash where they are so many that their ids would outgrow a message of Kafka's.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+import xxhash
+
+from daemon.flows.records.codec import VERSION, UnreadableError, from_micros, insist_readable, micros
+from daemon.model import Headers, Item
+
+# version, partition, offset, batch end less offset, timestamp in ms, submitted_at in µs, content hash
+_HEAD = struct.Struct(">BIQIqqQ")
+# Its beginning, which all of a batch have in common, and what is each record's own.
+_BATCH = struct.Struct(">BI")
+_OWN = "QIqqQ"
+# Its end.
+_SUBMITTED_HASH = struct.Struct(">qQ")
+_SUBMITTED_AT = _HEAD.size - _SUBMITTED_HASH.size
+_WANTED = struct.Struct(">H")
+# A field begins with its length in one byte, and in five where it is longer than that can say.
+_LONG = struct.Struct(">BI")
+_LONGER, _NONE = 254, 255
+# No UTF-8 begins with one of them, and so no header's name does.
+_SHARES, _HASHES = b"\xff", b"\xfe"
+# More shares than these are kept as hashes.
+MANY_SHARES = 1000
+_HASH_BYTES = 8
+# One of several results: its id, or a hash of it.
+Share = str | int
+# What a tuple's own constructor comes to, in a third of its time: one is made for each result.
+_new = tuple.__new__
+
+
+class Origin(NamedTuple):
+    """Which input record an item came from."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """A ledger record, unpacked: an open item.
+
+    `wanted` results are awaited, 0 where Toloka decides; those of the `published` shares are out already.
+    """
+
+    origin: Origin
+    batch_end: int
+    submitted_at: datetime
+    content_hash: int
+    key: bytes | None
+    headers: Headers
+    wanted: int = 1
+    published: tuple[Share, ...] = ()
+
+    def has_published(self, share: str) -> bool:
+        """Whether this result is out already."""
+        return bool(self.published) and (share in self.published or _hash(share) in self.published)
+
+
+def pack(
+    topic: str, partition: int, items: Sequence[Item], batch_end: int, submitted_at: datetime
+) -> Sequence[bytes]:
+    """The ledger's value for each item of one batch, all of one partition."""
+    if not items:
+        return ()
+    submitted = micros(submitted_at)
+    # All of a batch begin alike, and those without key and headers end alike.
+    opening = _BATCH.pack(VERSION, partition)
+    name = _sized(topic.encode())
+    bare = name + _sized(None)
+    whole = _with_rest(len(bare)).pack
+    values = []
+    for item in items:
+        record = item.record
+        offset = record.offset
+        value = whole(
+            opening, offset, batch_end - offset, record.timestamp, submitted, item.content_hash, bare
+        )
+        values.append(value if item.is_bare else _laden(value.removesuffix(bare), name, item))
+    return values
+
+
+def _laden(value: bytes, name: bytes, item: Item) -> bytes:
+    """A value up to its fields, with what an item may have besides."""
+    fields = (name, _sized(item.record.key), *_packed_headers(item.record.headers))
+    shares = b"" if item.wanted == 1 else _packed_shares(item.wanted, ())
+    return value + b"".join(fields) + shares
+
+
+@lru_cache(16)
+def _with_rest(size: int) -> struct.Struct:
+    """What all of a batch have in common, what is the record's own, and so many bytes behind it."""
+    return struct.Struct(f">{_BATCH.size}s{_OWN}{size}s")
+
+
+def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:
+    """An entry's ledger value once this result is published, too; None where none is awaited any more.
+
+    `packed` is its ledger value; `share` is not among those that are published.
+    """
+    published = (*entry.published, share)
+    if len(published) == entry.wanted:
+        return None
+    before = _packed_shares(entry.wanted, entry.published)
+    return packed.removesuffix(before) + _packed_shares(entry.wanted, _shortened(published))
+
+
+def _shortened(published: Sequence[Share]) -> Sequence[Share]:
+    if len(published) <= MANY_SHARES:
+        return published
+    return [share if isinstance(share, int) else _hash(share) for share in published]
+
+
+def _hash(share: str) -> int:
+    return xxhash.xxh3_64_intdigest(share.encode())
+
+
+def _packed_shares(wanted: int, published: Sequence[Share]) -> bytes:
+    """A last field that stands alone, for those of headers come in pairs, and begins as no name can."""
+    if published and isinstance(published[0], int):
+        return _sized(_HASHES + _WANTED.pack(wanted) + struct.pack(f">{len(published)}Q", *published))
+    return _sized(_SHARES + _WANTED.pack(wanted) + "\n".join(map(str, published)).encode())
+
+
+def _packed_headers(headers: Headers) -> Iterable[bytes]:
+    for name, value in headers:
+        yield _sized(name.encode())
+        yield _sized(value)
+
+
+def _sized(data: bytes | None) -> bytes:
+    if data is None:
+        return bytes((_NONE,))
+    size = len(data)
+    return (bytes((size,)) if size < _LONGER else _LONG.pack(_LONGER, size)) + data
+
+
+def unpack(packed: bytes) -> Entry:
+    """The open item that a ledger value describes.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    try:
+        version, partition, offset, behind, timestamp, submitted, content_hash = _HEAD.unpack_from(packed)
+        insist_readable(version)
+        topic, key, *fields = _unsized(packed, _HEAD.size)
+        origin = _new(Origin, ((topic or b"").decode(), partition, offset, timestamp))
+        moment = from_micros(submitted)
+        if not fields:
+            return Entry(origin, offset + behind, moment, content_hash, key, ())
+        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith((_SHARES, _HASHES))
+        wanted, published = _shares(fields.pop() or b"") if has_shares else (1, ())
+        names = [name.decode() for name in fields[::2] if name is not None]
+        headers = tuple(zip(names, fields[1::2], strict=True))
+        return Entry(origin, offset + behind, moment, content_hash, key, headers, wanted, published)
+    except (struct.error, ValueError, OverflowError) as error:
+        raise UnreadableError(f"a ledger record is damaged: {error}") from error
+
+
+def _shares(field: bytes) -> tuple[int, tuple[Share, ...]]:
+    (wanted,) = _WANTED.unpack_from(field, len(_SHARES))
+    published = field[len(_SHARES) + _WANTED.size :]
+    if field.startswith(_HASHES):
+        return wanted, struct.unpack(f">{len(published) // _HASH_BYTES}Q", published)
+    return wanted, tuple(published.decode().split("\n")) if published else ()
+
+
+def _unsized(packed: bytes, at: int) -> Sequence[bytes | None]:
+    fields: list[bytes | None] = []
+    end = len(packed)
+    while at < end:
+        size = packed[at]
+        at += 1
+        if size == _NONE:
+            fields.append(None)
+            continue
+        if size == _LONGER:
+            _, size = _LONG.unpack_from(packed, at - 1)
+            at += _LONG.size - 1
+        fields.append(packed[at : at + size])
+        at += size
+    if at != end:
+        raise UnreadableError("a ledger record is cut short")
+    return fields
+
+
+def check(packed: bytes) -> None:
+    """Insist that a ledger value is one that this release reads.
+
+    Raises:
+        UnreadableError: it is damaged, or of a newer release.
+    """
+    if len(packed) <= _HEAD.size:
+        raise UnreadableError("a ledger record is cut short")
+    insist_readable(packed[0])
+
+
+def peek_origin(packed: bytes) -> tuple[str, int, int]:
+    """Topic, partition and offset of an entry's origin, without unpacking the rest."""
+    _, partition, offset, *_ = _HEAD.unpack_from(packed)
+    # The first field; Kafka has no topic whose name is so long that its length takes more than one byte.
+    name_at = _HEAD.size + 1
+    topic = packed[name_at : name_at + packed[_HEAD.size]]
+    return topic.decode(), partition, offset
+
+
+def peek_submitted(packed: bytes) -> datetime:
+    """When an entry's item was submitted, without unpacking the rest."""
+    return from_micros(peek_submitted_micros(packed))
+
+
+def peek_submitted_micros(packed: bytes) -> int:
+    """The same in microseconds since 1970."""
+    micros: int = _SUBMITTED_HASH.unpack_from(packed, _SUBMITTED_AT)[0]
+    return micros
+
+
+def peek_hash(packed: bytes) -> int:
+    """An entry's content hash, without unpacking the rest."""
+    content_hash: int = _SUBMITTED_HASH.unpack_from(packed, _SUBMITTED_AT)[1]
+    return content_hash
+
+
+def peek_batch(packed: bytes) -> tuple[int, int]:
+    """What entries of one batch have in common: the input partition and the batch's end."""
+    _, partition, offset, behind, *_ = _HEAD.unpack_from(packed)
+    return partition, offset + behind

@@ -1,0 +1,8 @@
+"""How far apart times can be that Toloka tells: they come from different machines."""
+
+from datetime import timedelta
+
+# Of its `Date` header and a `created_at`, say.
+SKEW = timedelta(seconds=60)
+# None of them is as far ahead of another.
+FUTURE = timedelta(minutes=5)

@@ -169,7 +169,7 @@ def read_time(value: Any) -> datetime:
         ValueError, TypeError, OverflowError: it is none.
     """
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(value, UTC)
+        return EPOCH + timedelta(seconds=value)
     moment = datetime.fromisoformat(value)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -160,8 +160,9 @@ async def test_what_was_found_to_fit_does_so_again() -> None:
     await bench.end()
 
 
+@pytest.mark.parametrize(("attempt", "fits"), [("a", True), ("b", False)])
 @in_virtual_time
-async def test_what_was_found_to_fit_yesterday_has_to_fit_anew() -> None:
+async def test_what_was_found_to_fit_yesterday_has_to_fit_anew(attempt: str, *, fits: bool) -> None:
     """Another partition has today's room by then; an attempt that is made again was counted yesterday."""
     bench = Bench(per_day=10)
     purse, other = await bench.purse("in/0"), await bench.purse("in/1")
@@ -170,13 +171,8 @@ async def test_what_was_found_to_fit_yesterday_has_to_fit_anew() -> None:
     assert await purse.fits("a", 10)
     await bench.write(other.reserving("x", 10, 0, today))
     assert await other.fits("x", 10)
-    await bench.write(purse.reserving("a", 10, 0, today))
-    assert await purse.fits("a", 10)
-    await bench.write(purse.settling(0))
-    await bench.write(purse.reserving("b", 10, 0, NOON))
-    assert await purse.fits("b", 10)
-    await bench.write(purse.reserving("c", 10, 0, today))
-    assert not await purse.fits("c", 10)
+    await bench.write(purse.reserving(attempt, 10, 0, today))
+    assert await purse.fits(attempt, 10) is fits
     await bench.end()
 
 

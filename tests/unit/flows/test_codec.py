@@ -267,6 +267,7 @@ def test_metadata_that_is_no_intent_is_unreadable(metadata: str) -> None:
     "metadata",
     [
         pytest.param(changed(at=1e300), id="a time beyond all years"),
+        pytest.param(changed(at=1e17), id="a time beyond what the machine counts"),
         pytest.param("[" * 4_000, id="a depth bomb"),
     ],
 )

@@ -4,7 +4,7 @@ from tests.mutants.planting import Mutant
 
 DELIVER = "daemon.flows.batches.delivering"
 CLAIM = "daemon.flows.doubts.claiming"
-DOUBTS = "tests/unit/flows/test_ahead_doubts.py::"
+DOUBTS = "tests/unit/flows/doubts/test_ahead_doubts.py::"
 
 AHEAD = (
     Mutant(
@@ -59,7 +59,7 @@ AHEAD = (
         DELIVER,
         "            attempts = [*ahead.attempts, *([behind] if behind else [])]\n",
         "            attempts = [behind] if behind else []\n",
-        found_by="tests/unit/flows/test_ahead.py::test_while_an_answer_takes_its_time_the_next_batch_is_sent",
+        found_by="tests/unit/flows/batches/test_ahead.py::test_while_an_answer_takes_its_time_the_next_batch_is_sent",
     ),
     Mutant(
         "only-the-first-awaited",
@@ -67,7 +67,7 @@ AHEAD = (
         CLAIM,
         "        blocking = {p: intent.reach for",
         "        blocking = {p: intent.end for",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_what_another_partition_sent_behind_its_batch_is_waited_for_as_well",
     ),
     Mutant(
@@ -76,7 +76,7 @@ AHEAD = (
         CLAIM,
         "intent.last_at + self._over_after",
         "intent.at + self._over_after",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),
     Mutant(
@@ -157,7 +157,7 @@ AHEAD = (
         "daemon.flows.doubts.searching",
         "each.content_hash in contents or each.own_id in given",
         "each.content_hash in contents",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds",
     ),
     Mutant(
@@ -166,7 +166,7 @@ AHEAD = (
         "daemon.edges.toloka.clocks",
         "if is_near or not self._is_agreed or self._is_confirmed(moment, at):",
         "if True:",
-        found_by="tests/unit/test_clocks.py::test_one_answer_does_not_make_the_clock_jump",
+        found_by="tests/unit/edges/toloka/test_clocks.py::test_one_answer_does_not_make_the_clock_jump",
     ),
     Mutant(
         "leftovers-kept",
@@ -174,6 +174,6 @@ AHEAD = (
         "daemon.edges.toloka.transport",
         "if self._connection.has_leftovers:",
         "if False:",
-        found_by="tests/unit/test_transport.py::test_what_comes_behind_an_answer_is_nobodys",
+        found_by="tests/unit/edges/toloka/test_transport.py::test_what_comes_behind_an_answer_is_nobodys",
     ),
 )

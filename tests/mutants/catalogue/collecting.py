@@ -43,7 +43,7 @@ COLLECTING = (
         "daemon.flows.collector.opening",
         "        noted(ledger, records)\n        recent",
         "        if not records:\n            break\n        noted(ledger, records)\n        recent",
-        found_by="tests/unit/flows/test_collector_state.py::test_opening_waits_for_what_an_open_transaction_hides",
+        found_by="tests/unit/flows/collector/test_collector_state.py::test_opening_waits_for_what_an_open_transaction_hides",
     ),
     Mutant(
         "no-overlap",
@@ -59,7 +59,7 @@ COLLECTING = (
         "daemon.edges.toloka.app_items",
         "if not rows.content or not all(known(row.id) for row in rows.content):",
         "if not rows.content or not any(known(row.id) for row in rows.content):",
-        found_by="tests/unit/test_listing.py::test_of_what_is_known_whole_pages_are_left_out",
+        found_by="tests/unit/edges/toloka/test_listing.py::test_of_what_is_known_whole_pages_are_left_out",
     ),
     Mutant(
         "closed-and-open-again",
@@ -67,7 +67,7 @@ COLLECTING = (
         "daemon.flows.collector.ledger",
         "        self._closed.pop(key, None)\n",
         "",
-        found_by="tests/unit/flows/test_ledger.py::test_what_was_dismissed_is_known_no_longer_once_its_record_comes",
+        found_by="tests/unit/flows/collector/test_ledger.py::test_what_was_dismissed_is_known_no_longer_once_its_record_comes",
     ),
     Mutant(
         "no-sweep",
@@ -82,7 +82,7 @@ COLLECTING = (
         "daemon.flows.looks.sweeping",
         "            self._again.add(ids[0])\n            del run.left[ids[0]]\n",
         "",
-        found_by="tests/unit/flows/test_sweeping.py::"
+        found_by="tests/unit/flows/looks/test_sweeping.py::"
         "test_one_item_of_which_toloka_says_nothing_keeps_no_other_waiting",
     ),
     Mutant(
@@ -91,7 +91,7 @@ COLLECTING = (
         "daemon.flows.looks.vanishing",
         "            if now - at >= self._apart_seconds:\n",
         "            if now >= at:\n",
-        found_by="tests/unit/flows/test_sweeping.py::test_two_looks_within_a_moment_are_no_two_sweeps",
+        found_by="tests/unit/flows/looks/test_sweeping.py::test_two_looks_within_a_moment_are_no_two_sweeps",
     ),
     Mutant(
         "waiting-items-dropped",
@@ -99,7 +99,7 @@ COLLECTING = (
         FOLLOW,
         "            if item.status in TERMINAL and not item.echo and not self._knows_result(item):\n",
         "            if False:\n",
-        found_by="tests/unit/flows/test_collector_state.py::"
+        found_by="tests/unit/flows/collector/test_collector_state.py::"
         "test_an_item_that_finished_before_its_record_came_is_published_with_it",
     ),
     Mutant(
@@ -144,7 +144,7 @@ COLLECTING = (
         FOREIGN,
         "if found.is_none and",
         "if False and",
-        found_by="tests/unit/flows/test_foreign.py::test_nothing_is_foreign_while_an_offset_is_lost",
+        found_by="tests/unit/flows/looks/test_foreign.py::test_nothing_is_foreign_while_an_offset_is_lost",
     ),
     Mutant(
         "foreign-before-the-ledger-is-read",
@@ -152,7 +152,7 @@ COLLECTING = (
         FOREIGN,
         "state.taken_in.get(p, -1) < end for p",
         "False for p",
-        found_by="tests/unit/flows/test_foreign.py::"
+        found_by="tests/unit/flows/looks/test_foreign.py::"
         "test_nothing_is_judged_before_the_ledger_has_been_read_that_far",
     ),
     Mutant(
@@ -161,7 +161,7 @@ COLLECTING = (
         "daemon.flows.collector.ledger",
         "(BY_HEADER, self._by) in record.headers or key",
         "key",
-        found_by="tests/unit/flows/test_ledger.py::test_what_the_collector_wrote_itself_is_passed_over",
+        found_by="tests/unit/flows/collector/test_ledger.py::test_what_the_collector_wrote_itself_is_passed_over",
     ),
     Mutant(
         "cursor-beyond-its-page",
@@ -183,7 +183,7 @@ COLLECTING = (
         for part in (first, [append for append in whole.appends if append not in first]):
             await self._writer.transact(replace(whole, appends=part))
 """.replace("self._opening_cursors", '"tolokad.cursors"'),
-        found_by="tests/unit/flows/test_collector_state.py::test_results_tombstones_and_cursor_are_one_transaction",
+        found_by="tests/unit/flows/collector/test_collector_state.py::test_results_tombstones_and_cursor_are_one_transaction",
     ),
     Mutant(
         "lost-cursor-insisted-on",
@@ -217,7 +217,7 @@ COLLECTING = (
         FOREIGN,
         "if state.publishes_foreign and (again :=",
         "if False and (again :=",
-        found_by="tests/unit/flows/test_foreign.py::"
+        found_by="tests/unit/flows/looks/test_foreign.py::"
         "test_what_ends_again_long_after_its_result_is_not_foreign",
     ),
     Mutant(
@@ -226,7 +226,7 @@ COLLECTING = (
         PUBLISH,
         "TERMINAL = frozenset(RESULT_STATUSES) - {OTHER}",
         'TERMINAL = frozenset({*RESULT_STATUSES, "NO_MONEY"}) - {OTHER}',
-        found_by="tests/unit/flows/test_publishing.py::test_an_item_that_is_not_at_its_end_is_left_open",
+        found_by="tests/unit/flows/collector/test_publishing.py::test_an_item_that_is_not_at_its_end_is_left_open",
     ),
     Mutant(
         "vanished-at-first-sight",
@@ -234,7 +234,7 @@ COLLECTING = (
         "daemon.flows.looks.vanishing",
         "SWEEPS_UNTIL_GONE = 2",
         "SWEEPS_UNTIL_GONE = 0",
-        found_by="tests/unit/flows/test_sweeping.py::"
+        found_by="tests/unit/flows/looks/test_sweeping.py::"
         "test_what_toloka_does_not_know_in_two_sweeps_is_a_dead_letter",
     ),
 )

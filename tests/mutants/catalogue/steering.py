@@ -38,7 +38,7 @@ STEERING = (
         "daemon.flows.doubts.claiming",
         "    return not intent.decided or intent.reach > intent.end\n",
         "    return True\n",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_a_partition_whose_batch_is_decided_is_not_waited_for",
     ),
     _mutant(

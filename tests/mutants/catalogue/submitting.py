@@ -78,7 +78,7 @@ SUBMITTING = (
         OUTBOX,
         "batch.end, since, now, once, batch.first,",
         "batch.end, now, now, once, batch.first,",
-        found_by="tests/unit/flows/test_outbox.py::"
+        found_by="tests/unit/flows/batches/test_outbox.py::"
         "test_every_attempt_has_its_own_name_and_time_and_the_doubt_its_own_beginning",
     ),
     Mutant(
@@ -96,7 +96,7 @@ SUBMITTING = (
         OUTBOX,
         "        submitted_at = since if batch.oldest is None else min(since, batch.oldest)\n",
         "        submitted_at = since\n",
-        found_by="tests/unit/flows/test_outbox.py::"
+        found_by="tests/unit/flows/batches/test_outbox.py::"
         "test_what_was_adopted_was_not_submitted_later_than_it_was_created",
     ),
     Mutant(
@@ -165,7 +165,7 @@ SUBMITTING = (
         "daemon.flows.batches.pieces",
         '"""Something in this piece is bad, and nobody says what; where it is one item, that is the one."""',
         "self._left.append(dead(batch, flaw))\n        return",
-        found_by="tests/unit/flows/test_pieces.py::test_one_bad_item_is_found_in_few_requests_wherever_it_is",
+        found_by="tests/unit/flows/batches/test_pieces.py::test_one_bad_item_is_found_in_few_requests_wherever_it_is",
     ),
     Mutant(
         "no-quarantine",
@@ -180,7 +180,7 @@ SUBMITTING = (
         RESOLVE,
         "return intent.at + self.quarantine + COARSE",
         "return intent.at + self.quarantine",
-        found_by="tests/unit/flows/test_searching.py::test_nothing_is_absent_before_the_quarantine_is_over",
+        found_by="tests/unit/flows/doubts/test_searching.py::test_nothing_is_absent_before_the_quarantine_is_over",
     ),
     Mutant(
         "absence-believed-without-another-look",
@@ -204,7 +204,7 @@ SUBMITTING = (
         CLAIM,
         "        blocking = {p: intent.reach for p, intent in (await self._blocking()).items()}\n",
         "        blocking: Mapping[int, int] = {}\n",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_equal_content_waits_for_what_another_partition_is_sending",
     ),
     Mutant(
@@ -213,7 +213,7 @@ SUBMITTING = (
         CLAIM,
         "if p in standing and standing[p].first < reach",
         "if False",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_a_new_attempt_at_a_range_in_doubt_does_not_end_the_doubt",
     ),
     Mutant(
@@ -222,7 +222,7 @@ SUBMITTING = (
         CLAIM,
         "        return other is None\n",
         "        return True\n",
-        found_by="tests/unit/flows/test_searching.py::test_who_claims_and_then_sees_another_steps_back",
+        found_by="tests/unit/flows/doubts/test_searching.py::test_who_claims_and_then_sees_another_steps_back",
     ),
     Mutant(
         "theirs-taken-while-ours-may-land",
@@ -230,7 +230,7 @@ SUBMITTING = (
         CLAIM,
         "if is_doubt and (goes_first or not believable):",
         "if is_doubt and goes_first:",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_what_another_looks_for_is_not_taken_while_our_own_may_still_land",
     ),
     Mutant(
@@ -239,7 +239,7 @@ SUBMITTING = (
         RESOLVE,
         "                if resolved is None or not resolved.adopted:\n",
         "                if resolved is None:\n",
-        found_by="tests/unit/flows/test_searching.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
+        found_by="tests/unit/flows/doubts/test_searching.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
     ),
     Mutant(
         "found-and-sent-again",
@@ -288,7 +288,7 @@ SUBMITTING = (
         "        return await self._api.created(intent.since - before, None, within, wanted)\n",
         "        until = end if end < now else None\n"
         "        return await self._api.created(intent.since - SKEW, until, None, wanted)\n",
-        found_by="tests/unit/flows/test_alike_doubts.py::"
+        found_by="tests/unit/flows/doubts/test_alike_doubts.py::"
         "test_what_replaces_an_item_may_be_younger_than_its_own_quarantine",
     ),
     Mutant(
@@ -297,7 +297,7 @@ SUBMITTING = (
         RESOLVE,
         "intent.since - before, None, within, wanted)",
         "intent.since - before, None, None, wanted)",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_before_absence_is_believed_another_clock_is_reckoned_with",
     ),
     Mutant(
@@ -306,7 +306,7 @@ SUBMITTING = (
         "daemon.edges.toloka.listing",
         "            if earlier < since:\n",
         "            if False:\n",
-        found_by="tests/unit/test_listing.py::"
+        found_by="tests/unit/edges/toloka/test_listing.py::"
         "test_what_was_created_by_another_clock_than_answers_are_dated_by",
     ),
     Mutant(
@@ -315,7 +315,7 @@ SUBMITTING = (
         RESOLVE,
         "        sought = batch.with_possible()\n",
         "        sought = batch\n",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_what_todays_checks_refuse_is_adopted_where_it_was_sent_by_others",
     ),
     Mutant(
@@ -324,7 +324,7 @@ SUBMITTING = (
         MATCH,
         "rest = batch.besides(taken.accounted).with_possible()",
         "rest = batch.besides(taken.accounted)",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_what_todays_checks_refuse_is_adopted_where_it_was_sent_by_others",
     ),
     Mutant(
@@ -333,7 +333,7 @@ SUBMITTING = (
         RESOLVE,
         "found.items or (not batch.items and len(found.adopted) < len(batch.possible))",
         "found.items",
-        found_by="tests/unit/flows/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_searching.py::"
         "test_where_todays_checks_refuse_all_their_absence_is_waited_for",
     ),
     Mutant(
@@ -342,7 +342,7 @@ SUBMITTING = (
         "daemon.flows.partitions.taking_over",
         "        await outbox.go_astray(offset)\n",
         "        pass\n",
-        found_by="tests/unit/flows/test_taking_over.py::"
+        found_by="tests/unit/flows/partitions/test_taking_over.py::"
         "test_an_offset_behind_the_log_holds_until_another_is_committed",
     ),
     Mutant(
@@ -351,7 +351,7 @@ SUBMITTING = (
         "daemon.flows.doubts.scanning",
         "known_ms is not None and known_ms < self._since_ms",
         "False",
-        found_by="tests/unit/flows/test_scanning.py::"
+        found_by="tests/unit/flows/doubts/test_scanning.py::"
         "test_what_was_there_before_a_topic_was_made_anew_is_not_accounted_for",
     ),
     Mutant(
@@ -360,7 +360,7 @@ SUBMITTING = (
         "daemon.edges.toloka.clocks",
         "        return at - self._stated[1] > _STOPPED_SECONDS\n",
         "        return False\n",
-        found_by="tests/unit/test_clocks.py::test_a_date_that_stands_still_does_not_stop_the_clock",
+        found_by="tests/unit/edges/toloka/test_clocks.py::test_a_date_that_stands_still_does_not_stop_the_clock",
     ),
     Mutant(
         "strays-forgotten",
@@ -368,7 +368,7 @@ SUBMITTING = (
         "daemon.edges.kafka.transactions",
         "        self._spent = self._has_strays\n",
         "        self._spent = False\n",
-        found_by="tests/unit/test_kafka_client.py::test_what_went_unanswered_was_a_writers_last",
+        found_by="tests/unit/edges/kafka/test_kafka_client.py::test_what_went_unanswered_was_a_writers_last",
     ),
     Mutant(
         "ways-never-end",
@@ -376,6 +376,6 @@ SUBMITTING = (
         "daemon.flows.partitions.sharing",
         "            self._running[partition].stop.set()\n",
         "            pass\n",
-        found_by="tests/unit/flows/test_sharing.py::test_a_way_begins_for_each_partition_and_ends_without_it",
+        found_by="tests/unit/flows/partitions/test_sharing.py::test_a_way_begins_for_each_partition_and_ends_without_it",
     ),
 )

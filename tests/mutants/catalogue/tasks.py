@@ -24,7 +24,7 @@ TASKS = (
         REPEAT,
         "            case Rejected(culprits, over=over) if over or believable:\n",
         "            case Rejected(culprits):\n",
-        found_by="tests/unit/flows/test_resolving.py::"
+        found_by="tests/unit/flows/doubts/test_resolving.py::"
         "test_a_no_to_one_request_says_nothing_of_the_one_before",
     ),
     _mutant(
@@ -62,6 +62,6 @@ TASKS = (
         OPERATIONS,
         "        return Divided(log.ids, log.flaws)\n",
         "        return Divided(log.ids, {})\n",
-        found_by="tests/unit/test_tasks_api.py::test_invalid_tasks_are_left_out",
+        found_by="tests/unit/edges/toloka/test_tasks_api.py::test_invalid_tasks_are_left_out",
     ),
 )

@@ -19,8 +19,8 @@ from daemon.edges.toloka import bodies
 from daemon.edges.toloka.sending import LineError, Unclear
 from daemon.edges.toloka.transport import Line
 from daemon.settings import TolokaSettings
-from tests.unit.lines import PROBE, after_probe, line_to, post
-from tests.unit.wire import (
+from tests.unit.edges.toloka.lines import PROBE, after_probe, line_to, post
+from tests.unit.edges.toloka.wire import (
     AUTHORIZATION,
     CANARY,
     Connection,

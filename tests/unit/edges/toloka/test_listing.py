@@ -16,8 +16,8 @@ from daemon.model import Accepted, Finished
 from tests.simulator.faults import Fault
 from tests.simulator.knobs import Knobs
 from tests.simulator.serving import Simulator, serve
-from tests.unit.apps import EARLIEST, LATEST, App, app, items
-from tests.unit.wire import Connection, requests_counted, serving
+from tests.unit.edges.toloka.apps import EARLIEST, LATEST, App, app, items
+from tests.unit.edges.toloka.wire import Connection, requests_counted, serving
 
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PAGE = 10

@@ -22,9 +22,9 @@ from tests.simulator.faults import Fault
 from tests.simulator.knobs import Knobs
 from tests.simulator.pools import CLOSED_POOL, TASKS_POOL
 from tests.simulator.serving import Simulator, serve
-from tests.unit import pools
-from tests.unit.apps import EARLIEST, LATEST
-from tests.unit.pools import Here, attempt, tasks
+from tests.unit.edges.toloka import pools
+from tests.unit.edges.toloka.apps import EARLIEST, LATEST
+from tests.unit.edges.toloka.pools import Here, attempt, tasks
 
 START = 1_790_000_000.0
 

@@ -16,8 +16,8 @@ from daemon.edges.toloka.transport import Line
 from daemon.errors import ConfigurationError
 from daemon.metrics import Metrics
 from daemon.settings import TolokaSettings
-from tests.unit.lines import LARGE, PROBE, after_probe, line_to, post
-from tests.unit.wire import (
+from tests.unit.edges.toloka.lines import LARGE, PROBE, after_probe, line_to, post
+from tests.unit.edges.toloka.wire import (
     AUTHORIZATION,
     CANARY,
     Connection,

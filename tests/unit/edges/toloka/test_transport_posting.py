@@ -7,8 +7,8 @@ import pytest
 
 from daemon.edges.toloka.sending import LineError, NotSent, Unclear
 from daemon.edges.toloka.transport import Line
-from tests.unit.lines import IDS, LARGE, PROBE, SMALL, after_probe, deadline, line_to, post
-from tests.unit.wire import (
+from tests.unit.edges.toloka.lines import IDS, LARGE, PROBE, SMALL, after_probe, deadline, line_to, post
+from tests.unit.edges.toloka.wire import (
     Connection,
     FakeClock,
     answer,

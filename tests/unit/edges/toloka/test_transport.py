@@ -11,8 +11,8 @@ from daemon.edges.toloka.bodies import Upload
 from daemon.edges.toloka.endpoint import header_value, path, tls_context
 from daemon.edges.toloka.sending import NotSent, Unclear
 from daemon.edges.toloka.transport import Line
-from tests.unit.lines import PROBE, SMALL, line_to, post
-from tests.unit.wire import (
+from tests.unit.edges.toloka.lines import PROBE, SMALL, line_to, post
+from tests.unit.edges.toloka.wire import (
     AUTHORIZATION,
     CANARY,
     Connection,

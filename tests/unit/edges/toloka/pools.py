@@ -23,8 +23,8 @@ from daemon.model import Deadline, Intent, Item, Outcome
 from tests.doubles import FakeRecord
 from tests.simulator.knobs import OAUTH_TOKEN
 from tests.simulator.pools import TASKS_POOL
-from tests.unit.apps import EARLIEST
-from tests.unit.wire import endpoint
+from tests.unit.edges.toloka.apps import EARLIEST
+from tests.unit.edges.toloka.wire import endpoint
 
 FIRST = 40
 

@@ -13,8 +13,8 @@ from daemon.model import NotNow
 from tests.simulator.faults import Fault
 from tests.simulator.serving import serve
 from tests.simulator.world import ARCHIVE_PROJECT, ARCHIVED_PROJECT, MODERATION_APP
-from tests.unit.apps import PROJECT, app
-from tests.unit.wire import Connection, serving
+from tests.unit.edges.toloka.apps import PROJECT, app
+from tests.unit.edges.toloka.wire import Connection, serving
 
 APP = {"id": "A", "input_spec": {"text": {"type": "string"}}, "output_spec": {}}
 

@@ -27,10 +27,10 @@ from tests.simulator.pools import (
     TASKS_POOL,
 )
 from tests.simulator.serving import Simulator, serve
-from tests.unit import pools
-from tests.unit.apps import EARLIEST
-from tests.unit.pools import attempt, tasks
-from tests.unit.wire import requests_counted
+from tests.unit.edges.toloka import pools
+from tests.unit.edges.toloka.apps import EARLIEST
+from tests.unit.edges.toloka.pools import attempt, tasks
+from tests.unit.edges.toloka.wire import requests_counted
 
 STILL = Knobs(finish_distribution="never", requests_per_second=None, operation_seconds_max=0.01)
 MODES = pytest.mark.parametrize("once", [True, False], ids=["operation", "at once"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from daemon.settings import Variable, effective, load, reference_env, variables
-from tests.unit.test_settings import REQUIRED
+from tests.unit.settings.test_settings import REQUIRED
 
-REFERENCE = Path(__file__).parents[2] / "config" / "reference.env"
+REFERENCE = Path(__file__).parents[3] / "config" / "reference.env"
 
 
 def test_the_committed_reference_is_the_generated_one() -> None:

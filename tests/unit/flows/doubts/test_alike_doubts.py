@@ -8,7 +8,7 @@ from daemon.errors import Held
 from daemon.model import Accepted, Created, InDoubt, Item, Outcome
 from daemon.ports import Wanted
 from tests.doubles import INPUT, START, in_virtual_time
-from tests.unit.flows.test_ahead_doubts import both, late, two
+from tests.unit.flows.doubts.test_ahead_doubts import both, late, two
 from tests.unit.flows.ways import Way, body, running
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from daemon.errors import ConfigurationError
 from daemon.settings import load, variables
-from tests.unit.test_settings import REQUIRED
+from tests.unit.settings.test_settings import REQUIRED
 
 CANARY = "canary-7f3b"
 # A variable, a wrong value, and a part of the sentence that says so.

@@ -18,7 +18,7 @@ from daemon.metrics import Metrics
 from daemon.model import Deadline, Intent, Item, Outcome, Record
 from tests.simulator.knobs import OAUTH_TOKEN
 from tests.simulator.world import MODERATION_PROJECT
-from tests.unit.wire import FakeClock, endpoint
+from tests.unit.edges.toloka.wire import FakeClock, endpoint
 
 PROJECT = MODERATION_PROJECT
 EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)

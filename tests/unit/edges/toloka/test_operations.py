@@ -8,7 +8,7 @@ import pytest
 from daemon.edges.toloka.operations import Log, Operation, log_of, operation_of, outcome
 from daemon.edges.toloka.wire import MalformedError
 from daemon.model import Accepted, Divided, Flaw, InDoubt, NotNow, Outcome
-from tests.unit.pools import FIRST, tasks
+from tests.unit.edges.toloka.pools import FIRST, tasks
 
 FLAW = Flaw("VALUE_REQUIRED", "text: missing")
 NAME = "5f0c2b7e-3c1d-4c8a-9d0e-0a1b2c3d4e5f"

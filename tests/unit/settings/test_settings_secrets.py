@@ -9,8 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from daemon.errors import ConfigurationError
 from daemon.settings import Settings, TolokaSettings, effective, load, variables
-from tests.unit.test_settings import REQUIRED
-from tests.unit.test_settings_errors import problems
+from tests.unit.settings.test_settings import REQUIRED
+from tests.unit.settings.test_settings_errors import problems
 
 CANARY = "canary-51c0"
 SASL = {"TOLOKAD_KAFKA__SECURITY_PROTOCOL": "SASL_SSL", "TOLOKAD_KAFKA__SASL_USERNAME": "user"}

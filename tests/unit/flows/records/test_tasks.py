@@ -11,7 +11,7 @@ from daemon.flows.records.tasks import PoolTerms, TaskReader, TaskSpec
 from daemon.model import Flaw, Item
 from tests.doubles import FakeRecord
 from tests.simulator.pools import TASKS_POOL
-from tests.unit.pools import reader
+from tests.unit.edges.toloka.pools import reader
 
 VALUES = {"text": "a"}
 SPEC = TaskSpec(TASKS_POOL, {TASKS_POOL: PoolTerms()}, allow_defaults=False)

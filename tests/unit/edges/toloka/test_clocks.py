@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from daemon.edges.toloka.clocks import DateClock, SystemClock, parse_date
-from tests.unit.wire import FakeClock
+from tests.unit.edges.toloka.wire import FakeClock
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 NOON_TEXT = "Sun, 22 Nov 2026 12:00:00 GMT"

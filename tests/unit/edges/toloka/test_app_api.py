@@ -24,8 +24,15 @@ from daemon.model import (
 from tests.simulator.faults import Fault
 from tests.simulator.knobs import Knobs
 from tests.simulator.serving import Simulator, serve
-from tests.unit.apps import EARLIEST, LATEST, PROJECT, App, app, items
-from tests.unit.wire import Connection, answering, free_ports, json_answer, requests_counted, serving
+from tests.unit.edges.toloka.apps import EARLIEST, LATEST, PROJECT, App, app, items
+from tests.unit.edges.toloka.wire import (
+    Connection,
+    answering,
+    free_ports,
+    json_answer,
+    requests_counted,
+    serving,
+)
 
 STILL = Knobs(finish_distribution="never", requests_per_second=None)
 

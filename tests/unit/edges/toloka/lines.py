@@ -7,7 +7,7 @@ from typing import Any
 from daemon.edges.toloka.sending import Answer
 from daemon.edges.toloka.transport import Line, Probe
 from daemon.model import Deadline
-from tests.unit.wire import (
+from tests.unit.edges.toloka.wire import (
     Connection,
     FakeClock,
     Script,

@@ -1,4 +1,8 @@
-"""The command line: thin; every command hands its work to a room of its own."""
+"""The command line: thin; every command hands its work to a room of its own.
+
+`commands` is what can be said, in the `grammar` of all commands, and `answers` how they start and what they
+print. Each begins in one of these: `running`, `looking`, `steering`, `mending`, `basics`, `health`.
+"""
 
 import gc
 import os

@@ -1,4 +1,8 @@
-"""The log: one event a line, from our own code and every library, without secrets, never in the way."""
+"""The log: one event a line, from our own code and every library, without secrets, never in the way.
+
+A line on its way: `repetition` (an outage is told a few times only), `redaction` (no secrets), `rendering`
+(JSON or columns), `writing` (in a thread). `recent` keeps the last warnings for the status page.
+"""
 
 import logging
 from collections.abc import Iterable

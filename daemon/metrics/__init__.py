@@ -1,4 +1,7 @@
-"""Every metric, once: what it is called, what it says, and which series it has from the start."""
+"""Every metric, once: what it is called, what it says, and which series it has from the start.
+
+`declaring` is how that is said, and `labels` holds the values that each label can take.
+"""
 
 # ruff: noqa: RUF009 - the calls make `dataclasses.field`s, once, on purpose
 

@@ -1,5 +1,8 @@
 """The words of tolokad as frozen data: items, batches, intents, what a submission comes to, results.
 
+`items` has records and batches as well; `attempts` intents, and what they come to; `results` what Toloka
+shows; `writing` what goes to Kafka.
+
 Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does.
 """
 

@@ -1,5 +1,5 @@
 """Looks between those at the tail: `second_looks` takes whichever is due.
 
-The overlap is for what became visible late; `sweeping` for what is overdue, with `vanishing` for what ends
-without a result; `foreign` for what nobody here asked for.
+The overlap, in the same file, is for what became visible late; `sweeping` is for what is overdue, with
+`vanishing` for what ends without a result; `foreign` is for what nobody here asked for.
 """

@@ -1,5 +1,6 @@
 """Mutants follow the code, and the table follows the mutants."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from tests.mutants.catalogue import MUTANTS
 from tests.mutants.planting import Mutant
 from tests.mutants.table import TABLE, hints, table
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_finds_its_place(mutant: Mutant) -> None:
@@ -17,6 +20,13 @@ def test_a_mutant_finds_its_place(mutant: Mutant) -> None:
     assert spec is not None
     assert spec.origin is not None
     mutant.applied(Path(spec.origin).read_text())
+
+
+@pytest.mark.parametrize("mutant", [mutant for mutant in MUTANTS if mutant.found_by], ids=lambda m: m.name)
+def test_the_test_that_finds_a_mutant_is_there(mutant: Mutant) -> None:
+    """Under the name and in the file that the mutant tells."""
+    path, _, name = mutant.found_by.partition("::")
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(), re.MULTILINE)
 
 
 def test_every_mutant_is_found() -> None:

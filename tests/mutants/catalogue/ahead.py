@@ -67,7 +67,7 @@ AHEAD = (
         CLAIM,
         "        blocking = {p: intent.reach for",
         "        blocking = {p: intent.end for",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_what_another_partition_sent_behind_its_batch_is_waited_for_as_well",
     ),
     Mutant(
@@ -76,7 +76,7 @@ AHEAD = (
         CLAIM,
         "intent.last_at + self._over_after",
         "intent.at + self._over_after",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),
     Mutant(
@@ -157,7 +157,7 @@ AHEAD = (
         "daemon.flows.doubts.searching",
         "each.content_hash in contents or each.own_id in given",
         "each.content_hash in contents",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_known_items.py::"
         "test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds",
     ),
     Mutant(

@@ -43,7 +43,7 @@ COLLECTING = (
         "daemon.flows.collector.opening",
         "        noted(ledger, records)\n        recent",
         "        if not records:\n            break\n        noted(ledger, records)\n        recent",
-        found_by="tests/unit/flows/collector/test_collector_state.py::test_opening_waits_for_what_an_open_transaction_hides",
+        found_by="tests/unit/flows/collector/test_opening.py::test_opening_waits_for_what_an_open_transaction_hides",
     ),
     Mutant(
         "no-overlap",
@@ -91,7 +91,7 @@ COLLECTING = (
         "daemon.flows.looks.vanishing",
         "            if now - at >= self._apart_seconds:\n",
         "            if now >= at:\n",
-        found_by="tests/unit/flows/looks/test_sweeping.py::test_two_looks_within_a_moment_are_no_two_sweeps",
+        found_by="tests/unit/flows/looks/test_vanishing.py::test_two_looks_within_a_moment_are_no_two_sweeps",
     ),
     Mutant(
         "waiting-items-dropped",
@@ -234,7 +234,7 @@ COLLECTING = (
         "daemon.flows.looks.vanishing",
         "SWEEPS_UNTIL_GONE = 2",
         "SWEEPS_UNTIL_GONE = 0",
-        found_by="tests/unit/flows/looks/test_sweeping.py::"
+        found_by="tests/unit/flows/looks/test_vanishing.py::"
         "test_what_toloka_does_not_know_in_two_sweeps_is_a_dead_letter",
     ),
 )

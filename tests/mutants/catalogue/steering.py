@@ -29,7 +29,7 @@ STEERING = (
         "daemon.flows.batches.announcing",
         "            if holds_others_up:\n",
         "            if False:\n",
-        found_by="tests/unit/flows/test_submitting.py::"
+        found_by="tests/unit/flows/test_submitting_within_a_budget.py::"
         "test_what_is_absent_keeps_no_room_from_others_at_a_limit",
     ),
     Mutant(
@@ -38,7 +38,7 @@ STEERING = (
         "daemon.flows.doubts.claiming",
         "    return not intent.decided or intent.reach > intent.end\n",
         "    return True\n",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_a_partition_whose_batch_is_decided_is_not_waited_for",
     ),
     _mutant(

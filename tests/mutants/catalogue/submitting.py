@@ -69,7 +69,7 @@ SUBMITTING = (
         ANNOUNCE,
         "        if batch.since is None:\n            await self._outbox.withdraw(",
         "        if True:\n            await self._outbox.withdraw(",
-        found_by="tests/unit/flows/test_submitting.py::"
+        found_by="tests/unit/flows/test_submitting_in_doubt.py::"
         "test_a_range_in_doubt_keeps_its_intent_when_toloka_says_not_now",
     ),
     Mutant(
@@ -87,7 +87,7 @@ SUBMITTING = (
         OUTBOX,
         "once, batch.first, batch.doubt_end, batch.doubt_at)\n",
         "once, batch.first)\n",
-        found_by="tests/unit/flows/test_submitting.py::"
+        found_by="tests/unit/flows/test_submitting_in_doubt.py::"
         "test_what_was_adopted_behind_a_piece_in_doubt_is_not_sent_again",
     ),
     Mutant(
@@ -204,7 +204,7 @@ SUBMITTING = (
         CLAIM,
         "        blocking = {p: intent.reach for p, intent in (await self._blocking()).items()}\n",
         "        blocking: Mapping[int, int] = {}\n",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_equal_content_waits_for_what_another_partition_is_sending",
     ),
     Mutant(
@@ -213,7 +213,7 @@ SUBMITTING = (
         CLAIM,
         "if p in standing and standing[p].first < reach",
         "if False",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_a_new_attempt_at_a_range_in_doubt_does_not_end_the_doubt",
     ),
     Mutant(
@@ -222,7 +222,7 @@ SUBMITTING = (
         CLAIM,
         "        return other is None\n",
         "        return True\n",
-        found_by="tests/unit/flows/doubts/test_searching.py::test_who_claims_and_then_sees_another_steps_back",
+        found_by="tests/unit/flows/doubts/test_claiming.py::test_who_claims_and_then_sees_another_steps_back",
     ),
     Mutant(
         "theirs-taken-while-ours-may-land",
@@ -230,7 +230,7 @@ SUBMITTING = (
         CLAIM,
         "if is_doubt and (goes_first or not believable):",
         "if is_doubt and goes_first:",
-        found_by="tests/unit/flows/doubts/test_searching.py::"
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_what_another_looks_for_is_not_taken_while_our_own_may_still_land",
     ),
     Mutant(
@@ -239,7 +239,7 @@ SUBMITTING = (
         RESOLVE,
         "                if resolved is None or not resolved.adopted:\n",
         "                if resolved is None:\n",
-        found_by="tests/unit/flows/doubts/test_searching.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
+        found_by="tests/unit/flows/doubts/test_claiming.py::test_who_has_claimed_and_adopts_nothing_takes_it_back",
     ),
     Mutant(
         "found-and-sent-again",

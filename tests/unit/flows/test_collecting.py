@@ -3,145 +3,19 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from itertools import count, pairwise
 
-import msgspec
 import pytest
 
-from daemon.errors import Held, Transient
-from daemon.flows.collecting import PATIENCE_PAGES, Collecting, CollectIntervals, CollectorParts
-from daemon.flows.collector.collector_state import CollectOptions
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Gate
-from daemon.flows.looks.foreign import Foreign
+from daemon.errors import Held
+from daemon.flows.collecting import PATIENCE_PAGES
 from daemon.flows.records import codec
-from daemon.flows.waiting import REST_SECONDS
-from daemon.flows.watching import CollectWatch
-from daemon.model import Cursor, Finished, Item, NotNow, Page, Transaction, UnknownCursor
+from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
 from daemon.ports import Known
-from tests.doubles import (
-    CURSORS,
-    DEAD,
-    GROUP,
-    INPUT,
-    LEDGER,
-    OUTPUT,
-    PROJECT,
-    START,
-    FakeRecord,
-    FakeTime,
-    MemoryKafka,
-    ScriptedResults,
-    finished,
-    fresh_holds,
-    in_virtual_time,
-    item,
-    outlets,
-    packed_items,
-    seeded,
-)
+from tests.doubles import CURSORS, PROJECT, START, finished, in_virtual_time
+from tests.unit.flows.collectors import INTERVAL_SECONDS, OVERLAP, Collector, body, ended, page, ran, running
 
-INTERVAL_SECONDS = 1.0
-EARLIER = START - timedelta(hours=1)
-OVERLAP = timedelta(seconds=60)
 AWAY = NotNow("unreachable", "connection refused")
-ID = f"{GROUP}.collect.{PROJECT}"
-
-
-def body(name: str) -> bytes:
-    """Content."""
-    return b'{"text":"%s"}' % name.encode()
-
-
-def ended(*ids: str, first: float = 0) -> tuple[Finished, ...]:
-    """Items that finished one second after the other."""
-    return tuple(finished(item_id, body(item_id), first + index) for index, item_id in enumerate(ids))
-
-
-class Collector:
-    """A collector, and the world around it; items are open whose ids it is given."""
-
-    def __init__(self, *ids: str, kafka: MemoryKafka | None = None, publish_foreign: bool = False) -> None:
-        self.kafka = kafka or MemoryKafka.usual()
-        self.time = FakeTime()
-        self.api = ScriptedResults()
-        self.holds, self.metrics = fresh_holds()
-        self.gate = Gate("collect", self.holds, seeded(), self.metrics)
-        self.stopping = asyncio.Event()
-        self.confirmed = 0
-        if kafka is None:
-            self.kafka.put(CURSORS, codec.cursor_value(Cursor("x", START)), key=PROJECT.encode())
-        self.settle(*ids)
-        watch = CollectWatch(self.metrics)
-        names = count()
-        parts = CollectorParts(
-            kafka=self.kafka,
-            api=self.api,
-            toloka_clock=self.time,
-            gate=self.gate,
-            holds=self.holds,
-            watch=watch,
-            rng=seeded(),
-            new_incarnation=lambda: f"{id(self)}-{next(names)}",
-        )
-        intervals = CollectIntervals(INTERVAL_SECONDS, 1000, 30, timedelta(hours=1), 300, 10.0)
-        foreign = Foreign(self.kafka, GROUP, INPUT, watch)
-        opening = CollectOptions(outlets(), OVERLAP, None, publish_foreign)
-        self.collecting = Collecting(ID, opening, parts, intervals, foreign, self._still_ours)
-
-    async def _still_ours(self, stopping: asyncio.Event) -> None:
-        assert not stopping.is_set()
-        self.confirmed += 1
-
-    def settle(self, *ids: str) -> None:
-        """What a way writes for items whose content is their id."""
-        for item_id in ids:
-            log = self.kafka.logs[LEDGER][0]
-            record = FakeRecord(len(log), body(item_id))
-            content = item(0, body(item_id)).content_hash
-            (packed,) = packed_items([Item(record, b"", content)], len(log) + 1, START)
-            self.kafka.put(LEDGER, packed, key=item_id.encode())
-            self.kafka.put(LEDGER, codec.mark_value(len(log)), key=codec.mark_key(INPUT, 0))
-
-    def script(self, *pages: Page | UnknownCursor | NotNow) -> None:
-        """What the next `tail`s answer."""
-        self.api.pages = deque(pages)
-
-    def results(self) -> list[str]:
-        """The ids of the results, in the order they were published."""
-        return [
-            msgspec.json.decode(append.value or b"")["item"]["id"]
-            for _, transaction in self.kafka.transactions
-            for append in transaction.appends
-            if append.topic == OUTPUT
-        ]
-
-    def cursor(self) -> Cursor:
-        """The one that was written last."""
-        return codec.read_cursor(self.kafka.written(CURSORS)[-1].value or b"")
-
-
-@asynccontextmanager
-async def running(ours: Collector, seconds: float) -> AsyncIterator[Collector]:
-    """The collector has run for so long; it is drained at the end."""
-    task = asyncio.ensure_future(ours.collecting.run(ours.stopping))
-    await asyncio.sleep(seconds)
-    yield ours
-    ours.stopping.set()
-    await task
-
-
-async def ran(ours: Collector, seconds: float) -> Collector:
-    """Run a collector for so long, then drain it."""
-    async with running(ours, seconds):
-        pass
-    return ours
-
-
-def page(items: Sequence[Finished], *, more: bool = False) -> Page:
-    """One answer."""
-    return Page(tuple(items), more)
 
 
 @in_virtual_time
@@ -272,8 +146,6 @@ async def test_second_looks_are_not_put_off_by_a_tail_without_end() -> None:
 
 
 # --- where the cursor leads nowhere -----------------------------------------------------------------------
-
-
 @pytest.mark.fault(55)
 @in_virtual_time
 async def test_a_cursor_that_toloka_does_not_know_is_left_behind_by_time() -> None:
@@ -320,8 +192,6 @@ async def test_an_empty_tail_is_no_reason_to_leave_it() -> None:
 
 
 # --- second looks ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.fault(53)
 @in_virtual_time
 async def test_what_became_visible_late_is_found_by_the_overlap() -> None:
@@ -388,137 +258,7 @@ async def test_a_second_look_that_fails_holds_nothing_up() -> None:
     assert list(ours.holds) == []
 
 
-# --- failures ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("written", [False, True])
-@in_virtual_time
-async def test_a_transaction_whose_end_is_unknown_is_looked_up(*, written: bool) -> None:
-    """A new writer, and what the log says: published once, whichever way it ended."""
-    ours = Collector("a", "b")
-    first = page(ended("a", "b"))
-    ours.script(first)
-
-    def fail_once(transaction: Transaction) -> Exception:
-        ours.kafka.spoil = lambda _: None
-        if written:
-            ours.kafka.transactions.append((ID, transaction))
-            ours.kafka.put_all(transaction.appends)
-        else:
-            ours.api.pages.append(first)
-        return Transient("no answer")
-
-    ours.kafka.spoil = fail_once
-    await ran(ours, 30)
-    assert sorted(ours.results()) == ["a", "b"]
-    assert ours.kafka.epochs[ID] == 2
-    assert ours.cursor().item_id == "b"
-
-
-@in_virtual_time
-async def test_who_opens_the_book_seals_what_its_predecessors_wrote() -> None:
-    """Results that a broker forgot to show are seen by readers, and by the one who would repeat them."""
-    ours = Collector("a")
-    await ran(ours, 1)
-    [(name, places, group)] = ours.kafka.sealed
-    assert (name, {topic for topic, _ in places}, group) == (ID, {OUTPUT, LEDGER, CURSORS, DEAD}, None)
-
-
-@in_virtual_time
-async def test_a_collector_at_rest_seals_what_it_wrote_itself() -> None:
-    """Once: the next result, which would do it, may be long in coming."""
-    ours = Collector("a")
-    await ran(ours, 100)
-    assert len(ours.kafka.sealed) == 2
-
-
-@in_virtual_time
-async def test_what_is_published_after_a_rest_is_sealed_in_its_turn() -> None:
-    """Not while more may follow; once, after another rest."""
-    ours = Collector(*"ab")
-    async with running(ours, 100):
-        ours.script(page(ended("a")))
-        await asyncio.sleep(REST_SECONDS - 2)
-        ours.script(page(ended("b", first=1)))
-        await asyncio.sleep(REST_SECONDS - 2)
-        assert (ours.results(), len(ours.kafka.sealed)) == (["a", "b"], 2)
-        await asyncio.sleep(100)
-    assert len(ours.kafka.sealed) == 3
-
-
-@in_virtual_time
-async def test_a_collector_goes_on_seconds_after_kafka_is_back() -> None:
-    """However long it was away: it never waits for longer between two tries."""
-    ours, tries = Collector("a"), list[float]()
-
-    def away(_transaction: Transaction) -> Exception:
-        tries.append(asyncio.get_running_loop().time())
-        return Transient("no answer")
-
-    ours.kafka.spoil = away
-    ours.script(*[page(ended("a"))] * 1000)
-    async with running(ours, 600):
-        ours.kafka.spoil = lambda _: None
-        await asyncio.sleep(LONGEST_PROBE_SECONDS + INTERVAL_SECONDS)
-        assert ours.results() == ["a"]
-    assert (
-        max(later - earlier for earlier, later in pairwise(tries)) <= LONGEST_PROBE_SECONDS + INTERVAL_SECONDS
-    )
-
-
-@in_virtual_time
-async def test_a_collector_that_starts_over_again_and_again_is_seen_to() -> None:
-    """As where the output topic refuses a result each time: the hold says why, until a page is through."""
-    ours = Collector("a")
-    ours.kafka.spoil = lambda _: Transient("InvalidRecordError")
-    ours.script(*[page(ended("a"))] * 1000)
-    async with running(ours, 20):
-        (hold,) = ours.holds
-        assert (hold.flow, hold.reason) == ("collect", "kafka")
-        assert hold.detail.endswith("InvalidRecordError")
-        ours.kafka.spoil = lambda _: None
-        await asyncio.sleep(LONGEST_PROBE_SECONDS + 2 * INTERVAL_SECONDS)
-        assert (ours.results(), list(ours.holds)) == (["a"], [])
-
-
-@in_virtual_time
-async def test_an_operator_who_sets_the_cursor_is_no_successor() -> None:
-    """The group confirms that we collect, and the collector goes on from the cursor that was set."""
-    ours = Collector("a")
-    async with running(ours, 0.5):
-        ours.kafka.put(CURSORS, codec.cursor_value(Cursor(None, EARLIER)), key=PROJECT.encode())
-        ours.kafka.put(LEDGER, None, key=codec.REOPEN_KEY)
-        await asyncio.sleep(2)
-        assert (ours.confirmed, ours.api.tails[-1]) == (1, Cursor(None, EARLIER))
-
-
-@in_virtual_time
-async def test_a_fenced_collector_asks_the_group_before_it_goes_on() -> None:
-    """It must not fence its successor in turn."""
-    ours = Collector("a")
-    async with running(ours, 0.5):
-        ours.kafka.epochs[ID] += 1
-        ours.api.pages.append(page(ended("a")))
-        await asyncio.sleep(1)
-        assert (ours.confirmed, ours.results()) == (1, [])
-        ours.api.pages.append(page(ended("a")))
-        await asyncio.sleep(2)
-    assert ours.results() == ["a"]
-
-
-@in_virtual_time
-async def test_what_holds_the_collector_is_shown_until_it_gets_on() -> None:
-    """Without gaps between the tries."""
-    ours = Collector("a")
-    ours.kafka.spoil = lambda _: Held("not_permitted", "the topic moderation.results")
-    ours.script(*[page(ended("a"))] * 100)
-    async with running(ours, 1):
-        for _ in range(60):
-            await asyncio.sleep(1)
-            assert [hold.reason for hold in ours.holds] == ["not_permitted"]
-        ours.kafka.spoil = lambda _: None
-        await asyncio.sleep(60)
-        assert (ours.results(), list(ours.holds)) == (["a"], [])
+# --- from one collector to the next ----------------------------------------------------------------------
 
 
 @in_virtual_time
@@ -541,20 +281,6 @@ async def test_a_drain_ends_at_once_wherever_the_collector_is() -> None:
     shut.script(NotNow("throttled", "429", 1000))
     await ran(shut, 5)
     assert asyncio.get_running_loop().time() == 5.5
-
-
-@in_virtual_time
-async def test_a_successor_goes_on_where_its_predecessor_stood() -> None:
-    """From the log alone: what was published is not published again, what was open still is."""
-    first = Collector(*"abc")
-    first.script(page(ended("a", "b")))
-    await ran(first, 0.5)
-    before = first.cursor()
-    second = Collector(kafka=first.kafka)
-    second.script(page(ended("b", "c", first=1)))
-    await ran(second, 0.5)
-    assert second.results() == ["a", "b", "c"]
-    assert second.api.tails[0] == before
 
 
 @in_virtual_time

@@ -1,8 +1,7 @@
 """The collector's state: memory follows what is committed, and nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,78 +11,24 @@ from msgspec import structs
 
 from daemon.errors import ConfigurationError, Fenced, Transient
 from daemon.flows.collector import collector_state
-from daemon.flows.collector.collector_state import PARTITIONS_SECONDS, CollectOptions, CollectorState
-from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.collector_state import PARTITIONS_SECONDS
 from daemon.flows.records import codec, tombstones
 from daemon.flows.skew import SKEW
-from daemon.flows.watching import CollectWatch
-from daemon.metrics import Metrics
-from daemon.model import Cursor, Item
-from daemon.ports import Reader
+from daemon.model import Cursor
 from tests.doubles import (
     CURSORS,
     DEAD,
     INPUT,
     LEDGER,
     OUTPUT,
-    PROJECT,
     START,
     START_MS,
-    FakeRecord,
-    FakeTime,
     MemoryKafka,
     finished,
     in_virtual_time,
-    item,
-    outlets,
-    packed_items,
     turns,
 )
-
-OVERLAP = timedelta(seconds=60)
-OPENING = CollectOptions(outlets(), OVERLAP, None)
-
-
-def body(name: str) -> bytes:
-    """Content."""
-    return b'{"text":"%s"}' % name.encode()
-
-
-def settle(
-    kafka: MemoryKafka, ids: Sequence[str], seconds: float = 0, ledger: int = 0, first: int = 0
-) -> None:
-    """What a way writes for items whose content is their id, submitted so many seconds after START."""
-    items = []
-    for offset, item_id in enumerate(ids, start=first):
-        record = FakeRecord(offset, body(item_id), key=b"k-%d" % offset)
-        items.append(Item(record, body(item_id), item(0, body(item_id)).content_hash))
-    end = first + len(ids)
-    moment = START + timedelta(seconds=seconds)
-    for item_id, packed in zip(ids, packed_items(items, end, moment), strict=True):
-        kafka.put(LEDGER, packed, ledger, key=item_id.encode(), timestamp=START_MS + int(seconds * 1000))
-    kafka.put(LEDGER, codec.mark_value(end), ledger, key=codec.mark_key(INPUT, 0))
-
-
-def put_cursor(kafka: MemoryKafka, cursor: Cursor, project: str = PROJECT) -> None:
-    """Where a predecessor stood."""
-    kafka.put(CURSORS, codec.cursor_value(cursor), key=project.encode())
-
-
-@asynccontextmanager
-async def opened(
-    kafka: MemoryKafka, opening: CollectOptions = OPENING, incarnation: str = "me", *, follow: bool = False
-) -> AsyncIterator[tuple[CollectorState, Reader]]:
-    """An open state."""
-    watch = CollectWatch(Metrics())
-    async with (
-        kafka.writer("collect") as writer,
-        open_state(kafka, opening, writer, FakeTime(), watch, incarnation) as (state, reader, partitions),
-    ):
-        task = asyncio.ensure_future(state.follow(reader, partitions) if follow else asyncio.sleep(0))
-        await turns()
-        yield state, reader
-        task.cancel()
-        await asyncio.wait({task})
+from tests.unit.flows.collector.states import OVERLAP, body, cursors, opened, put_cursor, settle
 
 
 def published(kafka: MemoryKafka) -> list[int | None]:
@@ -98,111 +43,7 @@ def published(kafka: MemoryKafka) -> list[int | None]:
     return [origin and origin["offset"] for origin in origins]
 
 
-def cursors(kafka: MemoryKafka) -> list[Cursor]:
-    """Every cursor that was written."""
-    return [codec.read_cursor(record.value or b"") for record in kafka.written(CURSORS)]
-
-
-# --- opening -------------------------------------------------------------------------------------------
-
-
-@in_virtual_time
-async def test_the_first_cursor_is_now_and_is_written_before_anything_else() -> None:
-    """So that what finishes from now on is behind it, whoever collects."""
-    kafka = MemoryKafka.usual()
-    async with opened(kafka) as (state, _):
-        assert state.cursor == Cursor(None, START)
-        assert cursors(kafka) == [Cursor(None, START)]
-
-
-@in_virtual_time
-async def test_the_first_cursor_is_not_behind_what_is_open() -> None:
-    """What was submitted before the collector's first start is collected, too."""
-    kafka = MemoryKafka.usual()
-    settle(kafka, ["a"], seconds=-500)
-    settle(kafka, ["b"], seconds=-900, ledger=1)
-    async with opened(kafka) as (state, _):
-        assert state.cursor == Cursor(None, START - timedelta(seconds=900) - SKEW)
-
-
-@in_virtual_time
-async def test_a_first_cursor_can_be_told_where_to_start() -> None:
-    """By a setting, as far as nothing that is open needs an earlier one."""
-    kafka = MemoryKafka.usual()
-    begin = START - timedelta(days=3)
-    async with opened(kafka, replace(OPENING, start_at=begin)) as (state, _):
-        assert state.cursor == Cursor(None, begin)
-
-
-@in_virtual_time
-async def test_a_cursor_that_is_there_is_gone_on_from() -> None:
-    """The last one written counts, and nothing is written anew."""
-    kafka = MemoryKafka.usual()
-    put_cursor(kafka, Cursor("x", START - OVERLAP, 3))
-    put_cursor(kafka, Cursor("y", START, 5))
-    async with opened(kafka, replace(OPENING, start_at=START - OVERLAP)) as (state, _):
-        assert state.cursor == Cursor("y", START, 5)
-        assert kafka.transactions == []
-
-
-@in_virtual_time
-async def test_a_cursor_that_was_taken_away_is_made_anew() -> None:
-    """By a tombstone, on purpose."""
-    kafka = MemoryKafka.usual()
-    put_cursor(kafka, Cursor("x", START - OVERLAP, 3))
-    kafka.put(CURSORS, None, key=PROJECT.encode())
-    async with opened(kafka) as (state, _):
-        assert state.cursor == Cursor(None, START)
-
-
-@pytest.mark.fault(31)
-@pytest.mark.parametrize("value", [b"x", b'{"v":9,"item_id":"a","finished_at":"2026-05-04T12:00:00Z"}'])
-@in_virtual_time
-async def test_a_cursor_that_cannot_be_read_ends_the_start(value: bytes) -> None:
-    """Damaged or newer: nothing is collected from a guessed place."""
-    kafka = MemoryKafka.usual()
-    kafka.put(CURSORS, value, key=PROJECT.encode())
-    with pytest.raises(ConfigurationError, match="cannot be read"):
-        await opened(kafka).__aenter__()
-
-
-@in_virtual_time
-async def test_another_projects_cursor_ends_the_start() -> None:
-    """Two projects cannot share a ledger; the message says what to change."""
-    kafka = MemoryKafka.usual()
-    put_cursor(kafka, Cursor("x", START), project="other")
-    with pytest.raises(ConfigurationError, match="TOLOKAD_KAFKA__GROUP_ID"):
-        await opened(kafka).__aenter__()
-
-
-@in_virtual_time
-async def test_a_ledger_that_cannot_be_read_ends_the_start() -> None:
-    """A newer release has written it."""
-    kafka = MemoryKafka.usual()
-    kafka.put(LEDGER, b"\x09" + b"\x00" * 60, key=b"a")
-    with pytest.raises(ConfigurationError, match="version 9"):
-        await opened(kafka).__aenter__()
-
-
-@in_virtual_time
-async def test_opening_waits_for_what_an_open_transaction_hides() -> None:
-    """Behind it may be tombstones: what they closed must not be published again."""
-    kafka = MemoryKafka.usual()
-    settle(kafka, ["a", "b"])
-    kafka.stable[LEDGER, 0] = 2
-    kafka.put(LEDGER, None, key=b"a")
-    opening = asyncio.ensure_future(opened(kafka).__aenter__())
-    await asyncio.sleep(20)
-    assert not opening.done()
-    kafka.stable.clear()
-    kafka.wake()
-    state, _ = await opening
-    assert (state.ledger.find("a"), state.ledger.was_closed("a"), len(state.ledger)) == (None, True, 1)
-
-
 # --- publishing ----------------------------------------------------------------------------------------
-
-
 @in_virtual_time
 async def test_results_tombstones_and_cursor_are_one_transaction() -> None:
     """And then memory says the same."""
@@ -301,8 +142,6 @@ async def test_a_result_that_its_topic_would_refuse_becomes_a_dead_letter() -> N
 
 
 # --- following -----------------------------------------------------------------------------------------
-
-
 @in_virtual_time
 async def test_an_item_that_finished_before_its_record_came_is_published_with_it() -> None:
     """A fast crowd and a slow settlement."""

@@ -1,0 +1,68 @@
+"""The overlap: what became visible late is read again, where anything can be in it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from daemon.errors import Held
+from tests.doubles import START, finished, in_virtual_time
+from tests.unit.flows.looks.lateness import LISTING_FAILED, OVERLAP, body, late
+
+
+@in_virtual_time
+async def test_the_overlap_reads_again_what_finished_shortly_before_the_cursor() -> None:
+    """A page at a time, and again after a while."""
+    async with late("a", "b", "c", cursor_seconds=100) as ours:
+        ours.api.spans.append([[finished("a", body("a"))], [finished("b", body("b"))]])
+        assert await ours.overlapping.step(ours.state, 10)
+        assert ours.results() == ["a"]
+        assert await ours.overlapping.step(ours.state, 10)
+        assert not await ours.overlapping.step(ours.state, 10)
+        until = START + timedelta(seconds=100)
+        assert ours.api.looks == [(until - OVERLAP, until)]
+        assert not await ours.overlapping.step(ours.state, 39)
+        assert len(ours.api.looks) == 1
+        await ours.overlapping.step(ours.state, 40)
+        assert len(ours.api.looks) == 2
+        assert sorted(ours.results()) == ["a", "b"]
+        assert ours.metrics.late_results.labels("overlap")._value.get() == 2
+
+
+@pytest.mark.parametrize(("ids", "cursor_seconds"), [((), 100), (("a",), -61)])
+@in_virtual_time
+async def test_the_overlap_is_spared_where_nothing_can_be_in_it(
+    ids: Sequence[str], cursor_seconds: float
+) -> None:
+    """Nothing is open, or nothing was submitted before the cursor's time."""
+    async with late(*ids, cursor_seconds=cursor_seconds) as ours:
+        assert not await ours.overlapping.step(ours.state, 10)
+        assert ours.api.looks == []
+
+
+@in_virtual_time
+async def test_an_overlap_that_fails_is_looked_at_again_when_it_is_due() -> None:
+    """And is not stuck in the middle."""
+    async with late("a", cursor_seconds=100) as ours:
+        ours.api.failing.append(LISTING_FAILED)
+        ours.api.spans.append([[finished("a", body("a"))]])
+        with pytest.raises(Held):
+            await ours.overlapping.step(ours.state, 10)
+        steps = 0
+        while not ours.results():
+            await ours.overlapping.step(ours.state, 10 + steps)
+            steps += 1
+            assert steps < 100
+
+
+@in_virtual_time
+async def test_the_cursor_does_not_move_with_second_looks() -> None:
+    """It is the tail's."""
+    async with late("a", "b", cursor_seconds=100) as ours:
+        before = ours.state.cursor
+        ours.finish("b")
+        ours.api.spans.append([[finished("a", body("a"), 1000)]])
+        await ours.overlapping.step(ours.state, 10)
+        await ours.sweep(61)
+        assert sorted(ours.results()) == ["a", "b"]
+        assert ours.state.cursor == before

@@ -83,7 +83,7 @@ ROWS = {
     23: Row(
         "late EndTxn tears a transaction",
         "what the ledger has counts as found; results torn from their tombstones would not be noticed",
-        f"{SIM}: commit_fate `torn` of settling transactions; test_resolving",
+        f"{SIM}: commit_fate `torn` of settling transactions; test_known_items",
     ),
     24: Row("transaction aborted", "done again", f"{SIM}: commit_fate `denied`"),
     25: Row("rebalance in the middle", "the new owner resolves", f"{SIM}: rebalance; make chaos"),
@@ -103,7 +103,7 @@ ROWS = {
         "topic deleted, made anew", "held", "test_taking_over; system: test_an_input_topic_made_anew_holds"
     ),
     30: Row("Kafka unauthorized", "77 at start, held later", "security: test_kafka_acls"),
-    31: Row("cursor undecodable", "the start is refused", "test_codec, test_collector_state"),
+    31: Row("cursor undecodable", "the start is refused", "test_codec, test_opening"),
     32: Row(
         "result above the message limit", "dead letter that names the item", f"{SIM}: large items; system"
     ),

@@ -1,6 +1,7 @@
 """Which rows of the fault matrix fired is counted, not claimed."""
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,7 @@ from tests.matrix import counts
 from tests.matrix.__main__ import table
 from tests.matrix.rows import ROWS
 
+TESTS = Path(__file__).parents[1]
 CONFTEST = """
 from collections import Counter
 from pathlib import Path
@@ -54,6 +56,23 @@ def test_a_row_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert run(tmp_path, SAMPLE.replace("41", "67")) == pytest.ExitCode.USAGE_ERROR
     with pytest.raises(LookupError, match="67"):
         counts.write("sample", {67: 1})
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [(row, name) for row in ROWS for name in re.findall(r"\btest_\w+", ROWS[row].fired_by)]
+)
+def test_who_is_said_to_fire_a_row_does(row: int, name: str) -> None:
+    """A file of tests, or a test in one, that carries the row's number."""
+    files = list(TESTS.rglob(f"{name}.py"))
+    sources = [path.read_text() for path in files or TESTS.rglob("test_*.py")]
+    sources = sources if files else [source for source in sources if f"def {name}(" in source]
+    carried = {
+        int(number)
+        for source in sources
+        for marks in re.findall(r"\bfault\(([\d, ]+)\)", source)
+        for number in re.findall(r"\d+", marks)
+    }
+    assert row in carried
 
 
 def test_every_row_says_who_fires_it_or_why_nobody_does() -> None:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from daemon.flows.batches.batching import BatchLimits
 from daemon.flows.batches.shared_parts import SubmitOptions
 from daemon.flows.collecting import CollectIntervals
-from daemon.flows.collector.collector_state import CollectOptions
 from daemon.flows.collector.publishing import Outlets
+from daemon.flows.collector.state import CollectOptions
 from daemon.flows.doubts.claiming import ABORTING, SETTLING
 from daemon.flows.doubts.searching import Patience
 from daemon.flows.place import Place

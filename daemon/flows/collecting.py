@@ -9,9 +9,9 @@ from random import Random
 import structlog
 
 from daemon.errors import Fenced, Held, Transient
-from daemon.flows.collector.collector_state import CollectOptions, CollectorState
 from daemon.flows.collector.opening import open_state
 from daemon.flows.collector.paging import Pages
+from daemon.flows.collector.state import CollectOptions, CollectorState
 from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
 from daemon.flows.looks.foreign import Foreign
 from daemon.flows.looks.second_looks import Overlapping, SecondLooks

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.errors import Transient
-from daemon.flows.collector import collector_state
-from daemon.flows.collector.collector_state import CollectOptions, CollectorState
+from daemon.flows.collector import state as collector_state
 from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.state import CollectOptions, CollectorState
 from daemon.flows.records import codec
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics

@@ -1,4 +1,4 @@
-"""The collector: `collector_state` is what is open (`ledger`) and where the cursor stands (`cursors`).
+"""The collector: `state` is what is open (`ledger`) and where the cursor stands (`cursors`).
 
 `opening` reads both; `paging` brings what finishes, and `publishing` makes a transaction of a page (with
 `exchanging`, for ids that were not answered in the order of items). `origins` reads an input record again;

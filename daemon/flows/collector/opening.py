@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import structlog
 
-from daemon.flows.collector.collector_state import CollectOptions, CollectorState, horizon_ms, noted
 from daemon.flows.collector.cursors import first_cursor, read_cursor
 from daemon.flows.collector.ledger import Ledger
 from daemon.flows.collector.publishing import cursor_append
+from daemon.flows.collector.state import CollectOptions, CollectorState, horizon_ms, noted
 from daemon.flows.keeping_up import until_ends
 from daemon.flows.records import codec, ledger_records
 from daemon.flows.skew import SKEW

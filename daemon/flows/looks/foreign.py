@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from daemon.flows.collector.collector_state import CollectorState
+from daemon.flows.collector.state import CollectorState
 from daemon.flows.doubts.scanning import scan
 from daemon.flows.records import codec
 from daemon.flows.skew import SKEW

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.errors import Held
-from daemon.flows.collector.collector_state import CollectorState
+from daemon.flows.collector.state import CollectorState
 from daemon.flows.looks.foreign import Foreign
 from daemon.flows.looks.sweeping import Sweeping
 from daemon.flows.skew import SKEW

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from daemon.errors import Held
-from daemon.flows.collector.collector_state import CollectorState
+from daemon.flows.collector.state import CollectorState
 from daemon.flows.looks.vanishing import BY_ID_ITEMS, Vanishing
 from daemon.flows.skew import SKEW
 from daemon.flows.watching import CollectWatch

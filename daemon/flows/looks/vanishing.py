@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import structlog
 
-from daemon.flows.collector.collector_state import CollectorState
 from daemon.flows.collector.ledger import PackedEntry
 from daemon.flows.collector.origins import record_of
+from daemon.flows.collector.state import CollectorState
 from daemon.flows.skew import SKEW
 from daemon.model import DeadLetter, Flaw, Sight
 from daemon.ports import Kafka, Results

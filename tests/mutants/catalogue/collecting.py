@@ -2,7 +2,7 @@
 
 from tests.mutants.planting import Mutant
 
-FOLLOW = "daemon.flows.collector.collector_state"
+FOLLOW = "daemon.flows.collector.state"
 PUBLISH = "daemon.flows.collector.publishing"
 FOREIGN = "daemon.flows.looks.foreign"
 
@@ -99,7 +99,7 @@ COLLECTING = (
         FOLLOW,
         "            if item.status in TERMINAL and not item.echo and not self._knows_result(item):\n",
         "            if False:\n",
-        found_by="tests/unit/flows/collector/test_collector_state.py::"
+        found_by="tests/unit/flows/collector/test_state.py::"
         "test_an_item_that_finished_before_its_record_came_is_published_with_it",
     ),
     Mutant(
@@ -183,7 +183,7 @@ COLLECTING = (
         for part in (first, [append for append in whole.appends if append not in first]):
             await self._writer.transact(replace(whole, appends=part))
 """.replace("self._opening_cursors", '"tolokad.cursors"'),
-        found_by="tests/unit/flows/collector/test_collector_state.py::test_results_tombstones_and_cursor_are_one_transaction",
+        found_by="tests/unit/flows/collector/test_state.py::test_results_tombstones_and_cursor_are_one_transaction",
     ),
     Mutant(
         "lost-cursor-insisted-on",

@@ -10,7 +10,7 @@ from itertools import count
 import msgspec
 
 from daemon.flows.collecting import Collecting, CollectIntervals, CollectorParts
-from daemon.flows.collector.collector_state import CollectOptions
+from daemon.flows.collector.state import CollectOptions
 from daemon.flows.holding import Gate
 from daemon.flows.looks.foreign import Foreign
 from daemon.flows.records import codec

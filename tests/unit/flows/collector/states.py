@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from daemon.flows.collector.collector_state import CollectOptions, CollectorState
 from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.state import CollectOptions, CollectorState
 from daemon.flows.records import codec
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics

@@ -7,8 +7,8 @@ from datetime import timedelta
 import msgspec
 
 from daemon.errors import Held
-from daemon.flows.collector.collector_state import CollectOptions, CollectorState
 from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.state import CollectOptions, CollectorState
 from daemon.flows.looks.second_looks import Overlapping
 from daemon.flows.looks.sweeping import Sweeping
 from daemon.flows.records import codec

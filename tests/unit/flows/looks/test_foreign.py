@@ -13,8 +13,8 @@ from msgspec import structs
 from prometheus_client import generate_latest
 
 from daemon.errors import Transient
-from daemon.flows.collector.collector_state import CollectOptions, CollectorState
 from daemon.flows.collector.opening import open_state
+from daemon.flows.collector.state import CollectOptions, CollectorState
 from daemon.flows.looks.foreign import EVERY_SECONDS, Foreign
 from daemon.flows.records import codec, tombstones
 from daemon.flows.watching import CollectWatch

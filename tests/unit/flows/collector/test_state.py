@@ -10,8 +10,8 @@ import pytest
 from msgspec import structs
 
 from daemon.errors import ConfigurationError, Fenced, Transient
-from daemon.flows.collector import collector_state
-from daemon.flows.collector.collector_state import PARTITIONS_SECONDS
+from daemon.flows.collector import state as collector_state
+from daemon.flows.collector.state import PARTITIONS_SECONDS
 from daemon.flows.records import codec, tombstones
 from daemon.flows.skew import SKEW
 from daemon.model import Cursor

@@ -1,4 +1,4 @@
-"""Records, the items in them, and batches: what of a range of offsets comes to what."""
+"""Records, the items in them, and batches: what becomes of each record of a range of offsets."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace

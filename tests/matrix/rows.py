@@ -150,7 +150,7 @@ ROWS = {
         "open until the end; an end after the end is published once",
         f"{SIM}: knobs; test_foreign",
     ),
-    55: Row("after_id deleted, archived", "on by time", f"{SIM}: archive; test_app_api; make chaos"),
+    55: Row("after_id deleted, archived", "on by time", f"{SIM}: archive; test_app_results; make chaos"),
     56: Row("has_more with empty content", "backs off, on by time", f"{SIM}: pages_lead_nowhere"),
     57: Row("the same page for ever", "on by time", f"{SIM}: pages_lead_nowhere"),
     58: Row("foreign items", "counted, or published once", f"{SIM}: strangers"),

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -16,7 +16,9 @@ from daemon.edges.toloka.project import probe_of
 from daemon.edges.toloka.transport import Line
 from daemon.metrics import Metrics
 from daemon.model import Deadline, Intent, Item, Outcome, Record
+from tests.simulator.faults import Fault
 from tests.simulator.knobs import OAUTH_TOKEN
+from tests.simulator.serving import Simulator
 from tests.simulator.world import MODERATION_PROJECT
 from tests.unit.edges.toloka.wire import FakeClock, endpoint
 
@@ -89,3 +91,8 @@ def items(*texts: str) -> list[Item]:
 
 def _item(members: dict[str, str]) -> Item:
     return Item(cast("Record", None), msgspec.json.encode(members), content_hash(members))
+
+
+def fault(toloka: Simulator, kind: Any, *operations: str, **options: Any) -> None:
+    """Have something go wrong with each of these requests from now on."""
+    toloka.faults.replace([Fault(kind, operations, **options)])

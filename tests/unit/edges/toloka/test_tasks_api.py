@@ -7,28 +7,13 @@ import msgspec
 import pytest
 
 from daemon.edges.toloka import following, listing
-from daemon.model import (
-    Accepted,
-    Divided,
-    InDoubt,
-    NotNow,
-    Outcome,
-    Rejected,
-    TooLarge,
-)
+from daemon.model import Accepted, Divided, InDoubt, NotNow, Outcome, Rejected, TooLarge
 from tests.simulator.faults import Fault
 from tests.simulator.knobs import Knobs
-from tests.simulator.pools import (
-    ARCHIVED_POOL,
-    BARE_POOL,
-    CLOSED_POOL,
-    LOCKED_POOL,
-    POOR_POOL,
-    TASKS_POOL,
-)
+from tests.simulator.pools import ARCHIVED_POOL, BARE_POOL, CLOSED_POOL, LOCKED_POOL, POOR_POOL, TASKS_POOL
 from tests.simulator.serving import Simulator, serve
 from tests.unit.edges.toloka import pools
-from tests.unit.edges.toloka.apps import EARLIEST
+from tests.unit.edges.toloka.apps import EARLIEST, fault
 from tests.unit.edges.toloka.pools import attempt, tasks
 from tests.unit.edges.toloka.wire import requests_counted
 
@@ -40,11 +25,6 @@ MODES = pytest.mark.parametrize("once", [True, False], ids=["operation", "at onc
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "FIRST_WAIT_SECONDS", 0.005)
     monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
-
-
-def fault(toloka: Simulator, kind: Any, *operations: str, **options: Any) -> None:
-    """Have something go wrong with each of these requests from now on."""
-    toloka.faults.replace([Fault(kind, operations, **options)])
 
 
 def turned(**changes: Any) -> Knobs:

@@ -92,7 +92,7 @@ class Search:
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         claim = Claim(intent, note)
         reasons: set[str] = set()
-        passed_at = asyncio.get_running_loop().time() + self._left_seconds(intent) - CORRECTED_SECONDS
+        passed_at = self.passed_at(intent)
         await claim.doubt()
         try:
             while not until.is_set():
@@ -137,6 +137,15 @@ class Search:
         """Whether what the attempt has not done by now it will never do."""
         return self._clock.now() >= self._patience.end(intent)
 
+    def passed_at(self, intent: Intent) -> float:
+        """When it is over by the loop's clock: a quarantine has begun by now, whatever Toloka's says."""
+        left = min(self._left_seconds(intent), (self._patience.quarantine + COARSE).total_seconds())
+        return asyncio.get_running_loop().time() + left - CORRECTED_SECONDS
+
+    def is_over(self, intent: Intent, passed_at: float) -> bool:
+        """Whether absence can be believed: a clock that was set forward since has ended no quarantine."""
+        return asyncio.get_running_loop().time() >= passed_at and self.has_landed(intent)
+
     def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
         """How long until the next look; there is one just when absence can be believed."""
         seconds = backoff.seconds()
@@ -171,17 +180,13 @@ class Search:
             Held: it cannot be decided now, or by us.
         """
         # Read before the listing: what was absent from it was absent at this time.
-        over = self._is_over(intent, passed_at)
+        over = self.is_over(intent, passed_at)
         if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
             return None
         found, contested = seen
         # What may have been sent was sent with the rest, and is shown along with it.
         absent = found.items or (not batch.items and len(found.adopted) < len(batch.possible))
         return None if absent and (contested or not over) else found
-
-    def _is_over(self, intent: Intent, passed_at: float) -> bool:
-        """Whether absence can be believed: a clock that was set forward since has ended no quarantine."""
-        return asyncio.get_running_loop().time() >= passed_at and self.has_landed(intent)
 
     async def _found(
         self,

@@ -171,7 +171,7 @@ SUBMITTING = (
         "no-quarantine",
         "absence is believed at once",
         RESOLVE,
-        "        over = self._is_over(intent, passed_at)",
+        "        over = self.is_over(intent, passed_at)",
         "        over = True",
     ),
     Mutant(

@@ -173,6 +173,22 @@ async def test_a_clock_that_is_set_forward_meanwhile_ends_no_quarantine() -> Non
 
 
 @in_virtual_time
+async def test_a_clock_that_was_behind_and_is_set_right_prolongs_no_quarantine() -> None:
+    """Toloka's may be, by a day: however far off it was at first, no request lands later for it."""
+    doubt = Doubt([])
+    doubt.time.moved -= 86_400
+
+    async def set_right() -> None:
+        await asyncio.sleep(10)
+        doubt.time.moved += 86_400
+
+    setting = asyncio.create_task(set_right())
+    assert left(await doubt.resolve(batch_of("a"))) == [0]
+    assert seconds() < QUARANTINE_SECONDS * 1.5
+    await setting
+
+
+@in_virtual_time
 async def test_what_nobody_looks_for_is_not_kept() -> None:
     """Others may create a million while a batch is in doubt: they are left out of what is listed."""
     doubt = Doubt([created("x", body("b")), created("y", body("q"))])

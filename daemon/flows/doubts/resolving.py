@@ -87,25 +87,27 @@ class Resolver:
         Of the requests whose answers were not, the last one counts: it may be carried out as long after it.
         """
         backoff = Backoff(self._rng, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
+        passed_at = self._search.passed_at(intent)
         while batch.items:
             if until.is_set() or (sent := await again(batch)) is None:
                 return None
             latest, outcome = sent
             if isinstance(outcome, InDoubt):
-                intent = latest
+                intent, passed_at = latest, self._search.passed_at(latest)
                 if outcome.listing:
                     return await self._search.resolve(batch, intent, note, until)
-            if (told := self._told(outcome, batch, intent)) is not None:
+            over = self._search.is_over(intent, passed_at)
+            if (told := self._told(outcome, batch, believable=over)) is not None:
                 return told
             await pause(backoff.seconds(), until)
         return batch
 
-    def _told(self, outcome: Outcome, batch: Batch, intent: Intent) -> Batch | None:
+    @staticmethod
+    def _told(outcome: Outcome, batch: Batch, *, believable: bool) -> Batch | None:
         """What an answer tells of the attempt; None where it tells only of the last request.
 
-        A no to this request says nothing of one before it, until that one has landed or died.
+        A no to this request says nothing of one before it: `believable` once that one has landed or died.
         """
-        believable = self._search.has_landed(intent)
         match outcome:
             case Accepted(ids):
                 return batch.adopting(dict(enumerate(ids)))

@@ -62,6 +62,7 @@ class Doubt:
         self.stopping = asyncio.Event()
         holds, self.metrics = fresh_holds()
         here, clock = place(), FakeTime()
+        self.time = clock
         patience = Patience(timedelta(seconds=20), QUARANTINE)
         search = Search(self.kafka, self.api, clock, here, patience, holds, self.metrics, seeded())
         self.resolver = Resolver(self.kafka, here, search, self.metrics, seeded())
@@ -132,6 +133,23 @@ async def test_a_no_to_one_request_says_nothing_of_the_one_before(no: Outcome) -
     assert left(await doubt.resolve()) == [0, 1, 2]
     assert asyncio.get_running_loop().time() >= QUARANTINE.total_seconds()
     assert len(doubt.sent) > 2
+
+
+@in_virtual_time
+async def test_a_clock_that_is_set_forward_meanwhile_makes_no_refusal_believable() -> None:
+    """Toloka's may be, by an hour: the request before, which has no answer, is carried out for all that."""
+    doubt = Doubt(SILENCE, *[Rejected({0: FLAW}, FLAW)] * 20)
+
+    async def set_and_land() -> None:
+        await asyncio.sleep(10)
+        doubt.time.moved += 3600
+        await asyncio.sleep(80)
+        doubt.outcomes.appendleft(Accepted(("x", "y", "z")))
+
+    landing = asyncio.create_task(set_and_land())
+    resolved = await doubt.resolve()
+    assert (left(resolved), len(resolved.adopted), resolved.dead_letters) == ([], 3, ())
+    await landing
 
 
 @in_virtual_time

@@ -226,6 +226,8 @@ async def _close_by_force(client: Any) -> None:
         await asyncio.wait({sender}, timeout=CANCEL_SECONDS)
         sender.cancel()
         await asyncio.wait({sender}, timeout=CLOSE_SECONDS)
+        # Its `stop()` has left a task that waits, for ever now, until what was not sent is.
+        client._message_accumulator.fail_all(kafka_errors.KafkaConnectionError("stopped by force"))  # noqa: SLF001 - nobody else would tell it
     inner = getattr(client, "client", None) or getattr(client, "_client", None)
     if inner is not None:
         await asyncio.wait({asyncio.ensure_future(inner.close())}, timeout=CLOSE_SECONDS)

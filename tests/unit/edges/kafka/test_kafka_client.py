@@ -9,6 +9,7 @@ from typing import Any
 from weakref import WeakSet
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     InvalidSessionTimeoutError,
@@ -19,6 +20,7 @@ from aiokafka.errors import (
     RequestTimedOutError,
 )
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import TopicPartition
 
 from daemon.edges.kafka import kafka_client
 from daemon.edges.kafka.packing import BatchBytes
@@ -146,6 +148,18 @@ class Producer:
         while True:
             with suppress(KafkaError):
                 return await self.client.send(0)
+
+
+async def test_a_producer_stopped_by_force_leaves_no_task_behind() -> None:
+    """One that waits for what will never be sent would be an error in the log when it is collected."""
+    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+    accumulator = producer._message_accumulator
+    place = TopicPartition("ledger", 0)
+    unsent = accumulator._append_batch(accumulator.create_builder(), place)
+    producer._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
+    await kafka_client.stop(producer, 0.01)
+    assert isinstance(unsent.future.exception(), KafkaConnectionError)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 class TakingProducer(Producer):

@@ -8,9 +8,11 @@ from typing import Final
 import pytest
 from aiokafka.protocol.metadata import MetadataRequest
 
+from daemon.edges.kafka import reading
 from daemon.edges.kafka.cluster import KafkaCluster
 from daemon.metrics import Metrics
 from daemon.model import Append, Committed, OffsetCommit, Transaction
+from daemon.ports import Reader
 from daemon.settings import KafkaSettings
 from tests.kafka.clients import admin_client
 from tests.kafka.cluster import NODES, EmbeddedCluster
@@ -80,7 +82,9 @@ async def _in_sync(cluster: EmbeddedCluster) -> None:
 
 
 @pytest.mark.fault(18)
-async def test_a_broker_out_of_office_is_not_believed(cluster: EmbeddedCluster) -> None:
+async def test_a_broker_out_of_office_is_not_believed(
+    cluster: EmbeddedCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Frozen and thawed, or cut off: what it takes for a log's end and a group's offset is old."""
     servers = cluster.bootstrap_servers
     topic = await Topics(servers)("log", partitions=len(PARTITIONS))
@@ -93,11 +97,25 @@ async def test_a_broker_out_of_office_is_not_believed(cluster: EmbeddedCluster) 
     frozen.resume()
     await _insist(servers, topic, Committed(2, ""))
     await _in_sync(cluster)
-    cluster.cut_off(1)
-    await _until_out_of_office(cluster, 1, topic)
-    await _settle(servers, topic, 3)
-    for _ in range(CLIENTS):
-        await _insist(servers, topic, Committed(3, ""))
+    monkeypatch.setattr(reading, "METADATA_SECONDS", 1.0)
+    async with _client(servers) as client, client.reader(topic, dict.fromkeys(PARTITIONS, 4)) as reader:
+        cluster.cut_off(1)
+        await _until_out_of_office(cluster, 1, topic)
+        await _settle(servers, topic, 3)
+        for _ in range(CLIENTS):
+            await _insist(servers, topic, Committed(3, ""))
+        await _until_read(reader)
+
+
+async def _until_read(reader: Reader) -> None:
+    """Wait until a reader that found nothing new has a record of each partition."""
+    missing = {*PARTITIONS}
+
+    async def complete() -> bool:
+        missing.difference_update(record.partition for record in await reader.read(FEW, 0.1))
+        return not missing
+
+    await eventually(complete, lambda: f"nothing new in {missing}")
 
 
 async def _insist(servers: str, topic: str, committed: Committed) -> None:

@@ -22,6 +22,9 @@ FETCH_WAIT_MS = 500
 GATHER_BYTES = 64 * 1024
 # How often a reader that got nothing asks whether there is something (a fetcher can die in silence).
 SUSPECT_SECONDS = 30.0
+# One that is cut off from its cluster takes itself for the leader for ever, and has nothing new for who reads
+# there: so often it is asked who leads by now.
+METADATA_SECONDS = 30.0
 
 
 @asynccontextmanager
@@ -43,6 +46,7 @@ async def reader(
         fetch_max_bytes=FETCH_BYTES,
         max_partition_fetch_bytes=FETCH_BYTES,
         fetch_max_wait_ms=FETCH_WAIT_MS,
+        metadata_max_age_ms=int(METADATA_SECONDS * 1000),
     )
     kafka_client.pass_over_the_silent(consumer._client)  # noqa: SLF001 - what it talks through
     try:

@@ -47,6 +47,7 @@ class KafkaCluster:
         self._admin = AIOKafkaAdminClient(**kafka_client.arguments(settings, client_id))
         kafka_client.keep_current(self._admin._client, settings)  # noqa: SLF001 - what it talks through
         kafka_client.pass_over_the_silent(self._admin._client)  # noqa: SLF001 - as above
+        majority.ask_around(self._admin)
         self.topics = Topics(self._admin)
         self.rights = Rights(self._admin)
         self.batch_bytes = BatchBytes()

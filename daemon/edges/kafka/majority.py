@@ -3,12 +3,17 @@
 A broker that was frozen, or is cut off from its cluster, takes itself for the leader that it was: it tells
 what a group had committed, and where a log ended, before others took that over from it. Who takes a partition
 over from there would send once more what has been settled since; a collector would publish it once more.
+
+What any of them can tell is asked of another where one says nothing: see `ask_around`.
 """
 
 import asyncio
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
@@ -24,6 +29,7 @@ PATIENCE_SECONDS = 3.0
 _OF_A_GROUP = 0
 
 Said = TypeVar("Said", bound=Hashable)
+Answer = TypeVar("Answer")
 
 
 class NoMajorityError(kafka_errors.KafkaError):  # type: ignore[misc] # aiokafka has no types
@@ -113,9 +119,29 @@ async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Sa
     raise NoMajorityError(f"the brokers {brokers} do not agree: {dict(answers)}")
 
 
+def ask_around(admin: AIOKafkaAdminClient) -> None:
+    """Have a client that asks any broker, whichever it is, ask another one where that says nothing.
+
+    One that cannot be reached from here is shown for as long as the others reach it, and the client would
+    wait for it for longer than a start does.
+    """
+    send = admin._send_request  # noqa: SLF001 - what all its questions go through
+
+    async def around(request: object, broker: int | None = None) -> Any:
+        brokers = [each.nodeId for each in admin._client.cluster.brokers()]  # noqa: SLF001 - as above
+        if broker is None and brokers:
+            *others, broker = random.sample(brokers, min(ASKED, len(brokers)))
+            for other in others:
+                with suppress(kafka_errors.KafkaError):
+                    return await _in_time(admin, partial(send, request), other, PATIENCE_SECONDS)
+        return await send(request, broker)
+
+    admin._send_request = around  # noqa: SLF001 - see above
+
+
 async def _in_time(
-    admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Said]], broker: int, seconds: float
-) -> Said:
+    admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Answer]], broker: int, seconds: float
+) -> Answer:
     try:
         async with asyncio.timeout(seconds):
             return await ask(broker)

@@ -13,6 +13,7 @@ from daemon.edges.kafka.majority import (
     ASKED,
     PATIENCE_SECONDS,
     NoMajorityError,
+    ask_around,
     find_coordinator,
     find_leaders,
 )
@@ -143,6 +144,37 @@ async def test_only_a_few_are_asked() -> None:
     cluster = _Cluster(dict.fromkeys(range(100), 5))
     assert await find_coordinator(cluster.admin(), "g") == 5
     assert len(cluster.asked) == 3
+
+
+def _asking_around(cluster: _Cluster) -> Any:
+    """An admin client of this cluster that asks around."""
+    admin = cluster.admin()
+
+    async def send(request: object, broker: int) -> Any:
+        return await cluster.send(broker, request)
+
+    admin._send_request = send
+    ask_around(admin)
+    return admin
+
+
+@pytest.mark.parametrize("how", [SILENT, GONE])
+@in_virtual_time
+async def test_what_any_broker_can_tell_is_asked_of_another_where_one_says_nothing(how: int) -> None:
+    """One that cannot be reached from here is shown for ever; whom the client asks first is chance."""
+    for _ in range(20):
+        began = asyncio.get_running_loop().time()
+        answer = await _asking_around(_Cluster({1: how, 2: how, 3: 3}))._send_request("question")
+        assert answer.coordinator_id == 3
+        assert asyncio.get_running_loop().time() - began <= (ASKED - 1) * PATIENCE_SECONDS
+
+
+async def test_a_question_to_one_broker_is_asked_of_no_other() -> None:
+    """What only that one knows nobody else can tell."""
+    cluster = _Cluster({1: GONE, 2: 2, 3: 3})
+    with pytest.raises(kafka_errors.KafkaConnectionError):
+        await _asking_around(cluster)._send_request("question", 1)
+    assert cluster.asked == [1]
 
 
 class _Shown:

@@ -5,14 +5,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, 
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
+from itertools import takewhile
 
 from daemon.edges.toloka import app_bulk
 from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.app_items import page_of, shows_content, skimmed, the_item
 from daemon.edges.toloka.limits import QuotaPart, RequestLimiter
-from daemon.edges.toloka.listing import Listing, Rows, insist
+from daemon.edges.toloka.listing import Listing, Rows, insist, insisted
 from daemon.edges.toloka.posting import Posting
-from daemon.edges.toloka.project import items_path, probe_of
+from daemon.edges.toloka.project import PROBING, hiding, items_path, probe_of
 from daemon.edges.toloka.sending import Answer, LineError
 from daemon.edges.toloka.transport import Line
 from daemon.edges.toloka.wire import MalformedError, filter_time
@@ -36,7 +37,6 @@ from daemon.ports import Known, TolokaClock, Wanted
 
 # How often a tail that shows nothing asks whether the cursor's item still stands where it was seen.
 DOUBT_SECONDS = 30.0
-PROBING = "asking for the project"
 ITEMS = Rows("listing items", "list", page_of, "finished", skim=skimmed)
 
 
@@ -58,7 +58,9 @@ class AppSubmissions:
         fresh_seconds: float,
     ) -> None:
         self._line = line
+        self._project_id = project_id
         self._path = items_path(project_id, "bulk")
+        self._requests = requests
         self._clock = clock
         self._force_new_original = force_new_original
         self._posting = Posting(line, requests, quota, clock, PROBING, app_bulk.ASKED, fresh_seconds)
@@ -95,9 +97,25 @@ class AppSubmissions:
         wanted: Wanted | None = None,
     ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
+        is_whole = within is not None
+        if is_whole:
+            await self._insist_shown()
         listed = self._listing.created(since, until, within)
         found = (_created(item) async for items in listed for item in items)
-        return [each async for each in found if wanted is None or wanted(each)]
+        created = [each async for each in found if wanted is None or wanted(each)]
+        if is_whole:
+            # Once more, for it may have been archived meanwhile.
+            await self._insist_shown()
+        return created
+
+    async def _insist_shown(self) -> None:
+        """What is not listed may be sent again: not where the project may hide it.
+
+        Raises:
+            Held: `listing_failed`.
+        """
+        await self._requests.take("submit")
+        await insisted(partial(hiding, self._line, self._project_id, self._clock))
 
 
 class AppResults:
@@ -172,9 +190,14 @@ class AppResults:
                     raise Held("listing_failed", item.detail)
                 break
             found[item_id] = None if item is None else _sight(item)
-        # Where the project is gone, no item can be called unknown.
-        if None in found.values() and (no := await insist(self._project_refusal)) is not None:
-            raise Held("listing_failed", no.detail)
+        if None in found.values():
+            # Where the project is gone, or archived, no item can be called unknown.
+            await self._requests.take("collect")
+            no = await insist(partial(hiding, self._line, self._project_id, self._clock))
+            if no is not None:
+                found = dict(takewhile(lambda each: each[1] is not None, found.items()))
+                if not found:
+                    raise Held("listing_failed", no.detail)
         return found
 
     async def _item(self, item_id: str) -> Finished | NotNow | None:

@@ -18,6 +18,7 @@ API = ("api", "app", "v0")
 TRIES = 5
 WAIT_SECONDS = 1.0
 SHOWN_FIELDS = 8
+PROBING = "asking for the project"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,19 @@ def items_path(project_id: str, *rest: str) -> str:
     return path(*API, "app-projects", project_id, "items", *rest)
 
 
+async def hiding(line: Line, project_id: str, clock: TolokaClock) -> NotNow | None:
+    """Why a project's items may be there though Toloka does not show them; None where they are not.
+
+    An archived one may hide them until it is taken out of the archive again.
+    """
+    about = await ask(line, probe_of(project_id), PROBING, clock)
+    if isinstance(about, NotNow):
+        return about
+    if _status(about) == "ARCHIVED":
+        return NotNow("conflict", f"the project {project_id} is archived: what it does not show may be there")
+    return None
+
+
 async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow:
     """Ask for a project and its app."""
     for tries in range(TRIES):
@@ -80,14 +94,18 @@ async def _project(line: Line, project_id: str, clock: TolokaClock) -> Project |
     app = await ask(line, Probe("app", path(*API, "apps", app_id)), f"the app {app_id}", clock)
     if isinstance(app, NotNow):
         return None if app.reason == "not_found" else app
-    status = text(about.get("status"), CODE_LETTERS)
     return Project(
         id=project_id,
         app_id=app_id,
-        status="ARCHIVED" if status == "ARCHIVE" else status,
+        status=_status(about),
         item_price=_price(about.get("item_price")),
         input_spec=_specification(app.get("input_spec")),
     )
+
+
+def _status(about: Mapping[str, Any]) -> str:
+    status = text(about.get("status"), CODE_LETTERS)
+    return "ARCHIVED" if status == "ARCHIVE" else status
 
 
 def _members(value: Any) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from daemon.errors import Held
 from daemon.model import Accepted, Cursor, NotNow, Page, UnknownCursor
 from tests.simulator.knobs import Knobs
 from tests.simulator.serving import serve
-from tests.unit.edges.toloka.apps import EARLIEST, LATEST, app, fault, items
+from tests.unit.edges.toloka.apps import EARLIEST, LATEST, PROJECT, app, fault, items
 from tests.unit.edges.toloka.wire import answering, json_answer, requests_counted, serving
 
 STILL = Knobs(finish_distribution="never", requests_per_second=None)
@@ -161,6 +161,20 @@ async def test_no_item_is_unknown_where_the_project_is_gone() -> None:
             await here.results.by_id(["x"])
 
 
+@pytest.mark.parametrize("status", ["ARCHIVE", "ARCHIVED"])
+async def test_no_item_is_unknown_while_the_project_is_archived(status: str) -> None:
+    """What it hides may come back with it: those in front of the first that is hidden are told."""
+    async with serve(STILL) as toloka, app(toloka.url) as here:
+        accepted = await here.submit(items("a"))
+        assert isinstance(accepted, Accepted)
+        toloka.control.set_project_status(PROJECT, status)
+        assert list(await here.results.by_id([*accepted.ids, "x", "y"])) == list(accepted.ids)
+        with pytest.raises(Held, match="archived"):
+            await here.results.by_id(["x"])
+        toloka.control.set_project_status(PROJECT, "READY")
+        assert await here.results.by_id(["x"]) == {"x": None}
+
+
 @pytest.mark.parametrize("operation", ["item", "project"])
 async def test_no_item_is_unknown_without_an_answer(operation: str) -> None:
     """Silence, about an item or about its project, proves nothing."""
@@ -237,3 +251,25 @@ async def test_created_items() -> None:
     }
     assert sorted(full) == sorted(accepted.ids)
     assert [i for i, sight in full.items() if sight.status == "COMPLETED"] == [accepted.ids[0]]
+
+
+async def test_nothing_is_absent_while_the_project_is_archived() -> None:
+    """What is absent may be sent again, and an archived project may hide what it has of it."""
+    async with serve(STILL) as toloka, app(toloka.url) as here:
+        await here.submit(items("a"))
+        toloka.control.set_project_status(PROJECT, "ARCHIVED")
+        assert len(await here.submissions.created(EARLIEST, None)) == 1
+        with pytest.raises(Held, match="archived"):
+            await here.submissions.created(EARLIEST, None, timedelta())
+        toloka.control.set_project_status(PROJECT, "READY")
+        assert len(await here.submissions.created(EARLIEST, None, timedelta())) == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [("ARCHIVED", "READY"), ("READY", "ARCHIVED")])
+async def test_nothing_is_absent_where_the_project_was_archived_meanwhile(before: str, after: str) -> None:
+    """Or taken out of the archive: the listing in between may have been hidden."""
+    nothing = json_answer({"content": [], "has_more": False})
+    answers = [json_answer({"status": before}), nothing, nothing, json_answer({"status": after})]
+    async with serving(answering(*answers)) as wire, app(wire.url) as here:
+        with pytest.raises(Held, match="archived"):
+            await here.submissions.created(EARLIEST, None, timedelta())

@@ -46,10 +46,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_line(line + (f"; missing: {_ranges(missing)}" if missing else ""))
 
 
-def _rows(reports: Iterable[pytest.TestReport]) -> set[int]:
-    return {
-        int(str(value)) for report in reports for name, value in report.user_properties if name == PROPERTY
-    }
+def _rows(reports: Iterable[pytest.TestReport | pytest.CollectReport]) -> set[int]:
+    # A module that could not be imported has run nothing.
+    run = (report for report in reports if isinstance(report, pytest.TestReport))
+    return {int(str(value)) for report in run for name, value in report.user_properties if name == PROPERTY}
 
 
 def _ranges(rows: Iterable[int]) -> str:

@@ -18,6 +18,8 @@ from tests.simulation.world import SimWorld
 # When the last fault has ended at the latest.
 HEALED_SECONDS = 80.0
 LOOK_SECONDS = 1.0
+# A minute for which Toloka had us wait, then the overlap's turn, and the work itself.
+LATE_SECONDS = 85.0
 # How often it is asked whether all has come to rest.
 REST_SECONDS = 3.0
 # How long a replica is away that is killed at a certain step.
@@ -145,7 +147,7 @@ async def _story(world: SimWorld, run: Run) -> None:
         await operator.raise_the_limit()
     healed_at = world.wall()
     await _settle(world)
-    world.violations += _judge(world).slow_results(world, healed_at, 70.0)
+    world.violations += _judge(world).slow_results(world, healed_at, LATE_SECONDS)
 
 
 async def _watch(world: SimWorld, until: float) -> None:

@@ -12,16 +12,14 @@ from daemon.app.kit.progress import Progress
 from daemon.app.kit.rehearsing import Rehearsal
 from daemon.cli import looking
 from daemon.flows.kit.outcomes import Coordinates
-from daemon.flows.records import codec
 from daemon.flows.records.items import ItemReader
 from daemon.flows.records.spec import InputSpec
-from daemon.model import Committed, Intent
+from daemon.model import Committed
 from daemon.settings import load
-from tests.doubles import GROUP, INPUT, START, MemoryKafka, in_virtual_time
+from tests.doubles import GROUP, INPUT, MemoryKafka, in_virtual_time
+from tests.unit.app.gone import IN_DOUBT, RECORDS, where_records_are_gone
 from tests.unit.app.test_starting import USUAL
 
-RECORDS = 6
-IN_DOUBT = codec.intent_metadata(Intent("one", 5, START, START))
 READER = ItemReader(InputSpec({}), None, 1_000)
 
 
@@ -47,16 +45,7 @@ async def rehearsed(monkeypatch: pytest.MonkeyPatch, committed: Committed, start
         return await rehearsing.rehearse(load(USUAL), None, progress)
 
 
-@pytest.mark.parametrize(
-    ("committed", "start", "end"),
-    [
-        (Committed(2, ""), 3, 6),
-        (Committed(5, ""), 0, 4),
-        (Committed(2, codec.ASTRAY), 0, 6),
-        (Committed(2, IN_DOUBT), 3, 6),
-        (Committed(2, IN_DOUBT), 0, 4),
-    ],
-)
+@where_records_are_gone
 @in_virtual_time
 async def test_a_partition_whose_records_are_gone_is_named(
     committed: Committed, start: int, end: int, monkeypatch: pytest.MonkeyPatch

@@ -9,7 +9,7 @@ from daemon.flows.collecting import CollectIntervals
 from daemon.flows.collector.publishing import Outlets
 from daemon.flows.collector.state import CollectOptions
 from daemon.flows.doubts.claiming import ABORTING, SETTLING
-from daemon.flows.doubts.searching import Patience
+from daemon.flows.doubts.quarantine import Patience
 from daemon.flows.place import Place
 from daemon.model import EPOCH
 from daemon.settings import KafkaSettings, Settings

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from daemon.app.service import Service
 from daemon.app.world import connect_toloka, open_service
-from daemon.flows.doubts.searching import COARSE
+from daemon.flows.doubts.quarantine import COARSE
 from daemon.metrics import Metrics
 from daemon.ports import TolokaClock
 from daemon.settings import Settings

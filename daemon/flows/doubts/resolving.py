@@ -87,17 +87,16 @@ class Resolver:
         Of the requests whose answers were not, the last one counts: it may be carried out as long after it.
         """
         backoff = Backoff(self._rng, FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)
-        passed_at = self._search.passed_at(intent)
+        quarantine = self._search.quarantine(intent)
         while batch.items:
             if until.is_set() or (sent := await again(batch)) is None:
                 return None
             latest, outcome = sent
             if isinstance(outcome, InDoubt):
-                intent, passed_at = latest, self._search.passed_at(latest)
+                quarantine = self._search.quarantine(latest)
                 if outcome.listing:
-                    return await self._search.resolve(batch, intent, note, until)
-            over = self._search.is_over(intent, passed_at)
-            if (told := self._told(outcome, batch, believable=over)) is not None:
+                    return await self._search.resolve(batch, latest, note, until)
+            if (told := self._told(outcome, batch, believable=quarantine.is_over)) is not None:
                 return told
             await pause(backoff.seconds(), until)
         return batch

@@ -1,19 +1,19 @@
-"""An intent in doubt: look what Toloka has, adopt it, and send again only what is certainly absent.
+"""An intent in doubt: look at what Toloka has, adopt it, and send again only what is certainly absent.
 
-Absence is believed only after the quarantine, when a late request has landed or died; presence at once.
+Presence is believed at once, absence only after the quarantine (`daemon.flows.doubts.quarantine`).
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from random import Random
 
 import structlog
 
 from daemon.errors import Fenced, Held
-from daemon.flows.doubts.claiming import SETTLING, Claim, Note, Turns
+from daemon.flows.doubts.claiming import Claim, Note, Turns
 from daemon.flows.doubts.matching import matched, own_ids, plausible
+from daemon.flows.doubts.quarantine import Patience, Quarantine
 from daemon.flows.doubts.scanning import Taken, scan
 from daemon.flows.holding import Backoff, Holds, ShownHold
 from daemon.flows.place import Place
@@ -24,35 +24,10 @@ from daemon.metrics import Metrics
 from daemon.model import Batch, Created, Intent
 from daemon.ports import Kafka, Submissions, TolokaClock
 
-# Toloka may show times in whole seconds; its `Date` header does.
-COARSE = timedelta(seconds=1)
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 10.0
-# By so much a clock may be corrected; what sets it further does not make anything pass.
-CORRECTED_SECONDS = 5.0
-# A look at the end of a quarantine comes so long after it, for clocks to agree that it has ended.
-PROMPTLY_SECONDS = 0.02
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a request may take, and how long after it began its absence is believed.
-
-    `settling` is how long after its end what it came to may still be committed by whoever sent it.
-    """
-
-    request: timedelta
-    quarantine: timedelta
-    settling: timedelta = SETTLING
-
-    def end(self, intent: Intent) -> datetime:
-        """From when on what the attempt has not done it will never do.
-
-        Who wrote the intent may have had a clock behind ours, by what its `Date` headers had left out.
-        """
-        return intent.at + self.quarantine + COARSE
 
 
 class Search:
@@ -92,13 +67,13 @@ class Search:
         backoff = Backoff(self._rng, FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS)
         claim = Claim(intent, note)
         reasons: set[str] = set()
-        passed_at = self.passed_at(intent)
+        quarantine = self.quarantine(intent)
         await claim.doubt()
         try:
             while not until.is_set():
                 turns.shows = False
                 try:
-                    resolved = await self._look(batch, intent, claim, until, passed_at)
+                    resolved = await self._look(batch, quarantine, claim, until)
                     if not turns.shows:
                         shown.end()
                 except Held as held:
@@ -112,7 +87,7 @@ class Search:
                     await claim.doubt()
                 if resolved is not None:
                     return resolved
-                await pause(self._look_seconds(intent, backoff), until)
+                await pause(quarantine.look_seconds(backoff.seconds()), until)
                 await self._insist_undecided(intent)
             return None
         finally:
@@ -127,34 +102,17 @@ class Search:
         """
         claim = Claim(intent, note)
         await claim.doubt()
-        landed = self.has_landed(intent)
-        found = await self._found(batch, intent, claim, until, believable=True, landed=landed)
+        quarantine = self.quarantine(intent)
+        found = await self._found(
+            batch, quarantine, claim, until, believable=True, landed=quarantine.has_ended
+        )
         if found is None or not found[0].adopted:
             await claim.doubt()
         return None if found is None else found[0]
 
-    def has_landed(self, intent: Intent) -> bool:
-        """Whether what the attempt has not done by now it will never do."""
-        return self._clock.now() >= self._patience.end(intent)
-
-    def passed_at(self, intent: Intent) -> float:
-        """When it is over by the loop's clock: a quarantine has begun by now, whatever Toloka's says."""
-        left = min(self._left_seconds(intent), (self._patience.quarantine + COARSE).total_seconds())
-        return asyncio.get_running_loop().time() + left - CORRECTED_SECONDS
-
-    def is_over(self, intent: Intent, passed_at: float) -> bool:
-        """Whether absence can be believed: a clock that was set forward since has ended no quarantine."""
-        return asyncio.get_running_loop().time() >= passed_at and self.has_landed(intent)
-
-    def _look_seconds(self, intent: Intent, backoff: Backoff) -> float:
-        """How long until the next look; there is one just when absence can be believed."""
-        seconds = backoff.seconds()
-        left = self._left_seconds(intent)
-        return min(seconds, left + PROMPTLY_SECONDS) if left > 0 else seconds
-
-    def _left_seconds(self, intent: Intent) -> float:
-        """How long until absence can be believed; negative where it can be."""
-        return (self._patience.end(intent) - self._clock.now()).total_seconds()
+    def quarantine(self, intent: Intent) -> Quarantine:
+        """That of an intent, which has begun by now."""
+        return Quarantine(intent, self._patience, self._clock)
 
     async def _insist_undecided(self, intent: Intent) -> None:
         """An operator may have decided meanwhile: then the committed metadata tells what is left to do.
@@ -172,16 +130,17 @@ class Search:
             raise Fenced(f"the batch in doubt, up to {intent.end}, was decided by somebody else")
 
     async def _look(
-        self, batch: Batch, intent: Intent, claim: Claim, until: asyncio.Event, passed_at: float
+        self, batch: Batch, quarantine: Quarantine, claim: Claim, until: asyncio.Event
     ) -> Batch | None:
-        """One look; None where it is too early to say, before `passed_at` by the loop's clock in any case.
+        """One look; None where it is too early to say.
 
         Raises:
             Held: it cannot be decided now, or by us.
         """
         # Read before the listing: what was absent from it was absent at this time.
-        over = self.is_over(intent, passed_at)
-        if (seen := await self._found(batch, intent, claim, until, believable=over, landed=over)) is None:
+        over = quarantine.is_over
+        seen = await self._found(batch, quarantine, claim, until, believable=over, landed=over)
+        if seen is None:
             return None
         found, contested = seen
         # What may have been sent was sent with the rest, and is shown along with it.
@@ -191,7 +150,7 @@ class Search:
     async def _found(
         self,
         batch: Batch,
-        intent: Intent,
+        quarantine: Quarantine,
         claim: Claim,
         until: asyncio.Event,
         *,
@@ -203,6 +162,7 @@ class Search:
         That may have been ours, and what is listed next its own: absence can be told only by another look.
         It comes to an end, for after the quarantine nothing new of ours appears.
         """
+        intent = quarantine.intent
         sought = batch.with_possible()
         alike = await unless(until, self._listed(sought, intent, believable=believable))
         if alike is None:
@@ -215,8 +175,10 @@ class Search:
             before = await self._taken(sought, intent, candidates)
             if not believable and matched(batch, candidates, before).items:
                 return None
-            turns, landed_at = self._turns, self._patience.end(intent)
-            if not (await turns.come(until, landed_at) and await turns.take(claim, believable=landed)):
+            turns = self._turns
+            if not (
+                await turns.come(until, quarantine.ends_at) and await turns.take(claim, believable=landed)
+            ):
                 return None
         taken = await self._taken(sought, intent, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)

@@ -7,6 +7,7 @@ DELIVER = "daemon.flows.batches.delivering"
 ANNOUNCE = "daemon.flows.batches.announcing"
 OUTBOX = "daemon.flows.batches.outbox"
 RESOLVE = "daemon.flows.doubts.searching"
+QUARANTINE = "daemon.flows.doubts.quarantine"
 MATCH = "daemon.flows.doubts.matching"
 CLAIM = "daemon.flows.doubts.claiming"
 
@@ -171,13 +172,13 @@ SUBMITTING = (
         "no-quarantine",
         "absence is believed at once",
         RESOLVE,
-        "        over = self.is_over(intent, passed_at)",
+        "        over = quarantine.is_over",
         "        over = True",
     ),
     Mutant(
         "quarantine-by-the-later-clock",
         "the quarantine is cut short by what the clock that wrote the intent was behind",
-        RESOLVE,
+        QUARANTINE,
         "return intent.at + self.quarantine + COARSE",
         "return intent.at + self.quarantine",
         found_by="tests/unit/flows/doubts/test_searching.py::test_nothing_is_absent_before_the_quarantine_is_over",

@@ -14,8 +14,9 @@ from daemon.flows.batches.budgeting import Budget
 from daemon.flows.batches.guarding import RejectionGuard
 from daemon.flows.batches.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.batches.spending import Limits
+from daemon.flows.doubts.quarantine import Patience
 from daemon.flows.doubts.resolving import Resolver
-from daemon.flows.doubts.searching import Patience, Search
+from daemon.flows.doubts.searching import Search
 from daemon.flows.holding import Gate, Holds
 from daemon.flows.records import codec, ledger_records
 from daemon.flows.records.items import ItemReader

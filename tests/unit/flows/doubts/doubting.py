@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+from daemon.flows.doubts.quarantine import Patience
 from daemon.flows.doubts.resolving import Resolver
-from daemon.flows.doubts.searching import Patience, Search
+from daemon.flows.doubts.searching import Search
 from daemon.flows.records import codec
 from daemon.model import Batch, Committed, Created, Intent, Outcome
 from tests.doubles import (

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from daemon.flows.doubts.quarantine import Patience
 from daemon.flows.doubts.resolving import Resolver
-from daemon.flows.doubts.searching import Patience, Search
+from daemon.flows.doubts.searching import Search
 from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import (
     Accepted,

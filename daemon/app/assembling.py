@@ -25,7 +25,8 @@ from daemon.flows.batches.spending import item_limits
 from daemon.flows.collecting import Collecting, CollectorParts
 from daemon.flows.doubts.resolving import Resolver
 from daemon.flows.doubts.searching import Search
-from daemon.flows.holding import Gate, Holds
+from daemon.flows.gate import Gate
+from daemon.flows.holding import Holds
 from daemon.flows.looks.foreign import Foreign
 from daemon.flows.partitions.handing_over import handed_over
 from daemon.flows.partitions.sharing import Sharing, Way

@@ -6,7 +6,7 @@ Submitting goes through `partitions/` (who has one), `batches/` (from filling to
 (what the tail does not show). `records/` are the bytes that all of them read and write; `kit/` is what
 operators ask for.
 
-Both wait (`holding`, `waiting`; `pausing` where an operator says so) and are measured (`watching`,
-`lagging`, `delaying`). `keeping_up` reads a topic to its end and on; `place` is where a partition's way
-writes; `skew` is how far apart Toloka's times can be.
+Both wait (`waiting`; `holding` where that is shown, `gate` while Toloka says no, `pausing` where an operator
+says so) and are measured (`watching`, `lagging`, `delaying`). `keeping_up` reads a topic to its end and on;
+`place` is where a partition's way writes; `skew` is how far apart Toloka's times can be.
 """

@@ -12,12 +12,13 @@ from daemon.errors import Fenced, Held, Transient
 from daemon.flows.collector.opening import open_state
 from daemon.flows.collector.paging import Pages
 from daemon.flows.collector.state import CollectOptions, CollectorState
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Gate, Holds, ShownHold
+from daemon.flows.gate import Gate
+from daemon.flows.holding import Holds, ShownHold
 from daemon.flows.looks.foreign import Foreign
 from daemon.flows.looks.second_looks import Overlapping, SecondLooks
 from daemon.flows.looks.sweeping import Sweeping
 from daemon.flows.skew import FUTURE
-from daemon.flows.waiting import pause, unless
+from daemon.flows.waiting import LONGEST_PROBE_SECONDS, Backoff, pause, unless
 from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
 from daemon.ports import Kafka, Results, TolokaClock

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from daemon.errors import Held, Transient
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff
-from daemon.flows.waiting import pause, unless
+from daemon.flows.waiting import LONGEST_PROBE_SECONDS, Backoff, pause, unless
 from daemon.model import Record
 from daemon.ports import Kafka, Reader
 

@@ -10,7 +10,7 @@ from random import Random
 
 import structlog
 
-from daemon.flows.holding import Gate
+from daemon.flows.gate import Gate
 from daemon.flows.keeping_up import Reading, keep_up
 from daemon.flows.records import orders
 from daemon.model import Record

@@ -19,10 +19,10 @@ from daemon.flows.batches.outbox import Outbox
 from daemon.flows.batches.shared_parts import SharedParts, SubmitOptions
 from daemon.flows.batches.tallying import last_tally
 from daemon.flows.doubts.resolving import Resolver
-from daemon.flows.holding import HELD_APART, HELD_BY_RECORDS, LONGEST_PROBE_SECONDS, Backoff, ShownHold
+from daemon.flows.holding import HELD_APART, HELD_BY_RECORDS, ShownHold
 from daemon.flows.partitions.taking_over import Beginning, take_over
 from daemon.flows.place import Place
-from daemon.flows.waiting import pause
+from daemon.flows.waiting import LONGEST_PROBE_SECONDS, Backoff, pause
 from daemon.ports import Submissions, Writer
 
 log = structlog.get_logger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from daemon.flows.holding import Gate
+from daemon.flows.gate import Gate
 from daemon.model import Accepted, Batch, Deadline, Intent, NotNow, Outcome
 from daemon.ports import Submissions
 

@@ -8,7 +8,8 @@ from random import Random
 from daemon.flows.batches.batching import BatchLimits
 from daemon.flows.batches.budgeting import Budget
 from daemon.flows.batches.guarding import RejectionGuard
-from daemon.flows.holding import Gate, Holds
+from daemon.flows.gate import Gate
+from daemon.flows.holding import Holds
 from daemon.flows.records.items import RecordReader
 from daemon.flows.watching import SubmitWatch
 from daemon.ports import Clock, Kafka, TolokaClock

@@ -14,9 +14,8 @@ import structlog
 from daemon.flows.doubts.claiming import Note
 from daemon.flows.doubts.scanning import unaccounted
 from daemon.flows.doubts.searching import Search
-from daemon.flows.holding import Backoff
 from daemon.flows.place import Place
-from daemon.flows.waiting import pause
+from daemon.flows.waiting import Backoff, pause
 from daemon.metrics import Metrics
 from daemon.model import Accepted, Batch, Divided, InDoubt, Intent, NotNow, Outcome, Rejected, TooLarge
 from daemon.ports import Kafka

@@ -15,11 +15,11 @@ from daemon.flows.doubts.claiming import Claim, Note, Turns
 from daemon.flows.doubts.matching import matched, own_ids, plausible
 from daemon.flows.doubts.quarantine import Patience, Quarantine
 from daemon.flows.doubts.scanning import Taken, scan
-from daemon.flows.holding import Backoff, Holds, ShownHold
+from daemon.flows.holding import Holds, ShownHold
 from daemon.flows.place import Place
 from daemon.flows.records import codec
 from daemon.flows.skew import SKEW
-from daemon.flows.waiting import pause, unless
+from daemon.flows.waiting import Backoff, pause, unless
 from daemon.metrics import Metrics
 from daemon.model import Batch, Created, Intent
 from daemon.ports import Kafka, Submissions, TolokaClock

@@ -11,8 +11,8 @@ from typing import Any
 import structlog
 
 from daemon.errors import Held, Transient
-from daemon.flows.holding import LONGEST_PROBE_SECONDS, Backoff, Hold, Holds, ShownHold
-from daemon.flows.waiting import pause, unless
+from daemon.flows.holding import Hold, Holds, ShownHold
+from daemon.flows.waiting import LONGEST_PROBE_SECONDS, Backoff, pause, unless
 from daemon.ports import Membership
 
 CONFIRM_AGAIN_SECONDS = 0.5

@@ -146,10 +146,10 @@ AHEAD = (
     Mutant(
         "one-way-at-the-door",
         "who has just failed tries first again, and what it fails for keeps everybody out",
-        "daemon.flows.holding",
+        "daemon.flows.gate",
         "            self._last_tried = None\n            return False\n",
         "            self._last_tried = None\n",
-        found_by="tests/unit/flows/test_holding.py::test_who_has_failed_lets_another_try",
+        found_by="tests/unit/flows/test_gate.py::test_who_has_failed_lets_another_try",
     ),
     Mutant(
         "own-ids-not-looked-at",

@@ -11,7 +11,7 @@ import msgspec
 
 from daemon.flows.collecting import Collecting, CollectIntervals, CollectorParts
 from daemon.flows.collector.state import CollectOptions
-from daemon.flows.holding import Gate
+from daemon.flows.gate import Gate
 from daemon.flows.looks.foreign import Foreign
 from daemon.flows.records import codec
 from daemon.flows.watching import CollectWatch

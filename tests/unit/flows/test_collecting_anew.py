@@ -7,9 +7,8 @@ from itertools import pairwise
 import pytest
 
 from daemon.errors import Held, Transient
-from daemon.flows.holding import LONGEST_PROBE_SECONDS
 from daemon.flows.records import codec
-from daemon.flows.waiting import REST_SECONDS
+from daemon.flows.waiting import LONGEST_PROBE_SECONDS, REST_SECONDS
 from daemon.model import Cursor, Transaction
 from tests.doubles import CURSORS, DEAD, LEDGER, OUTPUT, PROJECT, START, in_virtual_time
 from tests.unit.flows.collectors import ID, INTERVAL_SECONDS, Collector, ended, page, ran, running

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from daemon.flows.holding import Gate
+from daemon.flows.gate import Gate
 from daemon.flows.pausing import Pausing
 from daemon.flows.records import orders
 from tests.doubles import CURSORS, MemoryKafka, fresh_holds, in_virtual_time, seeded

@@ -7,10 +7,9 @@ from itertools import pairwise
 import pytest
 
 from daemon.errors import Fenced, Transient
-from daemon.flows.holding import LONGEST_PROBE_SECONDS
 from daemon.flows.partitions.taking_over import AGAIN_SECONDS
 from daemon.flows.records import codec
-from daemon.flows.waiting import REST_SECONDS
+from daemon.flows.waiting import LONGEST_PROBE_SECONDS, REST_SECONDS
 from daemon.model import Committed, Divided, Flaw, NotNow, Outcome, Rejected, Tally, TooLarge, Transaction
 from tests.doubles import DEAD, GROUP, INPUT, LEDGER, START, in_virtual_time, place, turns
 from tests.unit.flows.ways import Way, body, kafka_of, ran, running

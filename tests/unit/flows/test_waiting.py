@@ -1,11 +1,11 @@
-"""Waits end early when something else happens, and leave nothing behind."""
+"""Waits grow while something fails; they end early when something else happens, and leave nothing behind."""
 
 import asyncio
 
 import pytest
 
-from daemon.flows.waiting import pause, unless
-from tests.doubles import in_virtual_time
+from daemon.flows.waiting import FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS, Backoff, pause, unless
+from tests.doubles import in_virtual_time, seeded
 
 
 def now() -> float:
@@ -90,3 +90,30 @@ async def test_who_waits_can_be_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended.is_set()
+
+
+def test_waits_grow_to_their_longest_with_jitter() -> None:
+    """Each is at least half of its step and no more than the whole of it."""
+    backoff = Backoff(seeded())
+    step = FIRST_WAIT_SECONDS
+    for _ in range(12):
+        assert step / 2 <= backoff.seconds() <= step
+        step = min(step * 2, LONGEST_WAIT_SECONDS)
+    assert step == LONGEST_WAIT_SECONDS
+
+
+def test_a_wait_that_is_capped_grows_like_any_other() -> None:
+    """What is away for long is asked for every few seconds; what comes after it is no sudden storm."""
+    backoff = Backoff(seeded(), 1, 64)
+    for _ in range(6):
+        assert backoff.seconds(5) <= 5
+    assert backoff.seconds() >= 32
+
+
+def test_after_success_waits_are_short_again() -> None:
+    """Whatever came before."""
+    backoff = Backoff(seeded(), 1, 64)
+    for _ in range(7):
+        backoff.seconds()
+    backoff.reset()
+    assert backoff.seconds() <= 1

@@ -17,7 +17,8 @@ from daemon.flows.batches.spending import Limits
 from daemon.flows.doubts.quarantine import Patience
 from daemon.flows.doubts.resolving import Resolver
 from daemon.flows.doubts.searching import Search
-from daemon.flows.holding import Gate, Holds
+from daemon.flows.gate import Gate
+from daemon.flows.holding import Holds
 from daemon.flows.records import codec, ledger_records
 from daemon.flows.records.items import ItemReader
 from daemon.flows.records.spec import InputSpec

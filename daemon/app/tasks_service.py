@@ -7,7 +7,7 @@ import structlog
 
 from daemon.app.service import CLOSED, Limits, Service, way_out
 from daemon.app.starting import patiently, refused
-from daemon.edges.toloka import assignments_api
+from daemon.edges.toloka.assignments_api import TasksResults
 from daemon.edges.toloka.endpoint import Endpoint
 from daemon.edges.toloka.pools import Pool, pool, probe_of
 from daemon.edges.toloka.tasks_api import TasksSubmissions
@@ -74,7 +74,7 @@ async def open_tasks(
 
     return Service(
         submissions,
-        assignments_api.Results(line, pool_ids, tasks.assignment_statuses, limits.requests, clock),
+        TasksResults(line, pool_ids, tasks.assignment_statuses, limits.requests, clock),
         reader,
         look_again,
         limits.share,

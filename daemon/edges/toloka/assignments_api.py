@@ -22,7 +22,7 @@ from daemon.ports import Known, TolokaClock
 _ON_THE_WAY = ("ACTIVE", "SUBMITTED")
 
 
-class Results:
+class TasksResults:
     """See `daemon.ports.Results`.
 
     A pool's assignments of one status are a stream of their own, by the time of that status; the streams

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from daemon.edges.toloka.assignments_api import Results
+from daemon.edges.toloka.assignments_api import TasksResults
 from daemon.edges.toloka.clocks import SystemClock
 from daemon.edges.toloka.limits import ItemQuota, RequestLimiter
 from daemon.edges.toloka.pools import probe_of
@@ -34,7 +34,7 @@ class Here:
     """Both sides of the API, and what they are made of."""
 
     submissions: TasksSubmissions
-    results: Results
+    results: TasksResults
     quota: ItemQuota
     metrics: Metrics
     clock: SystemClock
@@ -75,7 +75,7 @@ async def tasks_api(
                 where.toloka_clock,
                 20.0,
             )
-            results = Results(line, pools, statuses, requests, where.toloka_clock)
+            results = TasksResults(line, pools, statuses, requests, where.toloka_clock)
             yield Here(submissions, results, quota, where.metrics, clock)
 
 

@@ -10,8 +10,9 @@ from itertools import takewhile
 from daemon.edges.toloka import app_bulk
 from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.app_items import page_of, shows_content, skimmed, the_item
+from daemon.edges.toloka.asking import ask_twice, insist
 from daemon.edges.toloka.limits import QuotaPart, RequestLimiter
-from daemon.edges.toloka.listing import Listing, Rows, insist, insisted
+from daemon.edges.toloka.listing import Listing, Rows
 from daemon.edges.toloka.posting import Posting
 from daemon.edges.toloka.project import PROBING, hiding, items_path, probe_of
 from daemon.edges.toloka.sending import Answer, LineError
@@ -115,7 +116,7 @@ class AppSubmissions:
             Held: `listing_failed`.
         """
         await self._requests.take("submit")
-        await insisted(partial(hiding, self._line, self._project_id, self._clock))
+        await insist(partial(hiding, self._line, self._project_id, self._clock))
 
 
 class AppResults:
@@ -184,7 +185,7 @@ class AppResults:
         """See `daemon.ports.Results.by_id`; one request each, and one more where an item is not known."""
         found: dict[str, Sight | None] = {}
         for item_id in item_ids:
-            item = await insist(partial(self._item, item_id))
+            item = await ask_twice(partial(self._item, item_id))
             if isinstance(item, NotNow):
                 if not found:
                     raise Held("listing_failed", item.detail)
@@ -193,7 +194,7 @@ class AppResults:
         if None in found.values():
             # Where the project is gone, or archived, no item can be called unknown.
             await self._requests.take("collect")
-            no = await insist(partial(hiding, self._line, self._project_id, self._clock))
+            no = await ask_twice(partial(hiding, self._line, self._project_id, self._clock))
             if no is not None:
                 found = dict(takewhile(lambda each: each[1] is not None, found.items()))
                 if not found:

@@ -1,13 +1,20 @@
-"""One question of Toloka for what a start needs to know: a project, an app or a pool."""
+"""Questions that may be asked again, and one for a thing: a project, an app or a pool."""
 
-from typing import Any
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from daemon import content
 from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.sending import LineError
 from daemon.edges.toloka.transport import Line, Probe
+from daemon.errors import Held
 from daemon.model import NotNow
 from daemon.ports import TolokaClock
+
+AGAIN_SECONDS = 0.25
+
+Found = TypeVar("Found")
 
 
 async def ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> dict[str, Any] | NotNow:
@@ -26,3 +33,28 @@ async def ask(line: Line, probe: Probe, asked: str, clock: TolokaClock) -> dict[
     except content.ContentError as error:
         line.unreadable(probe.operation)
         return NotNow("unreachable", f"{asked}: {error}")
+
+
+async def ask_twice(question: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow:
+    """Ask, and wait out once what may pass: silence, or a short throttling. Its callers look again, too."""
+    found = await question()
+    if (
+        isinstance(found, NotNow)
+        and found.reason in ("unreachable", "throttled")
+        and (found.wait_seconds or 0.0) <= AGAIN_SECONDS
+    ):
+        await asyncio.sleep(AGAIN_SECONDS)
+        found = await question()
+    return found
+
+
+async def insist(question: Callable[[], Awaitable[Found | NotNow]]) -> Found:
+    """As `ask_twice`, for something that must be known.
+
+    Raises:
+        Held: `listing_failed`.
+    """
+    found = await ask_twice(question)
+    if isinstance(found, NotNow):
+        raise Held("listing_failed", found.detail)
+    return found

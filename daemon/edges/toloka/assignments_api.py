@@ -6,9 +6,10 @@ from functools import partial
 from http import HTTPStatus
 
 from daemon.edges.toloka.answers import no_answer, refusal
+from daemon.edges.toloka.asking import insist
 from daemon.edges.toloka.endpoint import path
 from daemon.edges.toloka.limits import RequestLimiter
-from daemon.edges.toloka.listing import MILLISECOND, Listing, Rows, floor, insisted
+from daemon.edges.toloka.listing import MILLISECOND, Listing, Rows, floor
 from daemon.edges.toloka.pools import API, Pool, pool
 from daemon.edges.toloka.sending import LineError
 from daemon.edges.toloka.tasks_items import assignments_page, task_of
@@ -95,7 +96,7 @@ class TasksResults:
         """See `daemon.ports.Results.by_id`; a few requests each."""
         # Asked for first: where a pool is gone, none of its tasks can be called unknown.
         asking = [partial(pool, self._line, pool_id, self._clock) for pool_id in self._pools]
-        pools = {found.id: found for ask in asking for found in [await insisted(ask)]}
+        pools = {found.id: found for ask in asking for found in [await insist(ask)]}
         found: dict[str, Sight | None] = {}
         for item_id in item_ids:
             try:
@@ -107,7 +108,7 @@ class TasksResults:
         return found
 
     async def _sight(self, task_id: str, pools: Mapping[str, Pool]) -> Sight | None:
-        found = await insisted(partial(self._task, task_id))
+        found = await insist(partial(self._task, task_id))
         if found is None:
             return None
         task, members = found

@@ -5,15 +5,15 @@ ties by id.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import TypeVar
 
 import structlog
 
 from daemon.edges.toloka.answers import no_answer, refusal
+from daemon.edges.toloka.asking import ask_twice, insist
 from daemon.edges.toloka.limits import RequestLimiter
 from daemon.edges.toloka.page_size import PageSize
 from daemon.edges.toloka.sending import LineError
@@ -35,8 +35,6 @@ PATIENCE_PAGES = 3
 WINDOWS = 64
 MILLISECOND = timedelta(milliseconds=1)
 _SECOND = timedelta(seconds=1)
-
-Found = TypeVar("Found")
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +116,7 @@ class Listing:
         Raises:
             Held: `listing_failed`.
         """
-        return await insisted(lambda: self.ask(query, known))
+        return await insist(lambda: self.ask(query, known))
 
     async def created(
         self, since: datetime, until: datetime | None, within: timedelta | None = None
@@ -178,7 +176,7 @@ class Listing:
 
     async def _newest(self) -> datetime | None:
         """When the latest row was created; None where there is none, or Toloka does not say which is."""
-        found = await insist(lambda: self.ask({"sort": "-created", "limit": str(NEWEST_ROWS)}))
+        found = await ask_twice(lambda: self.ask({"sort": "-created", "limit": str(NEWEST_ROWS)}))
         if isinstance(found, NotNow):
             # What it is for may still be found without it.
             log.warning("newest_not_listed", detail=found.detail)
@@ -236,31 +234,6 @@ class Listing:
             f"{name}_lte": filter_time(until),
             "limit": str(PAGE_ITEMS),
         }
-
-
-async def insisted(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found:
-    """Ask as `insist` does, for something that must be known.
-
-    Raises:
-        Held: `listing_failed`.
-    """
-    found = await insist(ask)
-    if isinstance(found, NotNow):
-        raise Held("listing_failed", found.detail)
-    return found
-
-
-async def insist(ask: Callable[[], Awaitable[Found | NotNow]]) -> Found | NotNow:
-    """Ask, and wait out once what may pass: silence, or a short throttling. Its callers look again, too."""
-    found = await ask()
-    if (
-        isinstance(found, NotNow)
-        and found.reason in ("unreachable", "throttled")
-        and (found.wait_seconds or 0.0) <= FIRST_WAIT_SECONDS
-    ):
-        await asyncio.sleep(FIRST_WAIT_SECONDS)
-        found = await ask()
-    return found
 
 
 def _tie(end: datetime, at: datetime) -> tuple[datetime, datetime]:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges.toloka import listing
+from daemon.edges.toloka import asking, listing
 from daemon.errors import Held
 from daemon.model import Accepted, Cursor, NotNow, Page, UnknownCursor
 from tests.simulator.knobs import Knobs
@@ -21,6 +21,7 @@ STILL = Knobs(finish_distribution="never", requests_per_second=None)
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asking, "AGAIN_SECONDS", 0.001)
 
 
 # --- the tail --------------------------------------------------------------------------------------------

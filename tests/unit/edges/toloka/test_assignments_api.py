@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from daemon.content import content_hash
-from daemon.edges.toloka import listing
+from daemon.edges.toloka import asking, listing
 from daemon.edges.toloka.assignments_api import _merged
 from daemon.edges.toloka.endpoint import path
 from daemon.edges.toloka.tasks_items import assignments_page, results_of
@@ -80,6 +80,7 @@ class Bench:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asking, "AGAIN_SECONDS", 0.001)
 
 
 @asynccontextmanager

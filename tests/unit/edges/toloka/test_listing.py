@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from daemon.edges.toloka import bodies, listing, page_size
+from daemon.edges.toloka import asking, bodies, listing, page_size
 from daemon.errors import Held
 from daemon.model import Accepted, Finished
 from tests.simulator.faults import Fault
@@ -26,6 +26,7 @@ PAGE = 10
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asking, "AGAIN_SECONDS", 0.001)
     monkeypatch.setattr(listing, "PAGE_ITEMS", PAGE)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges.toloka import following, listing
+from daemon.edges.toloka import asking, following, listing
 from daemon.model import Accepted, Divided, InDoubt, NotNow, Outcome, Rejected, TooLarge
 from tests.simulator.faults import Fault
 from tests.simulator.knobs import Knobs
@@ -25,6 +25,7 @@ MODES = pytest.mark.parametrize("once", [True, False], ids=["operation", "at onc
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "FIRST_WAIT_SECONDS", 0.005)
     monkeypatch.setattr(listing, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(asking, "AGAIN_SECONDS", 0.001)
 
 
 def turned(**changes: Any) -> Knobs:

@@ -189,7 +189,7 @@ class Submissions(Protocol):
             until: the latest; None for all that come after.
             within: what was created so shortly before the newest item of all is among them, too: the clock
                 that items are created by may be far behind the one that answers are dated by.
-            wanted: what else there is, is left out, and never all in memory: in days a million are created.
+            wanted: anything else is left out, and never all in memory: in days a million may be created.
 
         Raises:
             Held: `listing_failed`: Toloka does not answer the question, or refuses to.

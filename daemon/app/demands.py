@@ -31,7 +31,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "compacted": ("Read", "Write"),
     "budget": ("Read", "Write"),
 }
-# Who reads on from a while ago still finds what every partition had spent by then.
+# Whoever reads on from a while ago still finds what every partition had spent by then.
 BUDGET = {"min.compaction.lag.ms": str(DAY_MS)}
 
 

@@ -1,4 +1,4 @@
-"""What keeps the process as small as what it holds, through weeks of outages, and what it holds at hand."""
+"""What keeps the process no larger than what it holds, through weeks of outages, and freed memory at hand."""
 
 import asyncio
 import ctypes
@@ -8,25 +8,25 @@ import time
 from daemon.flows.waiting import pause
 
 LOOK_SECONDS = 0.5
-# Where so many objects have come since garbage was collected, and not gone, some of them may be garbage.
+# Once this many objects have come since garbage was collected, and not gone, some of them may be garbage.
 MANY_OBJECTS = 5_000
-# So often at the least.
+# At least this often.
 SELDOM_SECONDS = 4.0
-# It takes one part in so many of a processor's time at the most; where it finds much, in so many.
+# It takes at most one part in this many of a processor's time, and, where it finds much, one in these.
 TIME_SHARE = 100
 OUTAGE_TIME_SHARE = 10
 # Bodies, fetches and batches are smaller; what is larger is new memory each time (mallopt(3)).
 KEPT_BYTES = 32 * 1024 * 1024
-# So much that is free at the end of the heap is not given back.
+# This much that is free at the end of the heap is not given back.
 KEPT_FREE_BYTES = 16 * 1024 * 1024
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def spare_what_stays() -> None:
-    """Have Python's collector of cycles never look again at what the start has made, nor on its own.
+    """Have Python's collector of cycles never look again at what the start has made, nor run on its own.
 
-    Records and items come and go by the thousand and are no part of a cycle: looking for some among them,
-    each time that there were many, took a sixth of the time of a record.
+    Records and items come and go by the thousand and are no part of a cycle: looking for cycles among them,
+    each time that there were many, took a sixth of a record's time.
     """
     gc.collect()
     gc.freeze()

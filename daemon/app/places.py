@@ -55,7 +55,7 @@ def collector_transactional_id(settings: Settings) -> str:
 def patience_of(settings: Settings) -> Patience:
     """How long a request may take, and how long what is in doubt is not believed to be absent.
 
-    Who is frozen keeps its partitions, and may settle, until the group's session has timed out.
+    A frozen replica keeps its partitions, and may settle, until the group's session has timed out.
     """
     submit, session = settings.submit, timedelta(seconds=settings.kafka.session_timeout_seconds)
     return Patience(

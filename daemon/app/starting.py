@@ -166,7 +166,7 @@ async def cursor_is_ours(cluster: KafkaCluster, settings: Settings) -> None:
         NotPermittedAtStart, UnavailableAtStart: Kafka does not say.
     """
     topic, project = settings.kafka.cursor_topic, settings.toloka.target_id
-    # Who was killed leaves a transaction open for as long as a start waits.
+    # A replica that was killed leaves a transaction open for as long as a start waits.
     read = partial(read_cursor, cluster, topic, project, whole=False)
     await patiently(read, f"Grant Read on the topic {topic}")
 

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Who reads has had enough, as `head` has; what is left unwritten must not be tried again at the end.
+        # The reader has had enough, as `head` has; what is left unwritten must not be tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CUT_SHORT
     except Exception as error:  # noqa: BLE001 - a defect, which is told from an answer of 1

@@ -80,8 +80,8 @@ def _audit(commands: Any) -> None:
         line="see whether every record is accounted for, once",
         about="Read the input, ledger, output and dead letter topics and say whether every record below the"
         " group's committed offset is accounted for exactly once. Changes nothing; a daemon may go on"
-        " working. Exit code 1 where something is missing, doubled or unknown, or a partition does not go on"
-        " for what it has to read is gone.",
+        " working. Exit code 1 where something is missing, doubled or unknown, or a partition cannot go on"
+        " because what it has to read is gone.",
         examples=("tolokad audit", "tolokad audit --toloka --json | jq .missing"),
     )
     audit.add_argument("--toloka", action="store_true", help="look for orphans among the project's items")
@@ -95,7 +95,7 @@ def _audit(commands: Any) -> None:
         " and moves no offset.",
         examples=("tolokad dry-run --records 10000", "tolokad dry-run --json | jq .reasons"),
     )
-    dry.add_argument("--records", type=count, metavar="N", help="so many at most")
+    dry.add_argument("--records", type=count, metavar="N", help="at most this many")
 
 
 def _ledger(commands: Any) -> None:
@@ -106,8 +106,8 @@ def _ledger(commands: Any) -> None:
         "looking.ledger_show",
         line="open items, oldest first",
         about="List the items that Toloka has accepted and whose result is not published yet, oldest first:"
-        f" all of them with --json, else {SHOWN_ITEMS} unless --oldest says how many. Exit code 1 where of"
-        " the item, record or key that was asked for nothing is open.",
+        f" all of them with --json, else {SHOWN_ITEMS} unless --oldest says how many. Exit code 1 where"
+        " nothing is open of the item, record or key that was asked for.",
         examples=(
             "tolokad ledger show --oldest 5",
             "tolokad ledger show --item FfXPKka0llJLcl4z1QVk",
@@ -115,7 +115,7 @@ def _ledger(commands: Any) -> None:
             "tolokad ledger show --key user-17 --toloka",
         ),
     )
-    show.add_argument("--oldest", type=count, metavar="N", help="show so many")
+    show.add_argument("--oldest", type=count, metavar="N", help="show this many")
     show.add_argument(
         "--partition", type=count, metavar="P", help="only of this partition of the input topic"
     )
@@ -186,7 +186,7 @@ def _dead_letters(commands: Any) -> None:
         type=count,
         metavar="N",
         default=MAX_ATTEMPTS,
-        help=f"leave those that were sent back so often; {MAX_ATTEMPTS} by default",
+        help=f"leave those that were sent back this often; {MAX_ATTEMPTS} by default",
     )
 
 

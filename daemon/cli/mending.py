@@ -83,7 +83,7 @@ async def _decide(options: argparse.Namespace, chosen: Settings) -> int:
 
 
 def _agreed() -> bool:
-    """Who sits at a terminal is asked; a script has decided already."""
+    """Whoever sits at a terminal is asked; a script has decided already."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
     sys.stderr.write("Go on? [y/N] ")

@@ -23,7 +23,7 @@ from daemon.flows.watching import CollectWatch
 from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
 from daemon.ports import Kafka, Results, TolokaClock
 
-# So many pages without any progress, and the tail goes on by time.
+# After this many pages without any progress the tail goes on by time.
 PATIENCE_PAGES = 3
 
 log = structlog.get_logger(__name__)
@@ -157,10 +157,10 @@ class Collecting:
             parts.watch.looked(state.cursor, state.ledger)
             # While there is more, one second look a page: neither puts the other off.
             if not more:
-                # Counted from when it was due: how long an answer takes is not waited for once more.
+                # Counted from when it was due, so that the time an answer takes does not come on top.
                 due = max(due + intervals.interval_seconds, began)
             await unless(stopping, looks.once() if more else looks.until(due, stopping))
-            # A second look that fails each time would keep what it finds from ever being published.
+            # Only now: a second look that fails each time would keep what it finds from ever being published.
             self._shown.end()
 
     def _second_looks(self, state: CollectorState) -> SecondLooks:

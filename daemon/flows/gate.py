@@ -36,7 +36,7 @@ class Gate:
         self._pause: int | None = None
 
     def pause(self, detail: str | None) -> None:
-        """Shut the door until `resume`: for an operator, or, without detail, until it is known if one did."""
+        """Shut the door until `resume`: for an operator; without detail, until it is known if one did."""
         self.resume()
         self._paused = True
         if detail is not None:
@@ -68,7 +68,7 @@ class Gate:
             self._count_throttled(started, loop.time())
 
     def _take_turn(self) -> bool:
-        """One tries at a time; who has gone holds nobody up, and who has failed lets another go first."""
+        """One tries at a time; one that is gone holds nobody up, one that has failed lets another go."""
         us = asyncio.current_task()
         if self._prober is not None and self._prober is not us and not self._prober.done():
             return False

@@ -11,14 +11,14 @@ import structlog
 from daemon.errors import Held
 from daemon.metrics import Metrics
 
-# What a way is held for by the records that it has read: others do not show that it goes on.
+# Reasons that lie in the records that a way has read: success with others does not show that it gets on.
 HELD_BY_RECORDS = ("rejected_ratio", "too_large")
-# And by what fails again and again: only a batch that gets to its end shows that it goes on.
+# Besides these, what fails again and again: only a batch that gets to its end shows that the way gets on.
 HELD_APART = (*HELD_BY_RECORDS, "kafka")
-# Failed so often or for so long, with nothing done between: this is no hiccup, and somebody should see it.
+# To fail this often or for this long, with nothing done in between, is no hiccup: somebody should see it.
 STUMBLES = 5
 STUMBLING_SECONDS = 30.0
-# A failure so long after the one before is a hiccup of its own: while Toloka is away nothing is done between.
+# A failure this long after the last is a hiccup of its own: while Toloka is away, nothing is done in between.
 FORGIVING_SECONDS = 600.0
 
 log = structlog.get_logger(__name__)

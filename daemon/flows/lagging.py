@@ -1,4 +1,4 @@
-"""How far behind this replica's partitions are, and what is about to be lost for it."""
+"""How far behind this replica's partitions are, and what is about to be lost because of it."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 
 class Lag:
-    """Measures, every few seconds, what of the owned partitions is not settled.
+    """Measures, every few seconds, how much of the owned partitions is not settled.
 
     `retention_seconds` is None where records are kept for ever, or Kafka does not say. The age of records
     goes by our clock, that of intents by Toloka's.

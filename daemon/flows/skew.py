@@ -1,4 +1,4 @@
-"""How far apart times can be that Toloka tells: they come from different machines."""
+"""How far apart the times can be that Toloka tells: they come from different machines."""
 
 from datetime import timedelta
 

@@ -1,6 +1,6 @@
 """One input partition's way: take it over, finish what is in doubt, and then deliver batch after batch.
 
-What its predecessor can still finish by itself is waited for first.
+It first waits for what its predecessor can still finish by itself.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class Submitting:
     """The way of one partition, from take-over until it is told to stop.
 
     `handed_over` returns once no predecessor is at work on the partition any more, `still_ours` once the
-    group has confirmed that it is ours; or either when the event is set.
+    group has confirmed that it is ours; both return early when the event is set.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Submitting:
             await self._deliver_from(first, delivery, seal, backoff, stopping)
         except Held as held:
             if held.reason == "offset_out_of_range":
-                # It says which way, and a log that has not come to the offset yet must not grow meanwhile.
+                # It tells whether the log begins behind the offset or ends before it, and notes the latter.
                 await take()
             raise
 

@@ -1,4 +1,4 @@
-"""What the flows tell Prometheus, once a batch or a page and never once an item."""
+"""What the flows tell Prometheus: once for each batch or page, never once for each item."""
 
 import time
 from collections import Counter
@@ -65,7 +65,7 @@ class CollectWatch:
         self.waiting(ledger)
 
     def waiting(self, ledger: Ledger) -> None:
-        """So much is open, whether or not Toloka answers."""
+        """This much is open, whether or not Toloka answers."""
         self._metrics.open_items.set(len(ledger))
         oldest = ledger.oldest()
         age = 0.0 if oldest is None else max(time.time() - oldest.timestamp(), 0.0)
@@ -93,7 +93,7 @@ class CollectWatch:
         self._metrics.cursor_fallbacks.inc()
 
     def foreign(self, count: int) -> None:
-        """So many finished items turned out to be somebody else's."""
+        """This many finished items turned out to be somebody else's."""
         self._metrics.unknown_items.inc(count)
 
     def stalled(self, statuses: "Counter[str]") -> None:

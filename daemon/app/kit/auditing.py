@@ -24,7 +24,7 @@ class Audited:
 
     Attributes:
         account: of all records below the committed offsets.
-        held: committed offsets from which no way goes on, for what it would read there is gone.
+        held: committed offsets from which no way can go on: what it would read there is gone.
         orphans: where Toloka was asked, too.
     """
 

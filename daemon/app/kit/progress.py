@@ -26,13 +26,13 @@ class Progress:
             self._out.flush()
 
     def begin(self, name: str, total: int) -> None:
-        """A step of so many things."""
+        """A step of this many things."""
         self._name, self._done, self._total = name, 0, total
         self._shown_at = 0.0
         self._show()
 
     def add(self, count: int) -> None:
-        """So many more are done."""
+        """This many more are done."""
         self._done += count
         self._show()
 

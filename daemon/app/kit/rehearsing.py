@@ -28,7 +28,7 @@ class Rehearsal:
         skipped: tombstones.
         rejected: would become dead letters, each with its reason; what Toloka itself refuses nobody knows.
         in_doubt: records of batches that were announced already, which are left out.
-        held: committed offsets from which a run does not go on, for what it would read there is gone.
+        held: committed offsets from which a run cannot go on: what it would read there is gone.
         item_price: None where Toloka does not say.
     """
 
@@ -85,7 +85,7 @@ class Rehearsal:
 async def rehearse(settings: Settings, limit: int | None, progress: Progress) -> Rehearsal:
     """Read on from the committed offsets; nothing is written, and no offset moves.
 
-    So many records as `limit` at most; None for all that are there.
+    At most `limit` records are read; where it is None, all that are there.
 
     Raises:
         StartError: Kafka or Toloka is away or refuses; a topic is missing.

@@ -1,7 +1,7 @@
-"""Where logs begin and end, as those say whom we are told to ask.
+"""Where logs begin and end, as the brokers say that we are told to ask.
 
-The client's own question goes to whom the client takes for the leader: that is what any one broker has told
-it last, also one that was frozen, or is cut off, and still takes itself for the leader.
+The client's own question goes to the broker that it takes for the leader, by what any one broker has told it
+last: even by what one says that was frozen, or is cut off, and still takes itself for the leader.
 """
 
 import asyncio

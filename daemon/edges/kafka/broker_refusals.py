@@ -1,4 +1,4 @@
-"""Why the brokers do not let us in: the client tells of every failure alike, as a broker that is away."""
+"""Why the brokers do not let us in: the client reports every failure alike, as a broker that is away."""
 
 import asyncio
 import ssl

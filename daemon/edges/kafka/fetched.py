@@ -120,7 +120,7 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
 
 
 class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
-    """One partition's part of a fetch, on its way to who reads."""
+    """One partition's part of a fetch, on its way to the reader."""
 
     _partition_records: Any
 

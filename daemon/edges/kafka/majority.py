@@ -1,8 +1,8 @@
 """What most of some brokers say, for one alone may not know yet what has become of the others.
 
 A broker that was frozen, or is cut off from its cluster, takes itself for the leader that it was: it tells
-what a group had committed, and where a log ended, before others took that over from it. Who takes a partition
-over from there would send once more what has been settled since; a collector would publish it once more.
+what a group had committed, and where a log ended, before others took that over from it. Whoever takes a
+partition over by that would send once more what has been settled since; a collector would publish it again.
 
 What any of them can tell is asked of another where one says nothing: see `ask_around`.
 """
@@ -21,7 +21,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-# So many are asked: one may be wrong, and one away.
+# This many are asked: one may be wrong, and one away.
 ASKED = 3
 # The client opens one connection at a time, and that to a machine that is gone takes longer than anyone waits
 # here: the first is given up after so long, and each of the others, which are waiting for it, so much later.

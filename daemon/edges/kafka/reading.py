@@ -18,12 +18,12 @@ from daemon.settings import KafkaSettings
 FETCH_BYTES = 1024 * 1024
 # A fetch waits at the broker for this long when there is nothing; new records end the wait.
 FETCH_WAIT_MS = 500
-# So many bytes are worth a fetch of their own: some hundred records.
+# This many bytes are worth a fetch of their own: some hundred records.
 GATHER_BYTES = 64 * 1024
 # How often a reader that got nothing asks whether there is something (a fetcher can die in silence).
 SUSPECT_SECONDS = 30.0
-# One that is cut off from its cluster takes itself for the leader for ever, and has nothing new for who reads
-# there: so often it is asked who leads by now.
+# A broker that is cut off from its cluster takes itself for the leader for ever, and has nothing new for its
+# readers: this often they ask who leads by now.
 METADATA_SECONDS = 30.0
 
 

@@ -15,7 +15,7 @@ from daemon.errors import Held, NoTopic, Transient
 
 CREATED_SECONDS = 10.0
 ASK_AGAIN_SECONDS = 0.1
-# So long it is asked whether what could not be written to is there.
+# How long it is asked whether what could not be written to is there.
 LOOK_SECONDS = 2.0
 REPLICATION = 3
 DEFAULT_MESSAGE_BYTES = 1_048_588
@@ -26,7 +26,7 @@ Partitions = Callable[[str], Awaitable[Collection[int]]]
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic that is there: how often it is divided and copied, and its settings, as Kafka spells them."""
+    """A topic that is there: its partitions and replicas, counted, and its settings as Kafka spells them."""
 
     name: str
     partitions: int
@@ -83,7 +83,7 @@ class Topics:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         answers = await self._admin.describe_configs(resources)
         rows = [row for answer in answers for row in answer.to_object()["resources"]]
-        # Who may not see a topic's settings still may use it: what is unknown is not insisted on.
+        # Whoever may not see a topic's settings may still use it: what is unknown is not insisted on.
         return {row["resource_name"]: _values(row) for row in rows if _shown(row)}
 
     async def create(self, wanted: Collection[Wanted]) -> None:

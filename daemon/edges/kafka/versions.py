@@ -1,4 +1,4 @@
-"""Of which release each broker is: none says it in words, but the newest metadata format that it knows does.
+"""Which release each broker is: none says so in words, but the newest metadata format that it knows tells.
 
 The client's own question (ApiVersions) is of an older version, whose answer has no features in it.
 """
@@ -60,7 +60,7 @@ class _Versions(RequestStruct):  # type: ignore[misc] # as above
     SCHEMA = Schema(("name", _text), ("version", _text), ("tags", TaggedFields))
 
     def parse_response_header(self, buffer: BytesIO | bytes) -> Any:
-        """Of this one answer the header is always of the old form: who asks may be of any age."""
+        """This one answer has a header of the old form, always: whoever asks may be of any age."""
         return ResponseHeader_v0.decode(buffer)
 
 

@@ -146,7 +146,7 @@ class AppResults:
             return await self._listing.ask(query)
         found = await self._listing.ask(query | {"after_id": cursor.item_id})
         if isinstance(found, NotNow) and found.reason in ("not_found", "refused"):
-            # The project's being there, it is the cursor that Toloka does not know.
+            # As the project is there, it is the cursor that Toloka does not know.
             return await self._project_refusal() or UnknownCursor()
         if isinstance(found, Page) and not await self._stands(cursor, found):
             return UnknownCursor()

@@ -14,11 +14,11 @@ _DATE = "%a, %d %b %Y %H:%M:%S GMT"
 _FIRST_YEAR, _LAST_YEAR = 2020, 2200
 # A `Date` header leaves out the fraction of its second.
 _RESOLUTION = timedelta(seconds=1)
-# No clock runs so far away between two answers: somebody who stands before Toloka may have another time.
+# No clock drifts this far between two answers: what stands in front of Toloka may have another time.
 _STEP = timedelta(seconds=5)
-# Unless all answers have said the same for so long.
+# Unless all answers have said the same for this long.
 _CONFIRMED_SECONDS = 10.0
-# What has shown the same second for so long stands still, such as the header of an answer out of a cache: a
+# What has shown the same second for this long stands still, such as the header of an answer out of a cache: a
 # clock that was held back by it would never see a quarantine's end.
 _STOPPED_SECONDS = 10.0
 

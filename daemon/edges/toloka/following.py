@@ -21,7 +21,7 @@ from daemon.ports import Clock
 
 FIRST_WAIT_SECONDS = 0.05
 LONGEST_WAIT_SECONDS = 2.0
-# What an operation that is there does not tell, asked so often, only a listing can.
+# What an operation that is there does not tell when asked this often, only a listing can.
 PATIENCE_TRIES = 5
 
 log = structlog.get_logger(__name__)
@@ -90,7 +90,7 @@ class Following:
         if isinstance(outcome, InDoubt):
             return self._untold_by(intent, outcome.why)
         if isinstance(outcome, NotNow) and not told.refused:
-            # A log may come later than the end: whom it blames, no further attempt would learn any sooner.
+            # A log may come later than the end, and no further attempt would learn any sooner whom it blames.
             doubt = self._untold_by(intent, outcome.detail)
             return outcome if doubt.listing else doubt
         return outcome

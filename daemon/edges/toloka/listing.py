@@ -24,13 +24,13 @@ from daemon.model import Finished, NotNow, Page
 from daemon.ports import Known, TolokaClock
 
 PAGE_ITEMS = 1000
-# So many are looked at, to see that they come in the order that was asked for.
+# This many are looked at, to see that they come in the order that was asked for.
 NEWEST_ROWS = 20
-# No clock is further from another: a time zone taken for another.
+# No two clocks are further apart: at the worst one time zone is taken for another.
 FARTHEST = timedelta(days=1)
 LIST_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.25
-# A page that brings nothing new although there is more is asked for so often again.
+# A page that brings nothing new although there is more is asked for again this often.
 PATIENCE_PAGES = 3
 WINDOWS = 64
 MILLISECOND = timedelta(milliseconds=1)

@@ -1,8 +1,8 @@
-"""How many rows of a listing are asked for at a time: fewer for a while, where so many were too many."""
+"""How many rows of a listing are asked for at a time: fewer for a while, once that was too many."""
 
 from daemon.edges.toloka.sending import LineError
 
-# After so many pages as many rows as once were too many are tried again.
+# After this many pages, as many rows as once were too many are tried again.
 PAGES_UNTIL_MORE = 100
 # An answer that does not come in time may be too large for the network; with so few rows it is rather Toloka
 # that is slow.

@@ -22,7 +22,7 @@ WARM_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
 
 _CREDENTIAL_REFUSED = frozenset({401, 403})
-# Who stands before Toloka says so, by a clock of its own.
+# A gateway in front of Toloka says so, by a clock of its own.
 _FROM_A_GATEWAY = frozenset({502, 503, 504})
 
 log = structlog.get_logger(__name__)
@@ -254,6 +254,6 @@ class Line:
 
 @asynccontextmanager
 async def lines(endpoint: Endpoint, probe: Probe, count: int) -> AsyncIterator[Sequence[Line]]:
-    """So many connections to one place; see `Line`."""
+    """This many connections to one place; see `Line`."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(Line(endpoint, probe)) for _ in range(count)]

@@ -1,6 +1,6 @@
 """What Kafka has acknowledged of one partition's way, for a broker that forgets the last of it.
 
-Seen of a single broker that is stopped under load: the transaction ends well, and its offset is undone. The
+Seen with a single broker that was stopped under load: a transaction ends well, and its offset is undone. The
 announcement of what was sent is gone with it, so that it would be sent again.
 """
 

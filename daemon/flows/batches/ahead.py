@@ -38,8 +38,8 @@ class Sent(NamedTuple):
 class Ahead:
     """What one partition's way has sent and not looked at yet, in order. What is left at its end is given up.
 
-    As many requests can be under way as there are connections. `due` tells the batch that comes after so many
-    others, where it need not be waited for. When `stopping` is set, no further batch is sent.
+    As many requests can be under way as there are connections. `due` gives the batch that comes after that
+    many others, if it need not be waited for. When `stopping` is set, no further batch is sent.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ SPENT = NotNow(
     "budget",
     "the limit of TOLOKAD_BUDGET__… is reached: a daily one ends with Toloka's day (UTC); raise it to go on",
 )
-# A connection that nothing has been sent over for a while is tried out first.
+# A connection that has been idle for a while is tried out first.
 WARMING_SECONDS = 1.0
 
 

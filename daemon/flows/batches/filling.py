@@ -13,9 +13,9 @@ from daemon.model import Batch
 from daemon.ports import Reader
 
 READ_SECONDS = 1.0
-# So many records are taken in at a time, within half a millisecond: as many as are looked at together.
+# This many records are taken in at a time, within half a millisecond: as many as are looked at together.
 SLICE_RECORDS = WINDOW
-# What is gathered for a batch has come by so long before the batch is due.
+# What is gathered for a batch is there this long before the batch is due.
 SPARE_SECONDS = 0.02
 
 
@@ -102,9 +102,9 @@ class Source:
 async def filled(
     source: Source, until: asyncio.Event, at_rest: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[AsyncIterator[Batch]]:
-    """The source's batches, until the event is set; reading goes on beside the one who uses them.
+    """The source's batches, until the event is set; reading goes on while they are used.
 
-    `at_rest` is done once, whenever a batch has been waited for for `REST_SECONDS`.
+    `at_rest` is done once whenever no batch has come for `REST_SECONDS`.
 
     Raises:
         Held, Transient: what the reader raises, once the batches before it have been given out; what

@@ -54,7 +54,7 @@ class Outbox:
         self._purse: Purse | None = None
 
     def spend_from(self, purse: Purse) -> None:
-        """Write down from here on what is reserved and spent."""
+        """From here on, write down what is reserved and spent."""
         self._purse = purse
 
     def room(self) -> int | None:

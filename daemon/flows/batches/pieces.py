@@ -17,7 +17,7 @@ class Pieces:
     def __init__(self, batch: Batch) -> None:
         self._left = [batch]
         self.end = batch.end
-        # Of the last piece that nobody told the bad item of; once it is settled, every other ends later.
+        # That of the last piece whose bad item nobody named; once it is settled, every other ends later.
         self._bad_end: int | None = None
 
     def next(self) -> Batch | None:

@@ -23,7 +23,7 @@ class Limits:
     def hold(self, table: Collection["Spent"], day: str) -> bool:
         """Whether all partitions together are within them, what is reserved included.
 
-        Nothing is spent on a day that another has seen the end of: it no longer tells what it spent on it.
+        Nothing is spent on a day whose end another has seen: that one no longer tells what it spent on it.
         """
         if any(each.day == day_after(day) for each in table):
             return False
@@ -106,5 +106,5 @@ def day_of(now: datetime, known: Iterable[Spent]) -> str:
 
 
 def day_after(day: str) -> str:
-    """The day that follows; two clocks are not further apart, but for one that is wrong."""
+    """The day that follows; no two clocks are further apart, unless one is wrong."""
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()

@@ -15,8 +15,8 @@ def show(shown: ShownHold, batch: Batch, outcome: Outcome | None) -> None:
         if batch.since is not None and not outcome.listing:
             detail = (
                 f"what is still to be sent of the offsets {batch.first} to {batch.end - 1} was sent again,"
-                f" and again without a clear answer: {outcome}; it is tried on, and tolokad resolve"
-                f" --partition {batch.partition} decides by hand"
+                f" and again without a clear answer: {outcome}; it is tried again, and tolokad"
+                f" resolve --partition {batch.partition} decides by hand"
             )
             shown.begin(Held("unreachable", detail))
     elif outcome is not None:

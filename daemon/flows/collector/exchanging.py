@@ -1,7 +1,7 @@
-"""Pure: ids that were not answered in item order: open items of a batch whose ledger records change places.
+"""Pure: where ids were not answered in item order, ledger records of a batch's open items change places.
 
-Which record is an item's own its content tells: the two have the same hash. Where Toloka has altered that,
-the `id` in it tells, if it is one that we gave.
+An item's content tells which record is its own: the two have the same hash. Where Toloka has altered it, the
+`id` in it tells, if it is one that we gave.
 """
 
 from collections import defaultdict

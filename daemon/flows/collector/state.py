@@ -110,8 +110,8 @@ class CollectorState:
     def looked_until(self, moment: datetime) -> None:
         """All that finished before has been looked at twice: what was closed long before may be forgotten.
 
-        A successor learns of it with the next cursor. What waits to be published as somebody else's it has to
-        look at again, for neither ledger nor sweep would show it.
+        A successor learns of it with the next cursor. It has to look again at what waits to be published as
+        somebody else's, for neither ledger nor sweep would show that.
         """
         waiting = self.waiting.values() if self.publishes_foreign else ()
         ends = [
@@ -124,7 +124,7 @@ class CollectorState:
     def dismiss(self, items: Sequence[Finished]) -> None:
         """These are somebody else's: they wait no longer, and seen again, they are known.
 
-        Where nothing of that kind is published, nor are further results of theirs.
+        Where such items are not published, neither are further results of theirs.
         """
         now = Now.of(self._clock.now())
         closed_ms = {

@@ -2,7 +2,7 @@
 
 Two ways that look for equal items must not adopt the same one. A way writes down that it is in doubt and,
 just before it adopts, that it claims what it sees; each is a transaction behind its fence, and what others
-have written is read after it. So of two ways one sees the other at least, and the higher one steps back.
+have written is read after it. So of two ways at least one sees the other, and the higher one steps back.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from daemon.flows.waiting import pause
 from daemon.model import Committed, Intent
 from daemon.ports import Kafka, TolokaClock
 
-# What is not committed so long after it was begun the broker has aborted.
+# The broker has aborted what is not committed this long after it was begun.
 ABORTING = timedelta(seconds=30)
 # What another way's requests came to may be committed this long after the last of them, and longer where it
 # may be frozen for longer: it may have to settle a batch before, which takes 20 s at most.
@@ -56,7 +56,7 @@ class Claim:
 class Turns:
     """What one partition's way knows of the doubts of the others.
 
-    So long after its last announcement as `over_after` says, nobody settles an intent any more. `shown` shows
+    Once `over_after` has passed since its last announcement, nobody settles an intent any more. `shown` shows
     for whom the way waits, where it would get on without them, and `shows` tells whether it does: whoever
     sees to `shown` takes it back.
     """

@@ -14,7 +14,7 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     """The batch with everything adopted that is there; by the ledger's word first, then by content."""
     rest = batch.besides(taken.accounted).with_possible()
     used = {*taken.accounted.values(), *taken.elsewhere, *(item_id for _, item_id in batch.adopted)}
-    # What is further from the time of the first attempt is more likely another's, who looks for it, too.
+    # What is further from the time of the first attempt more likely belongs to another way that seeks it.
     since = batch.since or EPOCH
     free = sorted(
         (c for c in candidates if c.item_id not in used),

@@ -11,7 +11,7 @@ from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import EPOCH, Batch, Record, items
 from daemon.ports import Kafka
 
-# A ledger record may be so much older than the first attempt of its range, and tells only milliseconds.
+# A ledger record may be this much older than the first attempt of its range, and tells only milliseconds.
 OLDER = items.OLDER + timedelta(seconds=1)
 
 

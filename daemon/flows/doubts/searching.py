@@ -188,12 +188,12 @@ class Search:
         return found, contested
 
     async def _listed(self, batch: Batch, intent: Intent, *, believable: bool) -> Sequence[Created]:
-        """What Toloka shows alike of the time in which the batch's items may have been created, and of more.
+        """What Toloka shows that may be the batch's, of the time when it may have been created, or more.
 
-        Before absence is believed, more must be seen: what was created since, in case the clock that tells it
-        goes by another time than ours; and where items are alike, what another way has adopted one of ours in
-        the place of, which lies where ours does not. That one has the nearest to its own time, so that what
-        it leaves behind is as near to ours, or younger.
+        Before absence is believed, more must be seen: what was created since, for the clock that dates it may
+        differ from ours; and where items are alike, the one that another way has left behind because it has
+        adopted one of ours. It has taken the nearest to its own time, so that what it left is as near to
+        ours, or younger.
         """
         now, end, wanted = self._clock.now(), self._end(intent), _alike(batch)
         are_told_apart = all(item.identified for item in batch.items)

@@ -19,7 +19,7 @@ from daemon.flows.records.outputs import (
 )
 from daemon.model import Append, Record
 
-# So many dead letters share one record that says which of them were sent back: a bit each.
+# This many dead letters share one record that says which of them were sent back: a bit each.
 CHUNK = 65_536
 _VERSION = b"\x01"
 _NONE = bytes(CHUNK // 8)
@@ -60,7 +60,7 @@ class Letter(NamedTuple):
         }
 
     def replayed(self, topic: str) -> Append:
-        """The record as it goes back: as it was, but that it says how often it has."""
+        """The record as it goes back: as it was, but for a header that says how often it has."""
         headers = self.record.headers
         # The record's own come before all that say why, whatever they are called.
         why = max((at for at, (name, _) in enumerate(headers) if name == ERROR_CODE_HEADER), default=None)
@@ -106,8 +106,8 @@ class Wanted:
 class Replayed:
     """Which dead letters were sent back already: bitmaps, `CHUNK` offsets each.
 
-    Offsets alone would not do: who replays one code leaves others behind, which another replay may want. Nor
-    do they tell a topic from one of its name that was deleted: there they begin anew, with younger letters.
+    Offsets alone would not do: whoever replays one code leaves others behind, which another replay may want.
+    Nor do they tell a topic from a deleted one of its name: there they begin anew, with younger letters.
     """
 
     def __init__(self) -> None:

@@ -87,9 +87,9 @@ class Foreign:
         return True
 
     async def _published_before(self, state: CollectorState, items: Sequence[Finished]) -> frozenset[str]:
-        """Those that ended once more, so long after their first end that the state has forgotten it.
+        """Those that ended a second time, so long after the first that the state has forgotten it.
 
-        For what may be among them, which is next to nothing, the ledger is read again.
+        The ledger is read again for what may be among them, which is next to nothing.
         """
         names = {name for item in items for name in _names(item)}
         old = [name for name in names if state.ledger.may_have_closed(name)]
@@ -115,5 +115,5 @@ class Foreign:
 
 
 def _names(item: Finished) -> Collection[str]:
-    """Under which the ledger has it, if it is published: its item's where that is ours, else its own."""
+    """The ids by which the ledger has it if it is published: its item's where that is ours, else its own."""
     return {item.item_id, item.result_id}

@@ -14,7 +14,7 @@ from daemon.flows.watching import CollectWatch
 from daemon.model import Sight
 from daemon.ports import Kafka, Results, TolokaClock
 
-# So many items, submitted close together, may be cheaper to list than to ask for one by one.
+# This many items, submitted close together, may be cheaper to list than to ask for one by one.
 WORTH_A_LISTING = 20
 CLOSE = timedelta(seconds=30)
 
@@ -29,9 +29,9 @@ class Run:
 
 
 class RequestShare:
-    """A part of the requests that may be made: so many a second, some of them at once.
+    """A part of the requests that may be made: this many a second, some of them at once.
 
-    What was asked beyond it is waited for afterwards, so that a look is never waited for in its midst.
+    What was asked beyond it is waited for afterwards, so that no look has to wait halfway.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -46,14 +46,14 @@ class RequestShare:
         return self._left > 0
 
     def spend(self, requests: int) -> None:
-        """So many were made."""
+        """This many were made."""
         self._left -= requests
 
 
 class Sweeping:
     """Looks for items that have been open for long, each again when its age has doubled.
 
-    `after` is how long an item is open before it is looked for; `every_seconds` it is seen what is due.
+    `after` is how long an item is open before it is looked for; every `every_seconds` it is seen what is due.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ async def handed_over(kafka: Kafka, clock: TolokaClock, place: Place, until: asy
     except TimeoutError:
         log.info("not_handed_over", waited_seconds=FRESH.total_seconds())
     except (Held, Transient) as failure:
-        # Who takes the partition over meets the same, and holds or tries again for it.
+        # Whoever takes the partition over meets the same, and holds or tries again for it.
         log.debug("predecessor_unknown", detail=str(failure))
 
 

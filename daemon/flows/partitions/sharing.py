@@ -138,7 +138,7 @@ class Sharing:
     async def still_ours(self, partition: int, stopping: asyncio.Event) -> None:
         """Return once the group has said, after we asked, that the partition is ours; or when stopped.
 
-        Who was fenced may have been away for long: it must not fence its successor in turn.
+        One that was fenced may have been away for long: it must not fence its successor in turn.
         """
         while not stopping.is_set():
             if await self._confirmed() and partition in self.ours:
@@ -154,8 +154,8 @@ class Sharing:
             return
         detail = (
             f"fenced {RIVAL_FENCES} times in a minute although the group says that partition {partition} is"
-            " ours: another deployment uses our transactional ids: give each its own TOLOKAD_KAFKA__GROUP_ID."
-            " Where it was `tolokad resolve`, run here just now, it goes on by itself"
+            " ours, so another deployment uses our transactional ids: give each its own"
+            " TOLOKAD_KAFKA__GROUP_ID. If it was `tolokad resolve`, run just now, it goes on by itself"
         )
         with self._holds.holding(Hold(self._flow, "kafka", detail, partition)):
             await pause(RIVAL_PAUSE_SECONDS, stopping)

@@ -15,7 +15,7 @@ from daemon.ports import Kafka
 
 READ_RECORDS = 1000
 READ_SECONDS = 1.0
-# A log that seems to end before the committed offset is looked at again, so much later.
+# A log that seems to end before the committed offset is looked at again this much later.
 AGAIN_SECONDS = 2.0
 # An intent's range is read again as it was, whatever the limits are now.
 UNLIMITED = BatchLimits(max_items=2**31, max_bytes=2**62)
@@ -94,7 +94,7 @@ async def _insist_in_log(kafka: Kafka, place: Place, committed: Committed, outbo
     offset, was_astray = committed.offset, committed.metadata == codec.ASTRAY
     first, last = await _log(kafka, place)
     if offset > last and not was_astray:
-        # Who has just become the leader may not tell yet how far the log has come.
+        # A broker that has just become the leader may not tell yet how far the log has come.
         await asyncio.sleep(AGAIN_SECONDS)
         first, last = await _log(kafka, place)
     if is_in_log(committed, None, first, last):
@@ -105,7 +105,7 @@ async def _insist_in_log(kafka: Kafka, place: Place, committed: Committed, outbo
         await outbox.go_astray(offset)
     goes_on = f"{where}, and {place.group} goes on at {offset}"
     if first <= offset <= last:
-        goes_on = f"{goes_on}, where the log had not come to before"
+        goes_on = f"{goes_on}, which the log had not reached before"
     raise Held(
         "offset_out_of_range",
         f"{goes_on}: what lies between was deleted unread, or the topic was made anew."

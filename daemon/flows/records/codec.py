@@ -1,6 +1,6 @@
 """Pure: bytes to and from the records of the topics (deploy/topics-and-records.md).
 
-All of them are JSON but the ledger's of open items (`daemon.flows.records.ledger_records`).
+All of them are JSON, except the ledger's of open items (`daemon.flows.records.ledger_records`).
 """
 
 from datetime import UTC, date, datetime, timedelta

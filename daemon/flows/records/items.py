@@ -18,9 +18,9 @@ Found = Item | Flaw | None
 Read = Callable[[BareRecord, str], Item | Flaw]
 ReadAll = Callable[[Sequence[BareRecord], str], Sequence[Found]]
 _Check = Callable[[Mapping[str, Any]], Flaw | None]
-# So many records are looked at together.
+# This many records are looked at together.
 WINDOW = 256
-# Together pays only while fewer than one record in so many does not fit.
+# That pays only while fewer than one record in this many does not fit.
 RECORDS_PER_MISFIT = 8
 # With a topic's name of 249 letters.
 MAX_IDENTITY_BYTES = 300
@@ -100,7 +100,7 @@ class ItemReader:
             return Flaw(error.code, str(error))
 
     def read_all(self, records: Sequence[BareRecord], where: str) -> list[Found]:
-        """What `read` says of each record, and None of a tombstone; for a third of it where all is plain."""
+        """What `read` says of each record, and None of a tombstone; faster where all are plain."""
         found: list[Found] = []
         for start in range(0, len(records), WINDOW):
             found += self._read_window(records[start : start + WINDOW], where)

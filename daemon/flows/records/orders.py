@@ -21,7 +21,7 @@ def paused_flow(key: bytes) -> str | None:
 
 
 def replay_key(topic: str, partition: int, chunk: int) -> bytes:
-    """The key of a bitmap: which dead letters of a partition, of so many thousand, were sent back already."""
+    """The key of a bitmap, which says what of a chunk of a partition's dead letters was sent back already."""
     return _REPLAY + f"{topic}/{partition}/{chunk}".encode()
 
 

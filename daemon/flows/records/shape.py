@@ -1,6 +1,6 @@
 """Pure: an app's `input_spec` as a type, by which many items are decoded, checked and hashed in few steps.
 
-What is not of the shape may be right all the same: that is for who looks at items one by one to say.
+What is not of the shape may be right all the same: whoever looks at items one by one decides that.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""`tolokad audit` names a partition that does not go on, for no record of it may be missing otherwise."""
+"""`tolokad audit` names a partition that cannot go on, even where none of its records is missing."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

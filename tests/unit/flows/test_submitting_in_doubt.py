@@ -29,7 +29,7 @@ async def test_what_landed_without_an_answer_is_adopted() -> None:
 
 @in_virtual_time
 async def test_what_gets_no_clear_answer_again_and_again_is_halved_so_that_the_others_get_on() -> None:
-    """Each time after a quarantine; the one that is left is named, and tried on."""
+    """Each time after a quarantine; the one that is left is named, and tried again."""
     way = Way(kafka_of(*"abXd"))
     way.script(*[lambda it: way.lost(it) if any(b"X" in i.body for i in it) else way.accept(it)] * 9)
     async with running(way, 4 * QUARANTINE_SECONDS + 60):

@@ -250,7 +250,7 @@ async def test_that_the_log_had_not_come_to_an_offset_is_written_down_once_and_s
     for _ in range(3):
         with pytest.raises(Held) as held:
             await begin(kafka)
-        said.append("where the log had not come to before" in held.value.detail)
+        said.append("which the log had not reached before" in held.value.detail)
         kafka.put(INPUT, b'{"text":"a"}')
     assert (said, len(kafka.transactions)) == ([False, False, True], 1)
     # Only the first look waits for a leader that may not know its log yet.

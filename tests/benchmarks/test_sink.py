@@ -24,7 +24,7 @@ def filled(work_seconds: float = 0.0) -> Shelf:
 
 
 def test_pages_follow_one_another() -> None:
-    """Behind the cursor, so many at a time, and whether there is more."""
+    """Behind the cursor, as many at a time as were asked for, and whether there is more."""
     shelf = filled()
     assert listed(shelf, sort="finished,id", limit="3") == ["a", "b", "c"]
     assert listed(shelf, sort="finished,id", after_id=f"{2:016x}") == ["d"]

@@ -78,7 +78,7 @@ def test_a_successors_start_has_ended_the_predecessors_transaction(run: Run) -> 
 
 
 def test_a_zombie_is_fenced(run: Run) -> None:
-    """Who was succeeded cannot write any more, and nothing of its attempt is seen."""
+    """One that was succeeded cannot write any more, and nothing of its attempt is seen."""
 
     async def check(bench: Bench) -> None:
         topic, name = await bench.topic(), bench.group()
@@ -173,7 +173,7 @@ def test_no_offset_is_minus_one(run: Run) -> None:
 
 
 def test_an_offset_is_not_told_while_a_transaction_may_change_it(run: Run) -> None:
-    """Who asks waits for the end of the transaction that carries it, unless any will do; others are told."""
+    """Whoever asks waits for the end of that transaction, unless any offset will do; others are told."""
 
     async def check(bench: Bench) -> None:
         topic, name, other = await bench.topic(2), bench.group(), bench.group()
@@ -341,7 +341,7 @@ def test_positions_pass_what_is_not_for_readers(run: Run) -> None:
 
 
 def test_a_read_brings_no_more_than_asked_for(run: Run) -> None:
-    """Records come in order, at most so many at a time, and none is skipped."""
+    """Records come in order, at most as many as were asked for, and none is skipped."""
 
     async def check(bench: Bench) -> None:
         topic = await bench.topic()

@@ -216,7 +216,7 @@ async def test_pages_that_lead_nowhere(toloka: Bench) -> None:
 
 
 async def test_selection(toloka: Bench) -> None:
-    """Faults strike by operation, every n-th time, so many times, by chance, or for a while."""
+    """Faults strike by operation, every n-th time, a number of times, by chance, or for a while."""
     faults = toloka.simulator.faults
 
     async def struck(count: int) -> list[int]:

@@ -125,7 +125,7 @@ STEERING: Final[Sequence[tuple[str, ...]]] = (
 
 
 async def test_commands_under_the_documented_rules(secured: Secured, deploy_on: DeployOn) -> None:
-    """Who looks needs Read; who steers what the daemon has; a replay Write on the input, and it says so."""
+    """To look takes Read; to steer, what the daemon has; to replay, Write on the input: and each says so."""
     deployment = await secured.deployment(deploy_on)
     await deployment.started()
     await feed(deployment, 1)

@@ -1,4 +1,4 @@
-"""Who looks for something is led to it: by the guide of each room, and by the names of the tests' folders."""
+"""Whoever looks for something is led to it: by each room's guide, and by the names of the tests' folders."""
 
 import ast
 import re

@@ -39,12 +39,12 @@ class Door:
         await asyncio.sleep(61)
 
     def crowd(self, count: int) -> list["asyncio.Task[None]"]:
-        """Have so many wait at the door."""
+        """Have this many wait at the door."""
         return [asyncio.ensure_future(self.one_of_many()) for _ in range(count)]
 
 
 async def leave(tasks: list["asyncio.Task[None]"]) -> None:
-    """End who is still waiting."""
+    """End those who are still waiting."""
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
@@ -177,7 +177,7 @@ async def test_one_who_tries_again_is_not_in_its_own_way() -> None:
 
 @in_virtual_time
 async def test_time_is_counted_once_however_many_wait() -> None:
-    """As the share of time that the flow is throttled, not as so many times that."""
+    """As the share of time that the flow is throttled, not as a multiple of it."""
     door = Door()
     door.gate.shut(NotNow("throttled", "429", 40.0))
     tasks = door.crowd(4)

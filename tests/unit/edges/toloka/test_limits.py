@@ -114,7 +114,7 @@ def test_an_idle_limiter_saves_up_one_request(loop: QuickLoop) -> None:
 
 
 def test_a_request_share_changes_at_once(loop: QuickLoop) -> None:
-    """Who waits goes by the new share from the moment it is set; with none, everybody waits."""
+    """Those who wait go by the new share from the moment it is set; with none, everybody waits."""
     limiter = RequestLimiter(10, Metrics())
 
     async def main() -> None:
@@ -132,7 +132,7 @@ def test_a_request_share_changes_at_once(loop: QuickLoop) -> None:
 
 
 def test_a_cancelled_request_uses_nothing_up(loop: QuickLoop) -> None:
-    """Who stops waiting leaves its place to the next."""
+    """One that stops waiting leaves its place to the next."""
     limiter = RequestLimiter(1, Metrics())
 
     async def main() -> None:
@@ -225,7 +225,7 @@ def test_a_place_given_back_late_frees_nothing(loop: QuickLoop) -> None:
 
 
 def test_a_large_batch_is_not_overtaken_for_ever(loop: QuickLoop) -> None:
-    """Who came first goes first, however many small batches would fit meanwhile."""
+    """First come, first served, however many small batches would fit meanwhile."""
     limit = part(loop, 10)
     order: list[int] = []
 
@@ -263,7 +263,7 @@ def test_the_item_share_changes_at_once(loop: QuickLoop) -> None:
 
 
 def test_a_cancelled_batch_uses_nothing_up(loop: QuickLoop) -> None:
-    """Who stops waiting for the quota has taken none of it."""
+    """One that stops waiting for the quota has taken none of it."""
     limit = part(loop, 10)
 
     async def main() -> None:
@@ -365,7 +365,7 @@ def test_what_a_way_has_counted_leaves_with_it(loop: QuickLoop) -> None:
 
 
 def test_what_a_part_has_counted_leaves_with_it(loop: QuickLoop) -> None:
-    """Who waits for the day goes on at once; what is given back afterwards was counted no longer."""
+    """Those who wait for the day go on at once; what is given back afterwards was counted no longer."""
     whole = quota(loop, per_minute=10**6, per_day=100)
 
     async def main() -> None:

@@ -166,7 +166,7 @@ async def test_lasting_trouble_ends_the_listing(status: int) -> None:
 
 
 async def test_a_long_throttling_is_not_waited_out() -> None:
-    """Who is told to come back in a minute says so instead of waiting."""
+    """One that is told to come back in a minute says so instead of waiting."""
     async with serve(Knobs(finish_distribution="never")) as toloka, app(toloka.url) as here:
         toloka.faults.add(Fault("status", ("list",), status=429, retry_after="60"))
         with pytest.raises(Held, match="429"):

@@ -292,7 +292,7 @@ async def test_an_operation_that_toloka_has_taken_and_does_not_know_is_sent_agai
 
 
 async def test_an_operation_that_toloka_has_not_confirmed_is_not_sent_again() -> None:
-    """Who has answered with something else may carry it out each time: only a listing can tell."""
+    """A server that answered with something else may carry it out each time: only a listing can tell."""
     async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
         intent = attempt()
         fault(toloka, "wrong_type", "tasks", committed=True)

@@ -252,7 +252,7 @@ async def test_an_owner_that_has_a_successor_announces_nothing(desk: Desk) -> No
     ("partition", "partitions", "expected"), [(0, 2, 0), (3, 2, 1), (5, 12, 5), (7, 1, 0)]
 )
 def test_a_way_writes_to_one_partition_of_the_ledger(partition: int, partitions: int, expected: int) -> None:
-    """The input's, as far as the ledger has so many; and under a name that only its owners use."""
+    """The input's, as far as the ledger has that many; and under a name that only its owners use."""
     where = place(partition, partitions)
     assert where.ledger_partition == expected
     assert where.transactional_id == f"{GROUP}.submit.{INPUT}.{partition}"

@@ -34,7 +34,7 @@ LISTING_FAILED = Held("listing_failed", "Toloka does not answer")
 @in_virtual_time
 @pytest.mark.parametrize("decided", [None, Intent("a-2", 3, START, START, decided=True)])
 async def test_a_decision_meanwhile_ends_the_doubt(decided: Intent | None) -> None:
-    """Who holds hears of it at the next look, and takes the partition over anew."""
+    """A way that holds hears of it at the next look, and takes the partition over anew."""
     doubt = Doubt(LISTING_FAILED)
     resolving = asyncio.create_task(doubt.resolve(batch_of("a")))
     await asyncio.sleep(60)

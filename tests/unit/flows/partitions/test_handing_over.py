@@ -84,7 +84,7 @@ async def test_a_batch_that_is_announced_in_the_next_moment_is_waited_for() -> N
 
 
 async def test_it_is_not_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who goes on announcing does not know that the partition is another's: it must be fenced."""
+    """An owner that goes on announcing does not know that the partition is another's: it must be fenced."""
     monkeypatch.setattr(handing_over, "FRESH", timedelta(seconds=0.2))
     await (await waiting(MemoryKafka.usual(), announced(FakeTime().now() + timedelta(hours=1))))
 

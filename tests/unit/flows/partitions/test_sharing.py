@@ -267,7 +267,7 @@ async def test_a_way_that_fails_ends_everything() -> None:
 
 @in_virtual_time
 async def test_a_fenced_way_waits_until_the_group_confirms_its_partition() -> None:
-    """Who was away for long must not fence its successor in turn."""
+    """A way that was away for long must not fence its successor in turn."""
     async with group() as ours:
         await ours.decide(0)
         ours.member.confirmations = [False, Transient("busy"), Held("not_permitted", "x"), True]

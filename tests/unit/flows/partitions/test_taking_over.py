@@ -244,7 +244,7 @@ async def test_an_offset_behind_the_log_holds_until_another_is_committed() -> No
 
 @in_virtual_time
 async def test_that_the_log_had_not_come_to_an_offset_is_written_down_once_and_said_later() -> None:
-    """The offset looks right when the log has grown past it: who is to mend it must be told."""
+    """The offset looks right once the log has grown past it: whoever is to mend it must be told."""
     kafka, said = topic_of(), []
     commit(kafka, 12)
     for _ in range(3):

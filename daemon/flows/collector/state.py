@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.errors import ConfigurationError, Fenced, Transient
+from daemon.flows.collector.early import Early
 from daemon.flows.collector.ledger import Ledger, Now, closed_as_of
 from daemon.flows.collector.origins import record_of
 from daemon.flows.collector.publishing import TERMINAL, Outlets, Publication, Publisher
@@ -22,8 +23,6 @@ READ_RECORDS = 1000
 READ_SECONDS = 1.0
 # How often it is asked whether the ledger has been given more partitions.
 PARTITIONS_SECONDS = 30.0
-# Results that wait for their item's ledger record, at most; what does not fit is found by the sweep.
-WAITING_ITEMS = 20_000
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +43,9 @@ class CollectOptions:
 class CollectorState:
     """What the collector knows. Memory changes when, and only when, a transaction has committed.
 
-    `overdue` holds ids of items whose record came when the cursor had long passed them; `taken_in` tells
-    up to which offset of each ledger partition the state has followed.
+    `waiting` holds finished items whose ledger record has not come yet, and `overdue` ids of items whose
+    record came when the cursor had long passed them; `taken_in` tells up to which offset of each ledger
+    partition the state has followed.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class CollectorState:
         self._pen = asyncio.Lock()
         self.ledger = ledger
         self.cursor = cursor
-        # By item, and by result where it can have several: one that others created may have any number.
-        self.waiting: dict[str, dict[str, Finished]] = {}
+        self.waiting = Early()
         self._unsure: dict[tuple[str, str], Finished] = {}
         self.overdue: set[str] = set()
         self.taken_in: dict[int, int] = {}
@@ -92,7 +91,9 @@ class CollectorState:
                 log.warning(
                     "result_left_out", item_id=item.item_id, assignment=item.share, bytes=len(item.raw)
                 )
-            self._let_wait(items)
+            # Those of the others whose ledger record has not come yet.
+            at_their_end = (item for item in items if item.status in TERMINAL and not item.echo)
+            self.waiting.add(self._unknown(at_their_end))
             self._unsure.update(((item.item_id, item.share), item) for item in publication.unsure)
         return len(publication.results)
 
@@ -113,10 +114,7 @@ class CollectorState:
         A successor learns of it with the next cursor. It has to look again at what waits to be published as
         somebody else's, for neither ledger nor sweep would show that.
         """
-        waiting = self.waiting.values() if self.publishes_foreign else ()
-        ends = [
-            item.finished_at for found in waiting for item in found.values() if item.finished_at is not None
-        ]
+        ends = self.waiting.ends() if self.publishes_foreign else ()
         self.cursor = replace(self.cursor, looked_until=min([moment, *ends]))
         latest = max(self._clock.now(), self.cursor.finished_at) + FUTURE
         self.ledger.forget_before(horizon_ms(moment, self._overlap), codec.micros(latest) // 1000)
@@ -132,23 +130,16 @@ class CollectorState:
             for item in self._unknown(items)
         }
         self.ledger.apply(dict.fromkeys(closed_ms), closed_ms)
-        self._let_go(items)
+        self.waiting.let_go(items)
 
     async def publish_foreign(self, items: Sequence[Finished]) -> None:
         """Publish items that somebody else created; until that has committed they wait."""
         async with self._pen:
             await self._commit(self._publisher.foreign(self._unknown(items)), "tail", None)
-        self._let_go(items)
+        self.waiting.let_go(items)
 
     def _unknown(self, items: Iterable[Finished]) -> list[Finished]:
         return [item for item in items if not self._knows_result(item)]
-
-    def _let_go(self, items: Iterable[Finished]) -> None:
-        for item in items:
-            found = self.waiting.get(item.item_id, {})
-            found.pop(item.share, None)
-            if not found:
-                self.waiting.pop(item.item_id, None)
 
     async def rearrange(self, batch: tuple[int, int], contents: Mapping[str, int]) -> None:
         """Give the open items of a batch the records with their content."""
@@ -173,15 +164,6 @@ class CollectorState:
         if cursor is not None:
             self.cursor = cursor
         self._watch.published(publication, found_by)
-
-    def _let_wait(self, items: Iterable[Finished]) -> None:
-        """Remember finished items whose ledger record has not come yet, the latest ones first."""
-        for item in items:
-            if item.status in TERMINAL and not item.echo and not self._knows_result(item):
-                self.waiting.setdefault(item.item_id, {})[item.share] = item
-        count = sum(map(len, self.waiting.values()))
-        while count > WAITING_ITEMS:
-            count -= len(self.waiting.pop(next(iter(self.waiting))))
 
     def knows(self, item_id: str) -> bool:
         """Open, or closed not long ago."""

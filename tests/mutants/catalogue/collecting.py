@@ -97,8 +97,8 @@ COLLECTING = (
         "waiting-items-dropped",
         "items that finish before their ledger record comes are forgotten, and so is the second look",
         FOLLOW,
-        "            if item.status in TERMINAL and not item.echo and not self._knows_result(item):\n",
-        "            if False:\n",
+        "            self.waiting.add(self._unknown(at_their_end))\n",
+        "",
         found_by="tests/unit/flows/collector/test_state.py::"
         "test_an_item_that_finished_before_its_record_came_is_published_with_it",
     ),

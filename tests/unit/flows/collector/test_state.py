@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from daemon.errors import ConfigurationError, Fenced, Transient
-from daemon.flows.collector import state as collector_state
+from daemon.flows.collector import early
 from daemon.flows.collector.state import PARTITIONS_SECONDS
 from daemon.flows.records import codec, tombstones
 from daemon.flows.skew import SKEW
@@ -175,7 +175,7 @@ async def test_a_record_that_comes_while_its_item_is_being_looked_at_is_not_miss
 @in_virtual_time
 async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The latest are kept; the rest is found by a sweep once its record comes."""
-    monkeypatch.setattr(collector_state, "WAITING_ITEMS", 3)
+    monkeypatch.setattr(early, "WAITING_ITEMS", 3)
     async with opened(MemoryKafka.usual()) as (state, _):
         await state.publish([finished(name, body(name)) for name in "abcde"], "tail")
         assert list(state.waiting) == ["c", "d", "e"]
@@ -184,7 +184,7 @@ async def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @in_virtual_time
 async def test_the_results_of_one_task_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that others created may be worked on any number of times while something is in doubt."""
-    monkeypatch.setattr(collector_state, "WAITING_ITEMS", 3)
+    monkeypatch.setattr(early, "WAITING_ITEMS", 3)
     async with opened(MemoryKafka.usual()) as (state, _):
         for number in range(10):
             result = structs.replace(finished("a", body("a")), share=f"s-{number}")

@@ -135,6 +135,11 @@ class Batch:
     possible: tuple[Item, ...] = ()
 
     @property
+    def identified(self) -> bool:
+        """Whether tolokad gave each of its items an id: then no item of anybody else can be taken for one."""
+        return all(item.identified for item in self.items)
+
+    @property
     def has_doubt_behind(self) -> bool:
         """Whether what lies behind this range has been in doubt along with it."""
         return self.doubt_end > self.end

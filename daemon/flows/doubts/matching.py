@@ -1,7 +1,7 @@
 """Pure: which of the items that Toloka shows are those of a batch in doubt."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from daemon.flows.doubts.scanning import Taken, earliest
@@ -25,6 +25,19 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
     return rest.adopting(ids, (created.created_at for created in pairs.values())).without_possible()
 
 
+def alike(batch: Batch) -> Callable[[Created], bool]:
+    """Whether an item may be one of the batch's, by its content or an id that we gave."""
+    contents, given = {item.content_hash for item in batch.items}, own_ids(batch)
+    return lambda each: each.content_hash in contents or each.own_id in given
+
+
+def are_all_among(batch: Batch, listed: Sequence[Created]) -> bool:
+    """Whether each item of the batch may be one of these."""
+    contents, ids = {each.content_hash for each in listed}, {each.own_id for each in listed}
+    given = {index for own_id, index in own_ids(batch).items() if own_id in ids}
+    return all(item.content_hash in contents or index in given for index, item in enumerate(batch.items))
+
+
 def plausible(batch: Batch, since: datetime, candidates: Sequence[Created]) -> Sequence[Created]:
     """Those that the batch may have created.
 
@@ -32,7 +45,7 @@ def plausible(batch: Batch, since: datetime, candidates: Sequence[Created]) -> S
     of ours, or where it is the whole batch, of several contents, created at once. Anything else is somebody
     else's, who has sent the same before.
     """
-    if all(item.identified for item in batch.items):
+    if batch.identified:
         return candidates
     begun = earliest(since)
     recent = [each for each in candidates if each.created_at >= begun]

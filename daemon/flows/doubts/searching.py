@@ -4,7 +4,7 @@ Presence is believed at once, absence only after the quarantine (`daemon.flows.d
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from random import Random
 
@@ -12,7 +12,7 @@ import structlog
 
 from daemon.errors import Fenced, Held
 from daemon.flows.doubts.claiming import Claim, Note, Turns
-from daemon.flows.doubts.matching import matched, own_ids, plausible
+from daemon.flows.doubts.matching import alike, are_all_among, matched, plausible
 from daemon.flows.doubts.quarantine import Patience, Quarantine
 from daemon.flows.doubts.scanning import Taken, scan
 from daemon.flows.holding import Holds, ShownHold
@@ -164,14 +164,14 @@ class Search:
         """
         intent = quarantine.intent
         sought = batch.with_possible()
-        alike = await unless(until, self._listed(sought, intent, believable=believable))
-        if alike is None:
+        listed = await unless(until, self._listed(sought, intent, believable=believable))
+        if listed is None:
             return None
-        candidates = plausible(sought, intent.since, alike)
+        candidates = plausible(sought, intent.since, listed)
         if not candidates and not believable:
             return None
         before = None
-        if candidates and not all(item.identified for item in sought.items):
+        if candidates and not sought.identified:
             before = await self._taken(sought, intent, candidates)
             if not believable and matched(batch, candidates, before).items:
                 return None
@@ -195,14 +195,13 @@ class Search:
         adopted one of ours. It has taken the nearest to its own time, so that what it left is as near to
         ours, or younger.
         """
-        now, end, wanted = self._clock.now(), self._end(intent), _alike(batch)
-        are_told_apart = all(item.identified for item in batch.items)
-        if are_told_apart or not believable:
+        now, end, wanted = self._clock.now(), self._end(intent), alike(batch)
+        if batch.identified or not believable:
             until = end if end < now else None
             listed = await self._api.created(intent.since - SKEW, until, None, wanted)
-            if not believable or _are_all_among(batch, listed):
+            if not believable or are_all_among(batch, listed):
                 return listed
-        before = SKEW if are_told_apart else 3 * SKEW
+        before = SKEW if batch.identified else 3 * SKEW
         within = now - intent.since + before
         return await self._api.created(intent.since - before, None, within, wanted)
 
@@ -222,21 +221,9 @@ class Search:
         ids = [created.item_id for created in candidates]
         ledger, topic, partition = self._place.ledger_topic, self._place.topic, self._place.partition
         taken = await scan(self._kafka, ledger, topic, partition, offsets, ids, intent.since)
-        if taken.altered and not all(item.identified for item in batch.items):
+        if taken.altered and not batch.identified:
             raise _altered()
         return taken
-
-
-def _alike(batch: Batch) -> Callable[[Created], bool]:
-    """Whether an item may be one of the batch's, by its content or an id that we gave."""
-    contents, given = {item.content_hash for item in batch.items}, own_ids(batch)
-    return lambda each: each.content_hash in contents or each.own_id in given
-
-
-def _are_all_among(batch: Batch, listed: Sequence[Created]) -> bool:
-    contents, ids = {each.content_hash for each in listed}, {each.own_id for each in listed}
-    given = {index for own_id, index in own_ids(batch).items() if own_id in ids}
-    return all(item.content_hash in contents or index in given for index, item in enumerate(batch.items))
 
 
 def _altered() -> Held:

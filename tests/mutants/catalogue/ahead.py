@@ -154,7 +154,7 @@ AHEAD = (
     Mutant(
         "own-ids-not-looked-at",
         "an item of ours that Toloka gives back with more than it was sent is sent again",
-        "daemon.flows.doubts.searching",
+        "daemon.flows.doubts.matching",
         "each.content_hash in contents or each.own_id in given",
         "each.content_hash in contents",
         found_by="tests/unit/flows/doubts/test_known_items.py::"

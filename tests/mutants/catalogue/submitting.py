@@ -11,7 +11,7 @@ QUARANTINE = "daemon.flows.doubts.quarantine"
 MATCH = "daemon.flows.doubts.matching"
 CLAIM = "daemon.flows.doubts.claiming"
 
-_LISTED = "        alike = await unless(until, self._listed(sought, intent, believable=believable))\n"
+_LISTED = "        listed = await unless(until, self._listed(sought, intent, believable=believable))\n"
 
 SUBMITTING = (
     Mutant(
@@ -188,9 +188,9 @@ SUBMITTING = (
         "what was absent once is believed absent after the quarantine, without another look",
         RESOLVE,
         _LISTED,
-        "        if (alike := getattr(self, 'seen', {}).get(intent.attempt)) is None:\n    "
+        "        if (listed := getattr(self, 'seen', {}).get(intent.attempt)) is None:\n    "
         + _LISTED
-        + "            self.seen = {intent.attempt: alike}\n",
+        + "            self.seen = {intent.attempt: listed}\n",
     ),
     Mutant(
         "taken-ids-adopted",
@@ -284,7 +284,7 @@ SUBMITTING = (
         "younger-leftover-unseen",
         "of equal items the one that another partition has left is not seen, and ours is sent once more",
         RESOLVE,
-        "        before = SKEW if are_told_apart else 3 * SKEW\n"
+        "        before = SKEW if batch.identified else 3 * SKEW\n"
         "        within = now - intent.since + before\n"
         "        return await self._api.created(intent.since - before, None, within, wanted)\n",
         "        until = end if end < now else None\n"

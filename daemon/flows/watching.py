@@ -109,3 +109,4 @@ class CollectWatch:
         self._metrics.collector_active.set(0)
         self._metrics.open_items.set(0)
         self._metrics.oldest_open_item_seconds.set(0)
+        self.stalled(Counter())

@@ -273,6 +273,18 @@ async def test_only_who_collects_says_so() -> None:
 
 
 @in_virtual_time
+async def test_who_collects_no_longer_counts_nothing_as_stalled() -> None:
+    """An alert adds up all replicas: what one that only stands by still shows, nobody would take back."""
+    ours = Collector("a")
+    ours.time.moved = 7200
+    ours.api.items["a"] = finished("a", body("a"), None, "NO_MONEY")
+    stalled = ours.metrics.stalled_items.labels("NO_MONEY")
+    async with running(ours, 400):
+        assert stalled._value.get() == 1
+    assert stalled._value.get() == 0
+
+
+@in_virtual_time
 async def test_a_drain_ends_at_once_wherever_the_collector_is() -> None:
     """Between two looks, or in front of a shut door."""
     ours = Collector()

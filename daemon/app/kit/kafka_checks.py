@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from math import inf, isinf
 
 from daemon.app import demands
 from daemon.app.kit.checks import CONFIGURATION, NOT_PERMITTED, Check
@@ -73,7 +74,8 @@ class Stay:
 
     Attributes:
         longest_seconds: how old the oldest open item is; None where that cannot be read.
-        input_seconds: how long the input topic keeps a record; None for ever, or where that is not shown.
+        input_seconds: how long the input topic keeps a record, infinite for ever; None where there is no such
+            topic, or it is not shown.
         largest_bytes: the largest record that the input topic takes; None where there is no such topic.
     """
 
@@ -84,7 +86,7 @@ class Stay:
 
 async def _stay(cluster: KafkaCluster, kafka: KafkaSettings, found: Mapping[str, Topic]) -> Stay:
     source = found.get(kafka.input_topic)
-    kept = None if source is None else source.retention_seconds
+    kept = None if source is None else _kept_seconds(source)
     largest = None if source is None else source.max_message_bytes
     if kafka.ledger_topic not in found:
         return Stay(None, kept, largest)
@@ -96,6 +98,12 @@ async def _stay(cluster: KafkaCluster, kafka: KafkaSettings, found: Mapping[str,
         return Stay(None, kept, largest)
     age = 0.0 if oldest is None else (datetime.now(UTC) - oldest).total_seconds()
     return Stay(max(age, 0.0), kept, largest)
+
+
+def _kept_seconds(source: Topic) -> float | None:
+    if source.retention_seconds is None:
+        return inf if "retention.ms" in source.configs else None
+    return source.retention_seconds
 
 
 def topic_check(
@@ -141,10 +149,10 @@ def _kept(wanted: demands.Demanded, found: Topic, stay: Stay) -> Iterator[str]:
         oldest = f"the oldest open item is {_days(stay.longest_seconds)} old"
         told = oldest if stay.longest_seconds else "nothing is open now"
         yield f"which must be longer than the longest turnaround: {told}"
-    if wanted.use == "output" and kept is not None and (source is None or kept < source):
+    if wanted.use == "output" and kept is not None and source is not None and kept < source:
         yield (
             "less than those of the input, so that an audit misses what is gone: set"
-            f" retention.ms={-1 if source is None else round(source * 1000)}"
+            f" retention.ms={-1 if isinf(source) else round(source * 1000)}"
         )
 
 

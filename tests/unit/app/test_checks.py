@@ -1,6 +1,7 @@
 """What `check --connect` says of a topic and of the spend guard, whatever the cluster is like."""
 
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,6 +69,14 @@ def test_results_kept_for_less_than_records(days: float | None, advised: bool) -
     code, message = said(OUTPUT, topic("out", days=days), longest_days=5)
     assert code == 0
     assert (f"set retention.ms={7 * DAY_SECONDS * 1000}" in message) is advised
+
+
+def test_what_is_not_known_of_the_input_is_not_compared_with() -> None:
+    """An input topic that is missing, or whose settings are hidden, keeps nothing for ever."""
+    check = topic_check(OUTPUT, topic("out"), Stay(0.0, None), 3, create=False)
+    assert check.message.endswith("records are kept for 7 days")
+    for_ever = topic_check(OUTPUT, topic("out"), Stay(0.0, inf), 3, create=False)
+    assert for_ever.message.endswith("set retention.ms=-1")
 
 
 @pytest.mark.parametrize(("replicas", "brokers", "advised"), [(1, 3, True), (1, 1, False), (3, 3, False)])

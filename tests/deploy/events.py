@@ -30,6 +30,7 @@ MEANINGS: Final = {
     "acknowledged_undone": "Kafka has undone what it had acknowledged; what that announced is in doubt.",
     "advice": "Something about a topic is not wrong, but unwise.",
     "assigned": "The group has decided which partitions are ours.",
+    "broker_silent": "A broker does not take our connection in time; what needs another one goes on.",
     "budget_unread": "It could not be read what was spent so far; asked again before anything is sent.",
     "cannot_go_on": "The program ends, with the way out; the exit code says of which kind it is.",
     "collecting": "This replica is the collector and has read the ledger to its end.",

@@ -23,8 +23,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 # This many are asked: one may be wrong, and one away.
 ASKED = 3
-# The client opens one connection at a time, and that to a machine that is gone takes longer than anyone waits
-# here: the first is given up after so long, and each of the others, which are waiting for it, so much later.
+# A broker that is frozen or gone would be waited for longer than anyone waits here.
 PATIENCE_SECONDS = 3.0
 _OF_A_GROUP = 0
 
@@ -89,10 +88,7 @@ async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Sa
         KafkaError: none of them answers.
     """
     brokers = sorted((broker.nodeId for broker in admin._client.cluster.brokers()), key=str)[:ASKED]  # noqa: SLF001 - as above
-    asking = [
-        asyncio.ensure_future(_in_time(admin, ask, broker, PATIENCE_SECONDS * place))
-        for place, broker in enumerate(brokers, 1)
-    ]
+    asking = [asyncio.ensure_future(_in_time(admin, ask, broker)) for broker in brokers]
     answers: Counter[Said] = Counter()
     failure = kafka_errors.KafkaConnectionError("no broker is known")
     try:
@@ -133,17 +129,17 @@ def ask_around(admin: AIOKafkaAdminClient) -> None:
             *others, broker = random.sample(brokers, min(ASKED, len(brokers)))
             for other in others:
                 with suppress(kafka_errors.KafkaError):
-                    return await _in_time(admin, partial(send, request), other, PATIENCE_SECONDS)
+                    return await _in_time(admin, partial(send, request), other)
         return await send(request, broker)
 
     admin._send_request = around  # noqa: SLF001 - see above
 
 
 async def _in_time(
-    admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Answer]], broker: int, seconds: float
+    admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Answer]], broker: int
 ) -> Answer:
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await ask(broker)
     except TimeoutError as error:
         # It may have been dropped without a word; the next question has a new one.

@@ -223,7 +223,7 @@ def test_what_the_client_leaves_behind_is_passed_over(error: Exception, *, is_to
 
 async def test_a_silent_bootstrap_server_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen one takes the connection and answers nothing: the next is tried soon, and patience is kept."""
-    monkeypatch.setattr(kafka_client, "BOOTSTRAP_SECONDS", 0.05)
+    monkeypatch.setattr(kafka_client, "CONNECT_SECONDS", 0.05)
     accepted: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
@@ -236,3 +236,54 @@ async def test_a_silent_bootstrap_server_is_passed_over(monkeypatch: pytest.Monk
         assert client._request_timeout_ms == patience_ms
         for writer in accepted:
             writer.close()
+
+
+class _Seen:
+    """What a client knows of its brokers: each has its own port."""
+
+    def broker_metadata(self, node: int) -> Any:
+        return SimpleNamespace(host="localhost", port=node)
+
+
+@in_virtual_time
+async def test_a_silent_broker_is_waited_for_by_those_alone_who_want_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What needs another one goes on at once; nobody waits for long, also not behind somebody else."""
+    silent, healthy = 1, 2
+
+    async def create(_host: str, port: int, **_: object) -> Any:
+        if port == silent:
+            await asyncio.Event().wait()
+        return SimpleNamespace(connected=lambda: True)
+
+    monkeypatch.setattr("aiokafka.client.create_conn", create)
+    client = AIOKafkaClient()
+    client.cluster = _Seen()
+    kafka_client.pass_over_the_silent(client)
+    began = asyncio.get_running_loop().time()
+    waiting = [asyncio.create_task(client.ready(silent)) for _ in range(3)]
+    await asyncio.sleep(1)
+    assert await client.ready(healthy)
+    assert asyncio.get_running_loop().time() - began == 1
+    assert await asyncio.gather(*waiting) == [False] * len(waiting)
+    assert asyncio.get_running_loop().time() - began == kafka_client.CONNECT_SECONDS
+    # Whether it is still a broker is looked at again.
+    assert client._md_update_fut is not None
+
+
+async def test_those_who_want_the_same_broker_have_one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes while it is being opened waits for that one."""
+    opened: list[int] = []
+
+    async def create(_host: str, port: int, **_: object) -> Any:
+        opened.append(port)
+        await asyncio.sleep(0)
+        return SimpleNamespace(connected=lambda: True)
+
+    monkeypatch.setattr("aiokafka.client.create_conn", create)
+    client = AIOKafkaClient()
+    client.cluster = _Seen()
+    kafka_client.pass_over_the_silent(client)
+    assert await asyncio.gather(*(client.ready(1) for _ in range(3))) == [True] * 3
+    assert opened == [1]

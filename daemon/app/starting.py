@@ -100,8 +100,8 @@ async def topics_in_order(
         if create and (missing := demands.missing(wanted, found)):
             await _insist_on_no_memory(cluster, kafka, found)
             log.info("creating_topics", topics=[topic.name for topic in missing])
-            await cluster.topics.create(missing)
-            found = await cluster.topics.find(names)
+            # Asked once more, a broker that has not heard of them yet would say that they are missing.
+            found = {**found, **await cluster.topics.create(missing)}
         return dict(found)
 
     found = await patiently(look, "Grant Describe on the topics (and Create, if they are to be made)")

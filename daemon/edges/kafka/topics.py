@@ -86,8 +86,8 @@ class Topics:
         # Whoever may not see a topic's settings may still use it: what is unknown is not insisted on.
         return {row["resource_name"]: _values(row) for row in rows if _shown(row)}
 
-    async def create(self, wanted: Collection[Wanted]) -> None:
-        """Make these topics, and wait until the cluster shows them; another may make them meanwhile.
+    async def create(self, wanted: Collection[Wanted]) -> Mapping[str, Topic]:
+        """Make these topics, and wait until the cluster shows them: as what; another may make them meanwhile.
 
         Raises:
             Held: `not_permitted`.
@@ -101,14 +101,17 @@ class Topics:
                     error = kafka_errors.for_code(code)
                     if error not in {kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError}:
                         raise error
-        await self._wait_for({topic.name for topic in wanted})
+        return await self._until_shown({topic.name for topic in wanted})
 
-    async def _wait_for(self, names: set[str]) -> None:
+    async def _until_shown(self, names: set[str]) -> Mapping[str, Topic]:
         try:
             async with asyncio.timeout(CREATED_SECONDS):
-                # The cluster tells nobody when a topic is known everywhere: it must be asked.
-                while names - set(await self.find(names)):  # noqa: ASYNC110 - see above
+                # What one broker has shown the next may not have heard of yet.
+                found = dict(await self.find(names))
+                while names - set(found):
                     await asyncio.sleep(ASK_AGAIN_SECONDS)
+                    found |= await self.find(names)
+                return found
         except TimeoutError as error:
             raise Transient(f"the topics {', '.join(sorted(names))} were made, and are not shown") from error
 

@@ -1,13 +1,18 @@
 """What a start waits for, what it says meanwhile, and what it ends with."""
 
 import asyncio
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka import errors as kafka_errors
 from structlog.testing import capture_logs
 
 from daemon.app.service import way_out
-from daemon.app.starting import insist_on_a_price, patiently
+from daemon.app.starting import insist_on_a_price, patiently, topics_in_order
+from daemon.edges.kafka.topics import Topics
 from daemon.errors import (
     ConfigurationError,
     Held,
@@ -89,3 +94,55 @@ def test_a_toloka_that_stays_away_behind_a_proxy_may_be_the_proxys_doing() -> No
     assert direct == "TOLOKAD_TOLOKA__URL: is https://toloka.dev right, and reachable from here?"
     behind = way_out(load({**USUAL, "TOLOKAD_TOLOKA__PROXY": "http://user:secret@proxy:3128"}))
     assert behind.endswith("from here through TOLOKAD_TOLOKA__PROXY=http://********@proxy:3128?")
+
+
+class _Answer:
+    def __init__(self, **rows: Any) -> None:
+        self.topic_errors = rows.pop("topic_errors", ())
+        self._rows = rows
+
+    def to_object(self) -> Mapping[str, Any]:
+        return self._rows
+
+
+class _Admin:
+    """Asks one broker after the other; every other one has not heard of topics that were just made."""
+
+    def __init__(self, *topics: str) -> None:
+        self._client = SimpleNamespace(_conns={})
+        self._known = set(topics)
+        self._made: set[str] = set()
+        self._answers = 0
+
+    async def describe_cluster(self) -> Mapping[str, Any]:
+        return {"brokers": [1, 2]}
+
+    async def create_topics(self, topics: Collection[Any]) -> _Answer:
+        self._made = {topic.name for topic in topics}
+        self._answers = 0
+        return _Answer()
+
+    async def _send_request(self, question: Any) -> _Answer:
+        self._answers += 1
+        shown = self._known | self._made if self._answers % 2 else self._known
+        partitions = [{"replicas": [1, 2]}]
+        unknown = kafka_errors.UnknownTopicOrPartitionError.errno
+        return _Answer(
+            topics=[
+                {"topic": name, "error_code": 0 if name in shown else unknown, "partitions": partitions}
+                for name in question._topics
+            ]
+        )
+
+    async def describe_configs(self, _resources: Collection[Any]) -> list[_Answer]:
+        return []
+
+
+async def test_topics_that_were_made_are_not_missing_where_a_broker_has_not_heard_of_them() -> None:
+    """Each question may go to another one: a start does not end with what the next one will show."""
+    kafka = load(USUAL).kafka
+    admin: Any = _Admin(kafka.input_topic)
+    cluster: Any = SimpleNamespace(topics=Topics(admin))
+    found = await topics_in_order(cluster, kafka, create=True)
+    assert kafka.ledger_topic in found
+    assert kafka.output_topic in found

@@ -171,9 +171,9 @@ SUBMITTING = (
     Mutant(
         "no-quarantine",
         "absence is believed at once",
-        RESOLVE,
-        "        over = quarantine.is_over",
-        "        over = True",
+        QUARANTINE,
+        "return asyncio.get_running_loop().time() >= self._passed_at and self.has_ended",
+        "return True",
     ),
     Mutant(
         "quarantine-by-the-later-clock",

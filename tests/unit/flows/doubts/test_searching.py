@@ -1,7 +1,7 @@
 """An intent in doubt: what is there is adopted, and only what is certainly absent is sent again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -170,6 +170,24 @@ async def test_a_clock_that_is_set_forward_meanwhile_ends_no_quarantine() -> Non
     landing = asyncio.create_task(set_and_land())
     assert pairs(await doubt.resolve(batch_of("a"))) == {0: "x"}
     await landing
+
+
+@in_virtual_time
+async def test_a_clock_that_the_look_itself_sets_right_has_ended_no_quarantine() -> None:
+    """By one answer that somebody else wrote it was an hour ahead, until Toloka answered the listing."""
+    doubt = Doubt([])
+    doubt.time.moved += 3600
+
+    class Answer(list[Created]):
+        """Nothing; its coming sets the clock right."""
+
+        def __iter__(self) -> Iterator[Created]:
+            doubt.time.moved = 0
+            return super().__iter__()
+
+    doubt.api.listing.appendleft(Answer())
+    assert left(await doubt.resolve(batch_of("a"))) == [0]
+    assert 0 <= seconds() - QUARANTINE_SECONDS - COARSE_SECONDS < 0.1
 
 
 @in_virtual_time

@@ -73,12 +73,14 @@ async def hiding(line: Line, project_id: str, clock: TolokaClock) -> NotNow | No
 
 
 async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | NotNow:
-    """Ask for a project and its app."""
+    """Ask for a project and its app; the answers are the first from which a start learns the time."""
     for tries in range(TRIES):
         if tries:
             await asyncio.sleep(WAIT_SECONDS)
         found = await _project(line, project_id, clock)
         if found is not None:
+            # A first cursor that is ahead of time would show nothing until then.
+            await line.agree_on_time()
             return found
     return NotNow("not_found", f"the project {project_id} does not name its app")
 

@@ -20,6 +20,8 @@ from daemon.model import Deadline
 # A connection that was used this lately is taken to be good; servers keep idle ones for longer.
 WARM_SECONDS = 2.0
 ANSWER_SECONDS = 10.0
+# Answers that go on contradicting each other as to the time are not waited for.
+TIME_TRIES = 3
 
 _CREDENTIAL_REFUSED = frozenset({401, 403})
 # A gateway in front of Toloka says so, by a clock of its own.
@@ -72,6 +74,14 @@ class Line:
         if self._connection.is_open and self._connection.idle_seconds < WARM_SECONDS:
             return None
         return await self.request(self._probe.operation, "GET", self._probe.path)
+
+    async def agree_on_time(self) -> None:
+        """Ask the probe again while the first answers contradict each other as to the time."""
+        for _ in range(TIME_TRIES):
+            if not self._endpoint.toloka_clock.is_disputed:
+                return
+            with suppress(LineError):
+                await self.request(self._probe.operation, "GET", self._probe.path)
 
     async def request(
         self,

@@ -1,6 +1,7 @@
 """The project and its app, as they are found at start."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.simulator.world import ARCHIVE_PROJECT, ARCHIVED_PROJECT, MODERATION_
 from tests.unit.edges.toloka.apps import PROJECT, app
 from tests.unit.edges.toloka.wire import Connection, serving
 
+RIGHT = "Sun, 22 Nov 2026 17:00:00 GMT"
 APP = {"id": "A", "input_spec": {"text": {"type": "string"}}, "output_spec": {}}
 
 
@@ -78,6 +80,25 @@ async def test_an_app_that_is_not_there_yet() -> None:
         toloka.faults.add(Fault("status", ("app",), status=404, style="json", times=2))
         found = await found_at(toloka.url)
     assert isinstance(found, Project)
+
+
+@pytest.mark.parametrize("wrong", ["/apps/", "/app-projects/"])
+async def test_a_time_that_one_answer_alone_tells_is_not_begun_with(wrong: str) -> None:
+    """Whoever wrote it: a collector that began ahead of time would see no result until then."""
+    times = {wrong: "Sun, 22 Nov 2026 18:00:00 GMT"}
+
+    async def script(connection: Connection) -> None:
+        while True:
+            request = await connection.request()
+            date = next((times.pop(part) for part in [*times] if part in request.path), RIGHT)
+            body = msgspec.json.encode(APP | {"app_id": "A", "status": "READY"})
+            await connection.answer(200, body, {"Date": date})
+
+    async with serving(script) as wire, app(wire.url) as here:
+        assert isinstance(await project(here.line, PROJECT, here.endpoint.toloka_clock), Project)
+        told = here.endpoint.toloka_clock.now()
+    assert abs(told - datetime(2026, 11, 22, 17, tzinfo=UTC)) < timedelta(minutes=1)
+    assert len(wire.requests) <= 4
 
 
 async def test_a_project_that_never_names_its_app() -> None:

@@ -8,9 +8,10 @@ have written is read after it. So of two ways at least one sees the other, and t
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from daemon.errors import Held
+from daemon.flows.doubts.terms import Term
 from daemon.flows.holding import ShownHold
 from daemon.flows.place import Place
 from daemon.flows.records import codec
@@ -69,13 +70,14 @@ class Turns:
         self._place = place
         self._over_after = over_after
         self._shown = shown
+        self._terms: dict[int, Term] = {}
         self.shows = False
 
-    async def come(self, until: asyncio.Event, landed_at: datetime) -> bool:
+    async def come(self, until: asyncio.Event, own: Term) -> bool:
         """Wait for the intents that other partitions have now: theirs may be the items that we see.
 
-        False when the event came first. From `landed_at` on nothing of ours can land any more: others are all
-        that we wait for.
+        False when the event came first. Once our `own` attempt is over nothing of ours can land any more:
+        others are all that we wait for.
 
         Raises:
             Held: `intent_unreadable`.
@@ -84,7 +86,7 @@ class Turns:
         while blocking:
             if until.is_set():
                 return False
-            if self._clock.now() >= landed_at:
+            if own.is_over:
                 self._show(blocking)
             await pause(OTHERS_LOOK_SECONDS, until)
             standing = await self._blocking()
@@ -129,7 +131,7 @@ class Turns:
                 return partition
             # Behind a batch that is decided something is in doubt which is not looked for yet: it goes last.
             goes_first = partition < own and not intent.decided
-            is_doubt = intent.doubted or intent.decided or self._is_over(intent)
+            is_doubt = intent.doubted or intent.decided or self._is_over(partition, intent)
             if is_doubt and (goes_first or not believable):
                 return partition
         return None
@@ -145,11 +147,14 @@ class Turns:
             return True
         if intent.doubted:
             return intent.claiming
-        return not self._is_over(intent)
+        return not self._is_over(partition, intent)
 
-    def _is_over(self, intent: Intent) -> bool:
+    def _is_over(self, partition: int, intent: Intent) -> bool:
         """Whether no answer can settle it any more, nor what was sent behind it."""
-        return self._clock.now() >= intent.last_at + self._over_after
+        term = self._terms.get(partition)
+        if term is None or term.begun != intent.last_at:
+            term = self._terms[partition] = Term(intent.last_at, self._over_after, self._clock)
+        return term.is_over
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.partitions(self._place.topic)

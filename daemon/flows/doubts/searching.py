@@ -103,9 +103,7 @@ class Search:
         claim = Claim(intent, note)
         await claim.doubt()
         quarantine = self.quarantine(intent)
-        found = await self._found(
-            batch, quarantine, claim, until, believable=True, landed=quarantine.has_ended
-        )
+        found = await self._found(batch, quarantine, claim, until, believable=True, landed=quarantine.is_over)
         if found is None or not found[0].adopted:
             await claim.doubt()
         return None if found is None else found[0]
@@ -166,7 +164,7 @@ class Search:
         """
         intent = quarantine.intent
         sought = batch.with_possible()
-        listed = await unless(until, self._listed(sought, intent, believable=believable))
+        listed = await unless(until, self._listed(sought, quarantine, believable=believable))
         if listed is None:
             return None
         candidates = plausible(sought, intent.since, listed)
@@ -178,9 +176,7 @@ class Search:
             if not believable and matched(batch, candidates, before).items:
                 return None
             turns = self._turns
-            if not (
-                await turns.come(until, quarantine.ends_at) and await turns.take(claim, believable=landed)
-            ):
+            if not (await turns.come(until, quarantine) and await turns.take(claim, believable=landed)):
                 return None
         taken = await self._taken(sought, intent, candidates)
         contested = before is not None and self._is_contested(intent, candidates, before, taken)
@@ -189,7 +185,7 @@ class Search:
             raise _altered()
         return found, contested
 
-    async def _listed(self, batch: Batch, intent: Intent, *, believable: bool) -> Sequence[Created]:
+    async def _listed(self, batch: Batch, quarantine: Quarantine, *, believable: bool) -> Sequence[Created]:
         """What Toloka shows that may be the batch's, of the time when it may have been created, or more.
 
         Before absence is believed, more must be seen: what was created since, for the clock that dates it may
@@ -197,14 +193,16 @@ class Search:
         adopted one of ours. It has taken the nearest to its own time, so that what it left is as near to
         ours, or younger.
         """
-        now, end, wanted = self._clock.now(), self._end(intent), alike(batch)
+        intent, now, wanted = quarantine.intent, self._clock.now(), alike(batch)
+        end = self._end(intent)
         if batch.identified or not believable:
             until = end if end < now else None
             listed = await self._api.created(intent.since - SKEW, until, None, wanted)
             if not believable or are_all_among(batch, listed):
                 return listed
         before = SKEW if batch.identified else 3 * SKEW
-        within = now - intent.since + before
+        # A clock that was set back tells too little of the time that has passed.
+        within = max(now, quarantine.unset, quarantine.ends_at) - intent.since + before
         return await self._api.created(intent.since - before, None, within, wanted)
 
     def _end(self, intent: Intent) -> datetime:

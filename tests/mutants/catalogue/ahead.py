@@ -74,8 +74,8 @@ AHEAD = (
         "later-answers-not-awaited",
         "another partition's second batch is taken for one in doubt while its answer may still come",
         CLAIM,
-        "intent.last_at + self._over_after",
-        "intent.at + self._over_after",
+        "Term(intent.last_at, self._over_after, self._clock)",
+        "Term(intent.at, self._over_after, self._clock)",
         found_by="tests/unit/flows/doubts/test_claiming.py::"
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),

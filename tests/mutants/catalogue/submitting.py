@@ -8,10 +8,11 @@ ANNOUNCE = "daemon.flows.batches.announcing"
 OUTBOX = "daemon.flows.batches.outbox"
 RESOLVE = "daemon.flows.doubts.searching"
 QUARANTINE = "daemon.flows.doubts.quarantine"
+TERMS = "daemon.flows.doubts.terms"
 MATCH = "daemon.flows.doubts.matching"
 CLAIM = "daemon.flows.doubts.claiming"
 
-_LISTED = "        listed = await unless(until, self._listed(sought, intent, believable=believable))\n"
+_LISTED = "        listed = await unless(until, self._listed(sought, quarantine, believable=believable))\n"
 
 SUBMITTING = (
     Mutant(
@@ -171,16 +172,16 @@ SUBMITTING = (
     Mutant(
         "no-quarantine",
         "absence is believed at once",
-        QUARANTINE,
-        "return asyncio.get_running_loop().time() >= self._passed_at and self.has_ended",
+        TERMS,
+        "return by_toloka >= self.ends_at or unset >= self._seen + self._lasts",
         "return True",
     ),
     Mutant(
         "quarantine-by-the-later-clock",
         "the quarantine is cut short by what the clock that wrote the intent was behind",
         QUARANTINE,
-        "return intent.at + self.quarantine + COARSE",
-        "return intent.at + self.quarantine",
+        "return self.quarantine + COARSE",
+        "return self.quarantine",
         found_by="tests/unit/flows/doubts/test_searching.py::test_nothing_is_absent_before_the_quarantine_is_over",
     ),
     Mutant(
@@ -284,8 +285,7 @@ SUBMITTING = (
         "younger-leftover-unseen",
         "of equal items the one that another partition has left is not seen, and ours is sent once more",
         RESOLVE,
-        "        before = SKEW if batch.identified else 3 * SKEW\n"
-        "        within = now - intent.since + before\n"
+        "        within = max(now, quarantine.unset, quarantine.ends_at) - intent.since + before\n"
         "        return await self._api.created(intent.since - before, None, within, wanted)\n",
         "        until = end if end < now else None\n"
         "        return await self._api.created(intent.since - SKEW, until, None, wanted)\n",

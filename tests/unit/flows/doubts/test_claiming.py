@@ -78,6 +78,31 @@ async def test_the_lowest_partition_in_doubt_goes_first(doubted: bool) -> None: 
 
 
 @in_virtual_time
+async def test_a_clock_that_is_set_forward_ends_no_other_partitions_attempt() -> None:
+    """Toloka's may be, by an hour: what we see may be theirs for as long as it could have been."""
+    doubt = Doubt([created("x", body("a"))])
+    doubt.intend(2, young())
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False), old("a-1")))
+    await asyncio.sleep(10)
+    doubt.time.moved += 3600
+    await asyncio.sleep(20)
+    assert not resolving.done()
+    doubt.settle("x", 5, 2)
+    doubt.intend(2, None, 10)
+    assert left(await resolving) == [0]
+
+
+@in_virtual_time
+async def test_a_clock_that_was_set_back_prolongs_no_other_partitions_attempt() -> None:
+    """It was announced by Toloka's old time, an hour ahead, which the new one is far from."""
+    doubt = Doubt([created("x", body("a"))])
+    ahead = START + timedelta(hours=1)
+    doubt.intend(2, replace(young(), at=ahead, since=ahead))
+    assert pairs(await doubt.resolve(batch_of("a", identified=False), old("a-1"))) == {0: "x"}
+    assert 60 < seconds() < QUARANTINE_SECONDS
+
+
+@in_virtual_time
 async def test_what_another_looks_for_is_not_taken_while_our_own_may_still_land() -> None:
     """It would believe its own to be absent, and send it again: with ours there would be one too many."""
     doubt = Doubt(

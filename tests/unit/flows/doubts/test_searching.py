@@ -206,6 +206,24 @@ async def test_a_clock_that_was_behind_and_is_set_right_prolongs_no_quarantine()
     await setting
 
 
+@pytest.mark.parametrize("begun", [True, False])
+@in_virtual_time
+async def test_a_clock_that_is_set_back_prolongs_no_quarantine(*, begun: bool) -> None:
+    """Toloka's may be, by hours, before we look or meanwhile; what was created since is seen all the same."""
+    doubt = Doubt([])
+
+    async def set_back() -> None:
+        await asyncio.sleep(10 if begun else 0)
+        doubt.time.moved -= 7200
+
+    setting = asyncio.create_task(set_back())
+    await asyncio.sleep(1)
+    assert left(await doubt.resolve(batch_of("a"))) == [0]
+    assert seconds() < QUARANTINE_SECONDS * 1.5
+    assert (doubt.api.within[-1] or timedelta()) >= timedelta(seconds=seconds())
+    await setting
+
+
 @in_virtual_time
 async def test_what_nobody_looks_for_is_not_kept() -> None:
     """Others may create a million while a batch is in doubt: they are left out of what is listed."""

@@ -1,0 +1,45 @@
+"""When an attempt is over: by Toloka's clock, and by the loop's, for Toloka's may be set meanwhile."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from daemon.ports import TolokaClock
+
+# A clock may be corrected by this much; what sets it further does not make anything pass.
+CORRECTED = timedelta(seconds=5)
+
+
+class Term:
+    """How long an attempt may still do something. It had begun when it was first seen, whatever clocks say.
+
+    Attributes:
+        begun: when it was announced, by Toloka's clock as it was then.
+        ends_at: when it is over, by the same clock.
+    """
+
+    def __init__(self, begun: datetime, lasts: timedelta, clock: TolokaClock) -> None:
+        self.begun = begun
+        self.ends_at = begun + lasts
+        self._lasts = lasts
+        self._clock = clock
+        self._seen = clock.now()
+        self._seen_at = _elapsed()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what the attempt has not done by now it will never do.
+
+        A clock that was set forward since ends nothing, and one that was set back prolongs nothing.
+        """
+        unset = self.unset
+        by_toloka = min(self._clock.now(), unset + CORRECTED)
+        return by_toloka >= self.ends_at or unset >= self._seen + self._lasts
+
+    @property
+    def unset(self) -> datetime:
+        """What Toloka's clock would show now, had nobody set it since."""
+        return self._seen + (_elapsed() - self._seen_at)
+
+
+def _elapsed() -> timedelta:
+    return timedelta(seconds=asyncio.get_running_loop().time())

@@ -31,7 +31,8 @@ class Budget:
         self._limits = limits
         self._rng = rng
         self._table: dict[bytes, Spent] = {}
-        self._awaited: dict[str, asyncio.Future[bool]] = {}
+        # By partition, for of each one attempt at most is awaited: what was never written is replaced.
+        self._awaited: dict[bytes, tuple[str, asyncio.Future[bool]]] = {}
 
     @property
     def written(self) -> Sequence[tuple[str, int]]:
@@ -45,10 +46,11 @@ class Budget:
 
     def _note(self, records: Sequence[Record], _caught_up: bool) -> None:  # noqa: FBT001 - see `Reading`
         for record in records:
-            spent = read_spent(record.value)
-            self._table[record.key or b""] = spent
-            answer = self._awaited.pop(spent.attempt, None)
-            if answer is not None and not answer.done():
+            key, spent = record.key or b"", read_spent(record.value)
+            self._table[key] = spent
+            attempt, answer = self._awaited.get(key, ("", None))
+            # It stays until it is asked for: what was written may be read before its writer has heard of it.
+            if answer is not None and attempt == spent.attempt and not answer.done():
                 answer.set_result(self._limits.hold(self._table.values(), spent.day))
 
     async def purse(self, key: bytes) -> "Purse":
@@ -60,14 +62,14 @@ class Budget:
         """
         return Purse(self, self._topic, key, (await read_table(self._kafka, self._topic)).get(key, Spent()))
 
-    def expect(self, attempt: str) -> None:
-        """The record of this attempt is about to be written."""
-        self._awaited[attempt] = asyncio.get_running_loop().create_future()
+    def expect(self, key: bytes, attempt: str) -> None:
+        """The record of this attempt of a partition is about to be written."""
+        self._awaited[key] = attempt, asyncio.get_running_loop().create_future()
 
-    async def fits(self, attempt: str, seconds: float) -> bool:
+    async def fits(self, key: bytes, attempt: str, seconds: float) -> bool:
         """Whether an attempt that was written stays within the limits; False if not known in time."""
-        answer = self._awaited.get(attempt)
-        if answer is None:
+        expected, answer = self._awaited.get(key, ("", None))
+        if answer is None or expected != attempt:
             return False
         try:
             async with asyncio.timeout(seconds):
@@ -75,7 +77,7 @@ class Budget:
         except TimeoutError:
             return False
         finally:
-            self._awaited.pop(attempt, None)
+            self._awaited.pop(key, None)
 
     def day(self, own: Spent, now: datetime) -> str:
         """The day that an attempt counts for now."""
@@ -127,7 +129,7 @@ class Purse:
             self._granted = 0
         self._granted = min(self._granted, items)
         if self._granted < items:
-            self._budget.expect(attempt)
+            self._budget.expect(self._key, attempt)
         total = self._spent.total + adopted
         return self._noted(Spent(total, day, today + adopted, items, attempt))
 
@@ -136,7 +138,7 @@ class Purse:
         if self._spent.attempt != attempt:
             return False
         if self._granted < self._spent.reserved:
-            if not await self._budget.fits(attempt, seconds):
+            if not await self._budget.fits(self._key, attempt, seconds):
                 return False
             self._granted = self._spent.reserved
         return True

@@ -160,6 +160,28 @@ async def test_what_was_found_to_fit_does_so_again() -> None:
     await bench.end()
 
 
+@in_virtual_time
+async def test_an_attempt_that_is_read_before_it_is_asked_for_fits_all_the_same() -> None:
+    """The reader may hear of a commit before its writer does."""
+    bench = Bench(total=10)
+    purse = await bench.purse("in/0")
+    await bench.write(purse.reserving("a", 10, 0, NOON))
+    await asyncio.sleep(2)
+    assert await purse.fits("a", 10)
+    await bench.end()
+
+
+@in_virtual_time
+async def test_what_was_never_written_is_not_awaited_for_ever() -> None:
+    """Each failed transaction is followed by another attempt: of a partition one is remembered."""
+    bench = Bench(total=10)
+    purse = await bench.purse("in/0")
+    for attempt in "abc":
+        purse.reserving(attempt, 10, 0, NOON)
+    assert len(bench.budget._awaited) == 1
+    await bench.end()
+
+
 @pytest.mark.parametrize(("attempt", "fits"), [("a", True), ("b", False)])
 @in_virtual_time
 async def test_what_was_found_to_fit_yesterday_has_to_fit_anew(attempt: str, *, fits: bool) -> None:

@@ -64,29 +64,40 @@ def arguments(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
         "client_id": client_id,
         "security_protocol": settings.security_protocol,
     }
-    if settings.uses_tls:
-        given["ssl_context"] = tls_context(settings)
     if settings.uses_sasl:
         given["sasl_mechanism"] = settings.sasl_mechanism
         given["sasl_plain_username"] = settings.sasl_username
+    return given | _of_files(settings)
+
+
+def _of_files(settings: KafkaSettings) -> dict[str, Any]:
+    """Those of the arguments that files hold, as they are now; raises as `arguments`."""
+    given: dict[str, Any] = {}
+    if settings.uses_tls:
+        given["ssl_context"] = tls_context(settings)
+    if settings.uses_sasl:
         given["sasl_plain_password"] = settings.read_sasl_password()
     return given
 
 
 def keep_current(client: AIOKafkaClient, settings: KafkaSettings) -> None:
-    """Have a client that lives as long as the process come with the password as it is by then.
+    """Have a client that lives as long as the process come with the files as they are by then.
 
-    It keeps the one that it was made with: once that is rotated, no broker would ever let it in again.
+    It keeps the password and the certificate that it was made with: once these are rotated, no broker would
+    ever let it in again.
     """
-    connect = client._get_conn  # noqa: SLF001 - what all its connections come from, but for the first
+    connect, connections = client._get_conn, client._conns  # noqa: SLF001 - all of them, but for the first
 
-    async def current(*arguments: Any, **named: Any) -> Any:
-        # A file that is just being replaced: it is asked for again soon.
-        with suppress(ConfigurationError):
-            client._sasl_plain_password = settings.read_sasl_password()  # noqa: SLF001 - see above
-        return await connect(*arguments, **named)
+    async def current(node_id: int, *, group: int = ConnectionGroup.DEFAULT, **named: Any) -> Any:
+        there = connections.get((node_id, group))
+        if there is None or not there.connected():
+            # A file that is just being replaced: it is asked for again soon.
+            with suppress(ConfigurationError):
+                for name, value in _of_files(settings).items():
+                    setattr(client, f"_{name}", value)
+        return await connect(node_id, group=group, **named)
 
-    if settings.uses_sasl:
+    if settings.uses_sasl or settings.uses_tls:
         client._get_conn = current  # noqa: SLF001 - see above
 
 

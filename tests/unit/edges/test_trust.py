@@ -1,9 +1,11 @@
 """Whom TLS trusts: what the settings name, and nothing that the environment says."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
+from aiokafka.client import AIOKafkaClient
 
 from daemon.edges.kafka import kafka_client
 from daemon.edges.toloka.endpoint import tls_context
@@ -63,6 +65,28 @@ def test_files_that_cannot_be_used(
     settings = KafkaSettings.model_validate({"security_protocol": "SSL", **given})
     with pytest.raises(ConfigurationError, match=words):
         kafka_client.tls_context(settings)
+
+
+async def test_what_lives_long_connects_with_the_files_of_the_day(tmp_path: Path) -> None:
+    """Kafka's client keeps what it was made with; where a file is just being replaced, so does ours."""
+    ours, file = Authority(tmp_path), tmp_path / "ours.pem"
+    file.write_bytes(ours.certificate("first").read_bytes())
+    settings = KafkaSettings(
+        security_protocol="SSL", ssl_cafile=ours.file, ssl_certfile=file, ssl_keyfile=file
+    )
+    client = AIOKafkaClient(security_protocol="SSL", ssl_context=kafka_client.tls_context(settings))
+    made = client._ssl_context
+    kafka_client.keep_current(client, settings)
+    file.write_text("half of it")
+    assert await client._get_conn(0) is None
+    assert client._ssl_context is made
+    file.write_bytes(ours.certificate("second").read_bytes())
+    assert await client._get_conn(0) is None
+    assert client._ssl_context is not made
+    connected = SimpleNamespace(connected=lambda: True)
+    client._conns[0, 0], made = connected, client._ssl_context
+    assert await client._get_conn(0) is connected
+    assert client._ssl_context is made
 
 
 def test_files_that_are_just_being_replaced_hold_a_running_replica(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ class Resolver:
         self._search = search
         self._metrics = metrics
         self._rng = rng
+        self._counted = ""
 
     async def resolve(
         self, batch: Batch, intent: Intent, again: Again, note: Note, until: asyncio.Event
@@ -57,16 +58,19 @@ class Resolver:
         finally:
             self._metrics.intents_in_doubt.dec()
         if resolved is not None:
-            self._count(batch, resolved)
+            self._count(batch, intent, resolved)
         return resolved
 
-    def _count(self, batch: Batch, resolved: Batch) -> None:
+    def _count(self, batch: Batch, intent: Intent, resolved: Batch) -> None:
         outcome = "partial"
         if not resolved.items:
             outcome = "adopted"
         elif len(resolved.items) == len(batch.items):
             outcome = "resubmitted"
-        self._metrics.intents_resolved.labels(outcome).inc()
+        # What could not be written down is resolved once more, and is one doubt all the same.
+        if intent.attempt != self._counted:
+            self._metrics.intents_resolved.labels(outcome).inc()
+            self._counted = intent.attempt
         log.info("intent_resolved", outcome=outcome, items=len(batch.items), absent=len(resolved.items))
 
     async def unaccounted(self, batch: Batch, intent: Intent) -> Batch:

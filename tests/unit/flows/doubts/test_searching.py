@@ -157,6 +157,15 @@ async def test_nothing_is_absent_before_the_quarantine_is_over() -> None:
 
 
 @in_virtual_time
+async def test_a_doubt_that_is_resolved_once_more_is_counted_once() -> None:
+    """What it came to could not be written down, for Kafka was away or the process frozen."""
+    doubt = Doubt([created("x", body("a"))])
+    for attempt in ("a-1", "a-1", "a-2"):
+        await doubt.resolve(batch_of("a"), replace(INTENT, attempt=attempt))
+    assert doubt.outcomes() == {"adopted": 2}
+
+
+@in_virtual_time
 async def test_a_clock_that_is_set_forward_meanwhile_ends_no_quarantine() -> None:
     """Toloka's may be, by an hour: a request that is under way lands as late as it would have."""
     doubt = Doubt([])

@@ -14,7 +14,7 @@ from daemon.flows.kit.outcomes import Coordinates
 from daemon.flows.records.codec import iso
 
 SHOWN_PLACES = 10
-GONE = "see offset_out_of_range and range_gone in deploy/runbook.md"
+GONE = "see offset_lost, offset_out_of_range and range_gone in deploy/runbook.md"
 
 
 def check(options: argparse.Namespace) -> int:
@@ -59,7 +59,7 @@ def audit_lines(found: auditing.Audited) -> Iterable[str]:
 def _held_lines(held: Iterable[Coordinates]) -> Iterable[str]:
     for place in held:
         where = f"{place.topic}-{place.partition}@{place.offset}"
-        yield f"✗ held: {where}: what is to be read there is gone: {GONE}"
+        yield f"✗ held: {where}: what is to be read there is gone, or its offset lost: {GONE}"
 
 
 def ledger_show(options: argparse.Namespace) -> int:

@@ -28,7 +28,8 @@ class Rehearsal:
         skipped: tombstones.
         rejected: would become dead letters, each with its reason; what Toloka itself refuses nobody knows.
         in_doubt: records of batches that were announced already, which are left out.
-        held: committed offsets from which a run cannot go on: what it would read there is gone.
+        held: offsets from which a run cannot go on: what it would read there is gone, or the group has lost
+            them.
         item_price: None where Toloka does not say.
     """
 
@@ -95,7 +96,10 @@ async def rehearse(settings: Settings, limit: int | None, progress: Progress) ->
         cluster, _ = await stack.enter_async_context(reached(settings))
         rehearsal = Rehearsal(service.item_price)
         ends = await cluster.end_offsets(settings.kafka.input_topic)
-        begins = await _begins(cluster, settings.kafka, ends, rehearsal)
+        try:
+            begins = await _begins(cluster, settings.kafka, ends, rehearsal)
+        except codec.UnreadableError as error:
+            raise ConfigurationError(str(error)) from error
         left = sum(max(end - begins[p], 0) for p, end in ends.items()) if limit is None else limit
         progress.begin(settings.kafka.input_topic, left)
         async with aclosing(records(cluster, settings.kafka.input_topic, begins, ends)) as found:
@@ -115,17 +119,31 @@ async def _begins(
     starts = await cluster.start_offsets(kafka.input_topic)
     first = starts if kafka.start_from == "earliest" else ends
     committed = await cluster.committed(kafka.group_id, kafka.input_topic, list(ends))
+    marks = await _marks(cluster, kafka) if any(found.is_none for found in committed.values()) else {}
     begins = {}
     for p, found in committed.items():
-        try:
-            intent = codec.read_intent(found.metadata)
-        except codec.UnreadableError as error:
-            raise ConfigurationError(str(error)) from error
+        intent = codec.read_intent(found.metadata)
         begins[p] = first[p] if found.is_none else found.offset
-        if not (found.is_none or is_in_log(found, intent, starts[p], ends[p])):
+        if found.is_none and marks.get(p, codec.NOTHING_SETTLED) > codec.NOTHING_SETTLED:
+            rehearsal.held.append(Coordinates(kafka.input_topic, p, marks[p]))
+            begins[p] = ends[p]
+        elif not (found.is_none or is_in_log(found, intent, starts[p], ends[p])):
             rehearsal.held.append(Coordinates(kafka.input_topic, p, found.offset))
             begins[p] = ends[p]
         elif intent is not None:
             begins[p] = intent.reach
             rehearsal.in_doubt += begins[p] - found.offset
     return begins
+
+
+async def _marks(cluster: KafkaCluster, kafka: KafkaSettings) -> Mapping[int, int]:
+    """Up to where each partition was settled once: one that has such a mark and no offset has lost it."""
+    ledger, marks = kafka.ledger_topic, dict[int, int]()
+    starts, ends = await cluster.start_offsets(ledger), await cluster.end_offsets(ledger)
+    async with aclosing(records(cluster, ledger, starts, ends)) as found:
+        async for some in found:
+            for record in (each for each in some if (each.key or b"").startswith(codec.MARK_PREFIX)):
+                topic, p = codec.read_mark_key(record.key or b"")
+                if topic == kafka.input_topic:
+                    marks[p] = max(marks.get(p, codec.NOTHING_SETTLED), codec.read_mark(record.value))
+    return marks

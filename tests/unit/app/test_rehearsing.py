@@ -12,18 +12,21 @@ from daemon.app.kit.progress import Progress
 from daemon.app.kit.rehearsing import Rehearsal
 from daemon.cli import looking
 from daemon.flows.kit.outcomes import Coordinates
+from daemon.flows.records import codec
 from daemon.flows.records.items import ItemReader
 from daemon.flows.records.spec import InputSpec
 from daemon.model import Committed
 from daemon.settings import load
-from tests.doubles import GROUP, INPUT, MemoryKafka, in_virtual_time
+from tests.doubles import GROUP, INPUT, LEDGER, MemoryKafka, in_virtual_time
 from tests.unit.app.gone import IN_DOUBT, RECORDS, where_records_are_gone
 from tests.unit.app.test_starting import USUAL
 
 READER = ItemReader(InputSpec({}), None, 1_000)
 
 
-async def rehearsed(monkeypatch: pytest.MonkeyPatch, committed: Committed, start: int, end: int) -> Rehearsal:
+async def rehearsed(
+    monkeypatch: pytest.MonkeyPatch, committed: Committed, start: int, end: int, mark: bytes | None = None
+) -> Rehearsal:
     """What is said of a log with these ends."""
     kafka = MemoryKafka.usual()
     for _ in range(RECORDS):
@@ -31,6 +34,8 @@ async def rehearsed(monkeypatch: pytest.MonkeyPatch, committed: Committed, start
     kafka.starts[INPUT, 0] = start
     del kafka.logs[INPUT][0][end:]
     kafka.offsets[GROUP, INPUT, 0] = committed
+    if mark is not None:
+        kafka.put(LEDGER, mark, 1, key=codec.mark_key(INPUT, 0))
 
     @asynccontextmanager
     async def reached(*_: object) -> AsyncIterator[tuple[Any, Mapping[str, Any]]]:
@@ -71,3 +76,13 @@ async def test_a_partition_that_goes_on_is_not(
     found = await rehearsed(monkeypatch, committed, start, RECORDS)
     assert (found.held, found.records, found.in_doubt) == ([], read, in_doubt)
     assert "held" not in found.as_json()
+
+
+@pytest.mark.parametrize(("settled", "read"), [(4, 0), (codec.NOTHING_SETTLED, RECORDS)])
+@in_virtual_time
+async def test_a_group_that_has_lost_its_offset_does_not_begin_anew(
+    settled: int, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run would hold, where the ledger shows that it was submitted from; its mark says up to where."""
+    found = await rehearsed(monkeypatch, Committed(-1, ""), 0, RECORDS, codec.mark_value(settled))
+    assert (found.held, found.records) == ([] if read else [Coordinates(INPUT, 0, settled)], read)

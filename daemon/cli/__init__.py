@@ -6,6 +6,7 @@ print. Each begins in one of these: `running`, `looking`, `steering`, `mending`,
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ INTERNAL_ERROR = 70
 # Libraries here draw tracebacks and command lines of their own with these, where somebody has installed them;
 # nothing of that is used, and importing them takes a quarter of a start.
 ORNAMENTS = ("rich", "pygments", "click")
+RUN = "running.run"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("tolokad: not with python -O: the Kafka client's own checks are assertions\n")
         return ConfigurationError.exit_code
     room, _, name = options.work.partition(".")
+    if options.work == RUN:
+        # Until the daemon listens itself; a container's first process would not even be ended by the signal.
+        signal.signal(signal.SIGTERM, _stopped)
     try:
         code = int(getattr(_entered(room), name)(options))
         sys.stdout.flush()
@@ -51,6 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"tolokad: {options.work}: a defect: {type(error).__name__}: {error}\n")
         return INTERNAL_ERROR
     return code
+
+
+def _stopped(*_: object) -> None:
+    """Nothing has begun that would have to come to its end: leave at once, as after a drain."""
+    os.write(2, b"tolokad: stopped before anything had begun\n")
+    os._exit(0)
 
 
 def _entered(room: str) -> ModuleType:

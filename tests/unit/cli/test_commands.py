@@ -1,6 +1,7 @@
 """The command line by itself: what it says, what it takes, and how little it opens."""
 
 import argparse
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,23 @@ def test_light_commands(arguments: tuple[str, ...]) -> None:
         env={"PYTHONPATH": ":".join(sys.path), "TOLOKAD_HTTP__HOST": "127.0.0.1", "TOLOKAD_HTTP__PORT": "1"},
     )
     assert ended.stdout.splitlines()[-1] == "opened", ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [("run", 0, "tolokad: stopped before anything had begun\n"), ("audit", -signal.SIGTERM, "")],
+)
+def test_a_signal_that_comes_before_the_daemon_listens(command: str, code: int, said: str) -> None:
+    """To open the house takes a second: whoever asks for an end meanwhile is told that it is a clean one."""
+    program = (
+        "import os, signal, sys\nfrom daemon import cli\n"
+        "cli.import_module = lambda _: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, command], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (code, said)
 
 
 def test_the_version_is_told_by_an_option_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,5 +76,6 @@ class Limits:
 def way_out(settings: Settings) -> str:
     """What to look at where Toloka stays away."""
     toloka = settings.toloka
-    through = "" if toloka.proxy is None else f" through TOLOKAD_TOLOKA__PROXY={toloka.proxy}"
+    proxy = toloka.read_proxy()
+    through = "" if proxy is None else f" through TOLOKAD_TOLOKA__PROXY={proxy}"
     return f"TOLOKAD_TOLOKA__URL: is {toloka.url} right, and reachable from here{through}?"

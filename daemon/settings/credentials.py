@@ -77,7 +77,7 @@ def token(variable: str, value: SecretStr | None, file: Path | None) -> Secret:
 
 
 def password(variable: str, value: SecretStr | None, file: Path | None) -> Secret:
-    """A SASL password."""
+    """What is no part of a header: a SASL password, say."""
     return Secret(variable, value, file, ONE_LINE, "one line of text, and not be empty")
 
 

@@ -82,5 +82,5 @@ class Settings(BaseSettings):
             ConfigurationError: a secret's file cannot be used.
         """
         sources = (self.toloka.token_secret, self.kafka.sasl_secret)
-        proxy = self.toloka.proxy
+        proxy = self.toloka.read_proxy()
         return (*(source.read() for source in sources if source.given), *(proxy.passwords if proxy else ()))

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 from daemon.errors import ConfigurationError
-from daemon.settings.credentials import Secret
 from daemon.settings.kinds import is_loopback
 from daemon.settings.root import Settings
 
@@ -49,14 +48,17 @@ def _required(settings: Settings) -> Iterator[Broken]:
 
 
 def _secrets(settings: Settings) -> Iterator[Broken]:
-    yield from _unusable(settings.toloka.token_secret, "TOLOKA__TOKEN")
+    yield from _unusable(settings.toloka.read_token, "TOLOKA__TOKEN")
+    yield from _unusable(settings.toloka.read_proxy, "TOLOKA__PROXY")
     if settings.kafka.uses_sasl:
-        yield from _unusable(settings.kafka.sasl_secret, "KAFKA__SASL_PASSWORD", "KAFKA__SECURITY_PROTOCOL")
+        yield from _unusable(
+            settings.kafka.read_sasl_password, "KAFKA__SASL_PASSWORD", "KAFKA__SECURITY_PROTOCOL"
+        )
 
 
-def _unusable(secret: Secret, variable: str, *others: str) -> Iterator[Broken]:
+def _unusable(read: Callable[[], object], variable: str, *others: str) -> Iterator[Broken]:
     try:
-        secret.read()
+        read()
     except ConfigurationError as error:
         name, _, text = error.problems[0].partition(": ")
         blamed = variable + "_FILE" if name.endswith("_FILE") else variable

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from daemon.errors import ConfigurationError
 from daemon.settings import kinds
-from daemon.settings.credentials import Secret, token, token_scheme
+from daemon.settings.credentials import Secret, password, token, token_scheme
 from daemon.settings.kinds import Says, Section, Shown
 
 TolokaId = Annotated[str | None, AfterValidator(kinds.identifier), Says("letters, digits, '-' and '_'")]
@@ -76,6 +77,11 @@ class TolokaSettings(Section):
     ] = None
     """A proxy on the way to Toloka; HTTPS_PROXY and the like are not read. Its password is never shown."""
 
+    proxy_file: Annotated[
+        Path | None, AfterValidator(kinds.readable_file), Says("a readable file", quiet=True)
+    ] = None
+    """A file that holds the proxy's address instead, for it may hold a password; read at the start."""
+
     @property
     def target_id(self) -> str:
         """The project or pool that items go to."""
@@ -93,6 +99,22 @@ class TolokaSettings(Section):
             ConfigurationError: its file cannot be used.
         """
         return self.token_secret.read()
+
+    def read_proxy(self) -> kinds.ProxyUrl | None:
+        """The proxy on the way, if there is one.
+
+        Raises:
+            ConfigurationError: given twice, or its file cannot be used.
+        """
+        if self.proxy_file is None:
+            return self.proxy
+        given = None if self.proxy is None else SecretStr("")
+        address = password("TOLOKAD_TOLOKA__PROXY", given, self.proxy_file).read()
+        try:
+            return kinds.ProxyUrl(str(kinds.proxy_url(address)))
+        except ValueError:
+            wanted = "http://[user:password@]host:port"
+            raise ConfigurationError(f"TOLOKAD_TOLOKA__PROXY_FILE: must hold {wanted}") from None
 
     def authorization(self) -> str:
         """The value of the `Authorization` header as it is now.

@@ -54,14 +54,15 @@ class Endpoint:
         """The endpoint that the settings describe.
 
         Raises:
-            ConfigurationError: the file of further authorities cannot be used.
+            ConfigurationError: the file of further authorities, or of the proxy, cannot be used.
         """
+        proxy = settings.read_proxy()
         return cls(
             url=settings.url,
             authorization=settings.authorization,
             account_id=settings.account_id,
             tls=tls_context(settings.ca_file),
-            proxy=None if settings.proxy is None else settings.proxy.get_secret_value(),
+            proxy=None if proxy is None else proxy.get_secret_value(),
             clock=clock,
             toloka_clock=toloka_clock,
             metrics=metrics,

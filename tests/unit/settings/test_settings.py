@@ -49,6 +49,7 @@ DEFAULTS: dict[str, Any] = {
     "TOLOKA__ITEMS_PER_DAY": 2_000_000,
     "TOLOKA__CA_FILE": None,
     "TOLOKA__PROXY": None,
+    "TOLOKA__PROXY_FILE": None,
     "SUBMIT__ENABLED": True,
     "SUBMIT__MAX_ITEMS": 1000,
     "SUBMIT__MAX_BYTES": 4_000_000,

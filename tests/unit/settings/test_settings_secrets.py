@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from daemon.edges.toloka.clocks import DateClock, SystemClock
+from daemon.edges.toloka.endpoint import Endpoint
 from daemon.errors import ConfigurationError
+from daemon.metrics import Metrics
 from daemon.settings import Settings, TolokaSettings, effective, load, variables
 from tests.unit.settings.test_settings import REQUIRED
 from tests.unit.settings.test_settings_errors import problems
@@ -120,6 +123,35 @@ def test_a_proxy_is_shown_without_its_credentials(proxy: str) -> None:
     assert settings.toloka.proxy.get_secret_value() == proxy
     assert effective(settings)["TOLOKAD_TOLOKA__PROXY"] == "http://********@proxy:3128"
     assert CANARY not in repr(settings) + str(settings)
+
+
+def test_a_proxy_can_stand_in_a_file(tmp_path: Path) -> None:
+    """Its address may hold a password, which is left out of the log like any other."""
+    file = tmp_path / "proxy"
+    file.write_text(f"http://user:{CANARY}@proxy:3128\n")
+    settings = load(REQUIRED | {"TOLOKAD_TOLOKA__PROXY_FILE": str(file)})
+    assert Endpoint.of(settings.toloka, SystemClock(), DateClock(SystemClock()), Metrics()).proxy == (
+        f"http://user:{CANARY}@proxy:3128"
+    )
+    assert CANARY in settings.secrets()
+
+
+@pytest.mark.parametrize(
+    ("besides", "problem"),
+    [
+        ({}, "_FILE: must hold http://[user:password@]host:port"),
+        (
+            {"TOLOKAD_TOLOKA__PROXY": "http://proxy:3128"},
+            ": is given twice, with TOLOKAD_TOLOKA__PROXY_FILE: use one",
+        ),
+    ],
+)
+def test_a_proxys_file_that_cannot_be_used(besides: dict[str, str], problem: str, tmp_path: Path) -> None:
+    """What stands in it is not repeated."""
+    file = tmp_path / "proxy"
+    file.write_text(f"socks5://user:{CANARY}@proxy:1080")
+    environ = REQUIRED | besides | {"TOLOKAD_TOLOKA__PROXY_FILE": str(file)}
+    assert problems(environ) == (f"TOLOKAD_TOLOKA__PROXY{problem}",)
 
 
 def test_the_secrets_for_the_log_to_leave_out() -> None:

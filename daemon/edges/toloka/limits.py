@@ -19,6 +19,8 @@ WINDOW_SECONDS = 60.0
 # A day's end is a matter of Toloka's clock, which can be corrected: look at it now and then.
 LONGEST_NAP_SECONDS = 60.0
 _DAY = timedelta(days=1)
+# By so much Toloka's clock may be put back when it is corrected: that brings no day back.
+_CORRECTED = timedelta(minutes=1)
 # A token that is all there but for rounding.
 _ROUNDING = 1e-9
 
@@ -200,7 +202,7 @@ class ItemQuota:
 
     def _turn(self, now: datetime) -> None:
         """Begin a new day, if it is one."""
-        if now.date() != self._day:
+        if self._day not in {now.date(), (now + _CORRECTED).date()}:
             self._day = now.date()
             self._in_day.clear()
 

@@ -312,6 +312,24 @@ def test_who_waits_for_midnight_notices_that_tolokas_clock_was_corrected(loop: Q
     run(loop, main)
 
 
+def test_a_clock_that_is_put_back_across_midnight_brings_no_day_back(loop: QuickLoop) -> None:
+    """By a second, as each answer may correct it: what was submitted on the new day stays counted."""
+    clock = TolokaTime(loop, NOON.replace(hour=23, minute=59, second=59))
+    limit = QuotaPart(ItemQuota(10**6, 100, clock, Metrics()), 1)
+
+    async def main() -> None:
+        await limit.take(100, "submit")
+        await limit.take(100, "submit")
+        clock.start -= timedelta(seconds=1)
+        assert limit.wait_seconds(1) > 0
+        await asyncio.sleep(5)
+        assert limit.wait_seconds(1) == pytest.approx(86_400.0, abs=10)
+        clock.start -= timedelta(hours=12)
+        assert limit.wait_seconds(1) == 0
+
+    run(loop, main)
+
+
 def test_waiting_is_counted(loop: QuickLoop) -> None:
     """The seconds that a flow waits for the quota are seen."""
     metrics = Metrics()

@@ -84,7 +84,12 @@ def _audit(commands: Any) -> None:
         " because what it has to read is gone.",
         examples=("tolokad audit", "tolokad audit --toloka --json | jq .missing"),
     )
-    audit.add_argument("--toloka", action="store_true", help="look for orphans among the project's items")
+    audit.add_argument(
+        "--toloka",
+        action="store_true",
+        help="look for orphans, too: items of the project that are like a settled record's and that nothing"
+        " accounts for; where records have no id, somebody else may have made them",
+    )
     dry = command(
         commands,
         "dry-run",

@@ -22,7 +22,17 @@ from daemon.model.attempts import (
     Tally,
     TooLarge,
 )
-from daemon.model.items import BareRecord, Batch, DeadLetter, Flaw, Headers, Item, PlacedRecord, Record
+from daemon.model.items import (
+    BareRecord,
+    Batch,
+    DeadLetter,
+    Flaw,
+    Headers,
+    Item,
+    Likeness,
+    PlacedRecord,
+    Record,
+)
 from daemon.model.results import Created, Cursor, Finished, Page, Sight, UnknownCursor
 from daemon.model.writing import Append, Appends, Column, OffsetCommit, Transaction
 
@@ -46,6 +56,7 @@ __all__ = [
     "InDoubt",
     "Intent",
     "Item",
+    "Likeness",
     "NotNow",
     "OffsetCommit",
     "Outcome",

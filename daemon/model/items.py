@@ -8,6 +8,8 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 Headers = Sequence[tuple[str, bytes | None]]
+# Content hash, results wanted, pool: what an item has in common with all that Toloka shows just as it.
+Likeness = tuple[int, int, str]
 # An item that is adopted may have been created so long before the first attempt that it is taken to be of.
 OLDER = timedelta(minutes=3)
 
@@ -67,6 +69,7 @@ class Item(msgspec.Struct, frozen=True, gc=False):
         content_hash: of its canonical JSON, 64 bits; see `daemon.content.content_hash`.
         identified: tolokad gave it an id of its own, so that no other item can have its content.
         wanted: how many results are awaited of it; 0 where it is Toloka that decides when there are enough.
+        pool: where it goes at Toloka; empty where there is only one place.
         is_bare: the record certainly has neither key nor headers, and one result is awaited.
     """
 
@@ -76,6 +79,12 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     identified: bool = False
     wanted: int = 1
     is_bare: bool = False
+    pool: str = ""
+
+    @property
+    def likeness(self) -> Likeness:
+        """See `Likeness`."""
+        return self.content_hash, self.wanted, self.pool
 
 
 class Flaw(NamedTuple):

@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from daemon.model.items import Likeness
+
 
 class Created(NamedTuple):
-    """An item that Toloka has, as a listing by creation time shows it; `wanted` as in `Item`.
+    """An item that Toloka has, as a listing by creation time shows it; `wanted` and `pool` as in `Item`.
 
     `own_id` is the `id` that its content carries, if it is text.
     """
@@ -19,6 +21,12 @@ class Created(NamedTuple):
     status: str
     wanted: int = 1
     own_id: str = ""
+    pool: str = ""
+
+    @property
+    def likeness(self) -> Likeness:
+        """As in `Item`."""
+        return self.content_hash, self.wanted, self.pool
 
 
 class _Content(msgspec.Struct):

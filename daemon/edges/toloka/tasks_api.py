@@ -132,14 +132,15 @@ class TasksSubmissions:
     ) -> Sequence[Created]:
         """See `daemon.ports.Submissions.created`."""
         found = (
-            Created(item.item_id, item.created_at, item.content_hash, item.status, _wanted(item, dynamic))
-            for listing, dynamic in zip(self._listings, self._pools.values(), strict=True)
+            _created(item, pool_id, dynamic)
+            for listing, (pool_id, dynamic) in zip(self._listings, self._pools.items(), strict=True)
             async for items in listing.created(since, until, within)
             for item in items
         )
         return [each async for each in found if wanted is None or wanted(each)]
 
 
-def _wanted(task: Finished, dynamic: bool) -> int:  # noqa: FBT001 - its pool's
-    """How many results of a task are awaited; see `daemon.model.Item`."""
-    return int(task.raw) if task.raw.isdigit() and not dynamic else 0
+def _created(task: Finished, pool_id: str, dynamic: bool) -> Created:  # noqa: FBT001 - its pool's
+    """A task of a pool as `daemon.model.Item` would have it."""
+    wanted = int(task.raw) if task.raw.isdigit() and not dynamic else 0
+    return Created(task.item_id, task.created_at, task.content_hash, task.status, wanted, pool=pool_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 from daemon.flows.doubts.scanning import Taken, earliest
 from daemon.flows.records.items import identity_of, standing
 from daemon.flows.skew import SKEW
-from daemon.model import EPOCH, Batch, Created, Item
+from daemon.model import EPOCH, Batch, Created, Item, Likeness
 
 
 def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
@@ -26,16 +26,16 @@ def matched(batch: Batch, candidates: Sequence[Created], taken: Taken) -> Batch:
 
 
 def alike(batch: Batch) -> Callable[[Created], bool]:
-    """Whether an item may be one of the batch's, by its content or an id that we gave."""
-    contents, given = {item.content_hash for item in batch.items}, own_ids(batch)
-    return lambda each: each.content_hash in contents or each.own_id in given
+    """Whether an item may be one of the batch's, by its likeness or an id that we gave."""
+    sought, given = {item.likeness for item in batch.items}, own_ids(batch)
+    return lambda each: each.likeness in sought or each.own_id in given
 
 
 def are_all_among(batch: Batch, listed: Sequence[Created]) -> bool:
     """Whether each item of the batch may be one of these."""
-    contents, ids = {each.content_hash for each in listed}, {each.own_id for each in listed}
+    seen, ids = {each.likeness for each in listed}, {each.own_id for each in listed}
     given = {index for own_id, index in own_ids(batch).items() if own_id in ids}
-    return all(item.content_hash in contents or index in given for index, item in enumerate(batch.items))
+    return all(item.likeness in seen or index in given for index, item in enumerate(batch.items))
 
 
 def plausible(batch: Batch, since: datetime, candidates: Sequence[Created]) -> Sequence[Created]:
@@ -52,8 +52,8 @@ def plausible(batch: Batch, since: datetime, candidates: Sequence[Created]) -> S
     older = [each for each in candidates if each.created_at < begun]
     latest = max((each.created_at for each in older), default=begun)
     at_once = [each for each in older if latest - each.created_at <= SKEW]
-    wanted = Counter((item.content_hash, item.wanted) for item in batch.items)
-    is_whole = len(wanted) > 1 and wanted <= Counter((each.content_hash, each.wanted) for each in at_once)
+    wanted = Counter(item.likeness for item in batch.items)
+    is_whole = len(wanted) > 1 and wanted <= Counter(each.likeness for each in at_once)
     return [*recent, *at_once] if is_whole else recent
 
 
@@ -67,16 +67,16 @@ def own_ids(batch: Batch) -> Mapping[str, int]:
 def _paired(
     items: Sequence[Item], free: Sequence[Created], own_ids: Mapping[str, int], begun: datetime
 ) -> Mapping[int, Created]:
-    """Item index to created item, each once; equal content, with as many results awaited, in any order.
+    """Item index to created item, each once; of equal likeness, in any order.
 
     An item that has an id of ours is ours, too, where Toloka gives it back with other content, such as null
     for a field that was not sent; unless it is from before `begun`: a topic that was made anew has had other
     records at the same offsets.
     """
-    by_content: dict[tuple[int, int], list[Created]] = defaultdict(list)
+    by_likeness: dict[Likeness, list[Created]] = defaultdict(list)
     for created in reversed(free):
-        by_content[created.content_hash, created.wanted].append(created)
-    pairs = ((i, by_content.get((item.content_hash, item.wanted))) for i, item in enumerate(items))
+        by_likeness[created.likeness].append(created)
+    pairs = ((i, by_likeness.get(item.likeness)) for i, item in enumerate(items))
     found = {index: alike.pop() for index, alike in pairs if alike}
     used = {each.item_id for each in found.values()}
     lately = (each for each in reversed(free) if each.created_at >= begun)

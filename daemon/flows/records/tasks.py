@@ -169,14 +169,15 @@ class TaskReader(RecordReader):
             return found
         parsed = msgspec.json.decode(found.body)
         task = msgspec.convert(parsed, Task)
-        body = found.body
+        body, pool_id = found.body, self._spec.pool_of(task)
         if any(name in parsed for name in OURS):
             body = _json.encode({name: value for name, value in parsed.items() if name not in OURS})
-        body = b'{"pool_id":' + _json.encode(self._spec.pool_of(task)) + b"," + body.lstrip()[1:]
+        body = b'{"pool_id":' + _json.encode(pool_id) + b"," + body.lstrip()[1:]
         try:
-            return Item(record, body, content_hash(task.input_values), wanted=self._spec.wanted(task))
+            hashed = content_hash(task.input_values)
         except ContentError as error:
             return Flaw(error.code, str(error))
+        return Item(record, body, hashed, wanted=self._spec.wanted(task), pool=pool_id)
 
     def follow(self, spec: TaskSpec) -> None:
         """Check by this spec from now on."""

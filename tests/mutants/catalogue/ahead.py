@@ -155,8 +155,8 @@ AHEAD = (
         "own-ids-not-looked-at",
         "an item of ours that Toloka gives back with more than it was sent is sent again",
         "daemon.flows.doubts.matching",
-        "each.content_hash in contents or each.own_id in given",
-        "each.content_hash in contents",
+        "each.likeness in sought or each.own_id in given",
+        "each.likeness in sought",
         found_by="tests/unit/flows/doubts/test_known_items.py::"
         "test_an_item_with_an_id_of_ours_is_ours_whatever_else_it_holds",
     ),

@@ -254,7 +254,7 @@ async def test_a_log_that_is_archived() -> None:
         assert outcome.listing
         found = await here.submissions.created(EARLIEST, None)
         hashes = {item.content_hash for item in tasks("a", "b")}
-        assert {created.wanted for created in found} == {1}
+        assert {(created.wanted, created.pool) for created in found} == {(1, TASKS_POOL)}
         assert ({created.content_hash for created in found}, len(found)) == (hashes, 2)
         assert await here.submissions.created(EARLIEST, None, None, lambda _: False) == []
         failed = await here.submit(tasks(None), attempt())

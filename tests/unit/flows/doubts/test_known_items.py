@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace as replace_item
 
 from daemon.flows.records import codec, ledger_records, tombstones
 from tests.doubles import INPUT, LEDGER, START, created, in_virtual_time, item
@@ -38,6 +39,16 @@ async def test_what_was_published_already_is_accounted_for() -> None:
     doubt.kafka.put(LEDGER, None, key=b"x", headers=(tombstones.origin_header(origin),))
     resolved = await doubt.resolve(batch_of("a"))
     assert (pairs(resolved), left(resolved), seconds()) == ({}, [], 0)
+
+
+@in_virtual_time
+async def test_what_is_in_another_pool_is_not_adopted() -> None:
+    """The same task may have gone there for another record: each has its own."""
+    listed = [created(name, body("a"))._replace(pool=name) for name in ("p", "q")]
+    batch = batch_of("aa", identified=False)
+    one, other = (replace_item(item, pool=pool) for item, pool in zip(batch.items, "qr", strict=True))
+    resolved = await Doubt(listed).resolve(replace(batch, items=(one, other)))
+    assert (pairs(resolved), left(resolved)) == ({0: "q"}, [1])
 
 
 @pytest.mark.parametrize("closed", [False, True])

@@ -42,8 +42,9 @@ def test_a_task_may_name_one_of_the_pools() -> None:
     """And no other; a place in a batch that a record brings along is ours to say."""
     terms = {"21": PoolTerms()}
     task = {"pool_id": "21", "__item_idx": "9", "input_values": VALUES, "overlap": 1}
-    body = msgspec.json.decode(accepted(task, **terms).body)
-    assert body == {"pool_id": "21", "input_values": VALUES, "overlap": 1}
+    item = accepted(task, **terms)
+    assert msgspec.json.decode(item.body) == {"pool_id": "21", "input_values": VALUES, "overlap": 1}
+    assert item.pool == "21"
     found = read({**task, "pool_id": "22"}, **terms)
     assert isinstance(found, Flaw)
     assert found.code == "VALUE_NOT_ALLOWED"

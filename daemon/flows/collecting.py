@@ -131,7 +131,7 @@ class Collecting:
         due = asyncio.get_running_loop().time()
         while not stopping.is_set():
             await parts.gate.wait(stopping)
-            began = asyncio.get_running_loop().time()
+            began, moment = asyncio.get_running_loop().time(), parts.toloka_clock.now()
             answer = await unless(stopping, pages.behind(state.cursor))
             if answer is None:
                 return
@@ -148,6 +148,8 @@ class Collecting:
                     if has_more:
                         pages.ask_ahead(state.cursor, self._behind(state.cursor, items))
                     progress = await self._publish(state, items)
+                    if not has_more:
+                        state.tailed(moment)
                     stuck = 0 if progress or not (has_more or any(map(self._is_due, items))) else stuck + 1
                     if stuck >= PATIENCE_PAGES:
                         await self._go_on_by_time(state)

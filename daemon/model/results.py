@@ -54,7 +54,8 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
         content_hash: as in `Item`, of what Toloka shows.
         raw: what a result says of it: members of a JSON object without its braces, byte for byte.
         share: names the result where an item can have several.
-        echo: it was shown before, with an earlier status: if its item is not open, it need not wait for it.
+        shown_since: since when it was shown with an earlier status, if that was long before: whoever looked
+            then has seen it.
     """
 
     item_id: str
@@ -64,7 +65,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     content_hash: int
     raw: bytes
     share: str = ""
-    echo: bool = False
+    shown_since: datetime | None = None
 
     @property
     def bookmark(self) -> str:

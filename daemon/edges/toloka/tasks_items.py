@@ -12,7 +12,8 @@ from daemon.edges.toloka.wire import MalformedError, has_more_of, hash_of, text_
 from daemon.model import Finished, Page
 from daemon.odd_json import mended
 
-# An assignment that came to an earlier status of those that count, so long before, was shown with it.
+# An assignment that came to an earlier status of those that count, so long before, was shown with it: to
+# whoever looked at that time.
 ECHO = timedelta(seconds=60)
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -84,14 +85,15 @@ def results_of(raw: bytes, event: str = "", earlier: Collection[str] = ()) -> It
         created = time_of(assignment["created"])
         ended = _time(assignment, event or status.lower())
         before = [moment for name in earlier if (moment := _time(assignment, name)) is not None]
-        echo = ended is not None and any(moment < ended - ECHO for moment in before)
+        first = min(before, default=None)
+        shown = first if first is not None and ended is not None and first < ended - ECHO else None
         tasks, solutions = assignment["tasks"], assignment.get("solutions") or []
         if solutions and len(solutions) != len(tasks):
             raise MalformedError("an assignment whose solutions are not those of its tasks")
         raws = _raw_results(_members.decode(raw), tasks, solutions)
         for task, joined in zip(tasks, raws, strict=True):
             content_hash = hash_of(task["input_values"])
-            yield Finished(text_of(task["id"]), status, created, ended, content_hash, joined, share, echo)
+            yield Finished(text_of(task["id"]), status, created, ended, content_hash, joined, share, shown)
     except KeyError as error:
         raise MalformedError(f"an assignment without {error}") from None
     except (ValueError, TypeError, msgspec.DecodeError) as error:

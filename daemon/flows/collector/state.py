@@ -72,6 +72,7 @@ class CollectorState:
         self._pen = asyncio.Lock()
         self.ledger = ledger
         self.cursor = cursor
+        self._seen_until = cursor.finished_at
         self.waiting = Early()
         self._unsure: dict[tuple[str, str], Finished] = {}
         self.overdue: set[str] = set()
@@ -92,7 +93,7 @@ class CollectorState:
                     "result_left_out", item_id=item.item_id, assignment=item.share, bytes=len(item.raw)
                 )
             # Those of the others whose ledger record has not come yet.
-            at_their_end = (item for item in items if item.status in TERMINAL and not item.echo)
+            at_their_end = (item for item in items if item.status in TERMINAL and not self._was_seen(item))
             self.waiting.add(self._unknown(at_their_end))
             self._unsure.update(((item.item_id, item.share), item) for item in publication.unsure)
         return len(publication.results)
@@ -107,6 +108,10 @@ class CollectorState:
             flaw = Flaw("RESULT_TOO_LARGE", message)
             letters.append(DeadLetter(await record_of(self._kafka, entry), flaw, item.item_id))
         self._publisher.point_at(publication, letters)
+
+    def tailed(self, moment: datetime) -> None:
+        """There was nothing more behind the cursor then: what had come to a status before has been shown."""
+        self._seen_until = max(self._seen_until, moment - self._overlap)
 
     def looked_until(self, moment: datetime) -> None:
         """All that finished before has been looked at twice: what was closed long before may be forgotten.
@@ -137,6 +142,10 @@ class CollectorState:
         async with self._pen:
             await self._commit(self._publisher.foreign(self._unknown(items)), "tail", None)
         self.waiting.let_go(items)
+
+    def _was_seen(self, item: Finished) -> bool:
+        """It was shown with an earlier status, to us or to a predecessor."""
+        return item.shown_since is not None and item.shown_since <= self._seen_until
 
     def _unknown(self, items: Iterable[Finished]) -> list[Finished]:
         return [item for item in items if not self._knows_result(item)]

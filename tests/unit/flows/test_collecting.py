@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from daemon.errors import Held
 from daemon.flows.collecting import PATIENCE_PAGES
@@ -215,6 +216,19 @@ async def test_a_successor_publishes_what_waited_to_be_called_somebody_elses() -
     again.api.spans.append([ended("strange", first=3)])
     await ran(again, 10)
     assert again.results() == ["first", "strange"]
+
+
+@in_virtual_time
+async def test_what_came_to_a_second_status_was_seen_with_its_first_by_who_looked_then() -> None:
+    """A result of somebody else's that was submitted and accepted during an outage is published as well."""
+    ours = Collector(publish_foreign=True)
+    ours.time.moved = 7300
+    missed, seen = (
+        replace(each, shown_since=START + timedelta(hours=1)) for each in ended("missed", "seen", first=7200)
+    )
+    ours.script(page([missed]), page([seen]))
+    await ran(ours, 20)
+    assert ours.results() == ["missed"]
 
 
 @in_virtual_time

@@ -99,7 +99,9 @@ async def test_a_result_for_each_task_of_an_assignment() -> None:
         share = at.work(*ids)
         page = await at.tail(Cursor(None, EARLIEST))
     assert [item.item_id for item in page.items] == ids
-    assert {(item.share, item.status, item.echo) for item in page.items} == {(share, "SUBMITTED", False)}
+    assert {(item.share, item.status, item.shown_since) for item in page.items} == {
+        (share, "SUBMITTED", None)
+    }
     assert page.items[0].content_hash == content_hash({"text": "a"})
     shown = msgspec.json.decode(b"{" + page.items[1].raw + b"}")
     assert list(shown) == ["task_id", "assignment", "task", "solution"]
@@ -118,7 +120,7 @@ async def test_each_status_is_followed_by_its_own_time() -> None:
         at.toloka.control.decide(one, "ACCEPTED")
         at.work(first, status="REJECTED")
         found = await at.all(10)
-    assert [(item.share, item.status, item.echo) for item in found] == [
+    assert [(item.share, item.status, bool(item.shown_since)) for item in found] == [
         (two, "ACCEPTED", False),
         (one, "ACCEPTED", True),
     ]

@@ -334,8 +334,9 @@ async def test_that_toloka_alters_content_is_written_down_once() -> None:
 async def test_what_was_shown_before_with_an_earlier_status_waits_for_no_record() -> None:
     """A task that had all its results is closed: it would be called somebody else's, and published again."""
     async with opened(MemoryKafka.usual()) as (state, _):
-        echo = structs.replace(finished("a", body("a"), status="ACCEPTED"), share="s-1", echo=True)
-        await state.publish([echo], "tail")
+        accepted = structs.replace(finished("a", body("a"), status="ACCEPTED"), share="s-1")
+        shown_since = START - timedelta(days=1)
+        await state.publish([structs.replace(accepted, shown_since=shown_since)], "tail")
         assert state.waiting == {}
-        await state.publish([structs.replace(echo, echo=False)], "tail")
+        await state.publish([accepted], "tail")
         assert list(state.waiting) == ["a"]

@@ -25,7 +25,8 @@ class SecondLooks:
         self, state: CollectorState, overlapping: "Overlapping", sweeping: Sweeping, foreign: Foreign
     ) -> None:
         self._state = state
-        self._looks = (overlapping, sweeping, foreign)
+        # A sweep of much that is open may have room for more requests all day; the others are soon done.
+        self._looks = (overlapping, foreign, sweeping)
 
     async def until(self, end: float, stopping: asyncio.Event) -> None:
         """Look, a page at a time, while there is something to look for; return at this time of the loop.

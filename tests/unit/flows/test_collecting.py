@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from daemon.errors import Held
 from daemon.flows.collecting import PATIENCE_PAGES
 from daemon.flows.records import codec
-from daemon.model import Cursor, Finished, NotNow, Page, UnknownCursor
+from daemon.model import Committed, Cursor, Finished, NotNow, Page, Sight, UnknownCursor
 from daemon.ports import Known
-from tests.doubles import CURSORS, PROJECT, START, finished, in_virtual_time
+from tests.doubles import CURSORS, GROUP, INPUT, PROJECT, START, finished, in_virtual_time
 from tests.unit.flows.collectors import INTERVAL_SECONDS, OVERLAP, Collector, body, ended, page, ran, running
 
 AWAY = NotNow("unreachable", "connection refused")
@@ -229,6 +229,28 @@ async def test_what_came_to_a_second_status_was_seen_with_its_first_by_who_looke
     ours.script(page([missed]), page([seen]))
     await ran(ours, 20)
     assert ours.results() == ["missed"]
+
+
+@in_virtual_time
+async def test_a_slow_sweep_puts_nothing_off_that_is_somebody_elses() -> None:
+    """Where answers take as long as its share of requests does, a sweep has room for more all the time."""
+    names = [f"i-{index}" for index in range(200)]
+    ours = Collector(*names, publish_foreign=True)
+    ours.kafka.offsets[GROUP, INPUT, 0] = Committed(len(names), "")
+    ours.time.moved = 4000
+    ours.api.items = {name: finished(name, body(name), None, "PROCESSING") for name in names}
+    quick = ours.api.by_id
+
+    async def slow(item_ids: Collection[str]) -> Mapping[str, Sight | None]:
+        await asyncio.sleep(len(item_ids) / 8)
+        return await quick(item_ids)
+
+    ours.script(page(ended("strange", first=3900)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ours.api, "by_id", slow)
+        await ran(ours, 12)
+    assert len(ours.api.asked) < len(names) / 20
+    assert ours.results() == ["strange"]
 
 
 @in_virtual_time

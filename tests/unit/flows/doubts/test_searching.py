@@ -12,9 +12,9 @@ from daemon.errors import Fenced, Held
 from daemon.flows.holding import Hold
 from daemon.flows.records import codec
 from daemon.flows.skew import SKEW
-from daemon.model import Batch, Created, DeadLetter, Flaw, Intent, PlacedRecord
+from daemon.model import Batch, Committed, Created, DeadLetter, Flaw, Intent, PlacedRecord
 from daemon.ports import Wanted
-from tests.doubles import INPUT, LEDGER, START, created, in_virtual_time, item
+from tests.doubles import GROUP, INPUT, LEDGER, START, created, in_virtual_time, item
 from tests.unit.flows.doubts.doubting import (
     INTENT,
     QUARANTINE_SECONDS,
@@ -40,6 +40,18 @@ async def test_a_decision_meanwhile_ends_the_doubt(decided: Intent | None) -> No
     await asyncio.sleep(60)
     doubt.intend(1, decided)
     with pytest.raises(Fenced, match="decided"):
+        await resolving
+    assert not list(doubt.holds)
+
+
+@in_virtual_time
+async def test_what_a_newer_release_has_announced_meanwhile_ends_the_doubt() -> None:
+    """It has gone on with the partition, and nothing is adopted by what we know."""
+    doubt = Doubt(LISTING_FAILED)
+    resolving = asyncio.create_task(doubt.resolve(batch_of("a")))
+    await asyncio.sleep(60)
+    doubt.kafka.offsets[GROUP, INPUT, 1] = Committed(0, '{"v":99}')
+    with pytest.raises(Fenced, match="newer release"):
         await resolving
     assert not list(doubt.holds)
 

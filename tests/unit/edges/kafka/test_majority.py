@@ -86,6 +86,14 @@ async def test_a_broker_that_does_not_answer_is_not_waited_for() -> None:
     assert asyncio.get_running_loop().time() == began
 
 
+@in_virtual_time
+async def test_where_two_of_three_agree_the_third_is_not_asked_any_longer() -> None:
+    """It would be given up after nine seconds, and each start would take as long."""
+    began = asyncio.get_running_loop().time()
+    assert await coordinator({1: 2, 2: 2, 3: SILENT}) == 2
+    assert asyncio.get_running_loop().time() == began
+
+
 @pytest.mark.parametrize("how", [SILENT, GONE])
 @pytest.mark.parametrize("away", [1, 2])
 @in_virtual_time
@@ -175,6 +183,20 @@ async def test_a_question_to_one_broker_is_asked_of_no_other() -> None:
     assert cluster.asked == [1]
 
 
+async def test_where_no_broker_is_known_the_client_says_what_it_makes_of_that() -> None:
+    """It is no failure of another kind."""
+    admin = _Cluster({}).admin()
+
+    async def send(_request: object, broker: int | None) -> Any:
+        assert broker is None
+        raise kafka_errors.NoBrokersAvailable
+
+    admin._send_request = send
+    ask_around(admin)
+    with pytest.raises(kafka_errors.NoBrokersAvailable):
+        await admin._send_request("question")
+
+
 class _Shown:
     """What a broker shows of a topic with one partition."""
 
@@ -189,7 +211,8 @@ class _Shown:
 async def leaders(ideas: Mapping[int, int], error_code: int = 0) -> Mapping[int, int]:
     """Who leads the topic, as these brokers have it."""
 
-    async def send(broker: int, _request: object) -> Any:
+    async def send(broker: int, request: Any) -> Any:
+        assert not request._allow_auto_topic_creation
         return _Shown(ideas[broker], error_code)
 
     client = SimpleNamespace(cluster=_Cluster(ideas), send=send)

@@ -262,6 +262,20 @@ def test_the_item_share_changes_at_once(loop: QuickLoop) -> None:
     run(loop, main)
 
 
+def test_a_batch_waits_for_as_many_to_leave_the_minute_as_it_needs(loop: QuickLoop) -> None:
+    """And for no more of them."""
+    limit = part(loop, 10)
+
+    async def main() -> None:
+        await limit.take(6, "submit")
+        await asyncio.sleep(20)
+        await limit.take(4, "submit")
+        assert limit.wait_seconds(5) == pytest.approx(40.0)
+        assert limit.wait_seconds(7) == pytest.approx(60.0)
+
+    run(loop, main)
+
+
 def test_a_cancelled_batch_uses_nothing_up(loop: QuickLoop) -> None:
     """One that stops waiting for the quota has taken none of it."""
     limit = part(loop, 10)

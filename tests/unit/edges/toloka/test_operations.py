@@ -55,6 +55,7 @@ def test_a_task_that_was_created_is_no_dead_letter() -> None:
     [
         ([step(0, {"task_id": "t-0"}), step(0, {"task_id": "t-1"})], {0: "t-0"}, {}),
         ([step(0, {"task_id": ""})], {}, {}),
+        ([step(9, {"task_id": "t-9"}), step(8, {"code": "A"}, success=False)], {}, {}),
         ([step(0, {"task_id": "t-0", "code": "A", "message": "b"}, success=False)], {}, {0: Flaw("A", "b")}),
         ([step(0, {}, success=False)], {}, {0: Flaw("VALIDATION_ERROR", "the task is invalid")}),
         ([step(0, {"code": "A"}, success=False) | {"type": "BATCH_CLOSE"}], {}, {}),
@@ -66,6 +67,20 @@ def test_what_steps_say_of_a_task(
     """It is created where a step has succeeded and names it, and flawed where one of its own has not."""
     log = log_of(msgspec.json.encode(steps), tasks("a"), FIRST)
     assert (log.ids, log.flaws) == (ids, flaws)
+
+
+def test_a_log_that_gives_one_task_to_two_items_is_none() -> None:
+    """One of them would have no task, and its record in the ledger be written over."""
+    steps = [step(0, {"task_id": "t-0"}), step(1, {"task_id": "t-0"})]
+    with pytest.raises(MalformedError, match="twice"):
+        log_of(msgspec.json.encode(steps), tasks("a", "b"), FIRST)
+
+
+@pytest.mark.parametrize(("success", "unopened"), [(True, ""), (False, "A b")])
+def test_a_pool_that_was_opened_is_not_said_to_be_shut(*, success: bool, unopened: str) -> None:
+    """Whatever its step has to say."""
+    step_of_pool = {"type": "POOL_OPEN", "success": success, "output": {"code": "A", "message": "b"}}
+    assert log_of(msgspec.json.encode([step_of_pool]), tasks("a"), FIRST).unopened == unopened
 
 
 def test_a_count_that_is_no_number_is_none() -> None:

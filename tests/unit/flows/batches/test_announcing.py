@@ -115,6 +115,8 @@ async def test_before_toloka_answers_nothing_is_announced() -> None:
         assert way.kinds() == ["intent"]
         await asyncio.sleep(30)
     assert (way.posted(), way.committed) == (["ab"], Committed(2, ""))
+    # It waits where it is: the partition is not taken over anew for each no.
+    assert len(way.api.resumed) == 1
 
 
 @in_virtual_time

@@ -141,3 +141,12 @@ def test_dead_makes_a_dead_letter_of_everything_unsent() -> None:
     gone = dead(batch(3), FLAW)
     assert gone.items == ()
     assert [letter.flaw for letter in gone.dead_letters] == [FLAW] * 3
+
+
+def test_one_item_that_gets_no_answer_again_and_again_is_sent_as_it_is() -> None:
+    """There is nothing to halve: no piece is sent without items."""
+    pieces = Pieces(batch(1))
+    whole = pieces.next()
+    assert whole is not None
+    pieces.unanswered(whole, repeatedly=True)
+    assert (pieces.next(), pieces.next()) == (whole, None)

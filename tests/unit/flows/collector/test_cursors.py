@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from daemon.flows.collector.cursors import read_cursor
-from daemon.flows.records import codec
+from daemon.flows.records import codec, orders
 from daemon.model import Append, Cursor, Transaction
 from tests.doubles import CURSORS, PROJECT, START, MemoryKafka, in_virtual_time
 
@@ -26,3 +26,13 @@ async def test_an_open_transaction_holds_up_only_who_wants_all_of_it() -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(60):
             await read_cursor(kafka, CURSORS, PROJECT)
+
+
+async def test_what_operators_have_said_is_no_cursor() -> None:
+    """It stands in the same topic, before and behind it."""
+    kafka = MemoryKafka(logs={CURSORS: [[]]})
+    kafka.put(CURSORS, b"1", 0, key=orders.pause_key("submit"))
+    kafka.put(CURSORS, codec.cursor_value(CURSOR), 0, key=PROJECT.encode())
+    kafka.put(CURSORS, None, 0, key=orders.pause_key("submit"))
+    found, _ = await read_cursor(kafka, CURSORS, PROJECT)
+    assert found == CURSOR

@@ -40,6 +40,12 @@ def batch_of(contents: str, partition: int = 1, *, identified: bool = True) -> B
     return Batch(INPUT, partition, 0, len(items), tuple(items))
 
 
+def mixed(contents: str) -> Batch:
+    """A batch of which only the first item has an id of ours: records may bring ids of their own."""
+    items = [item(index, body(name), 1, identified=index == 0) for index, name in enumerate(contents)]
+    return Batch(INPUT, 1, 0, len(items), tuple(items))
+
+
 class Doubt:
     """A resolver of partition 1, and the world around it."""
 

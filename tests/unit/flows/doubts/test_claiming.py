@@ -16,6 +16,7 @@ from tests.unit.flows.doubts.doubting import (
     batch_of,
     body,
     left,
+    mixed,
     pairs,
     seconds,
 )
@@ -309,6 +310,20 @@ async def test_a_settled_piece_of_a_range_in_doubt_does_not_end_the_doubt_of_the
 
 
 @in_virtual_time
+async def test_one_item_without_an_id_of_ours_is_enough_to_wait_for_others() -> None:
+    """Its equal may be theirs, whatever the rest of the batch has."""
+    doubt = Doubt([created("x", body("a")), created("y", body("b"))])
+    doubt.intend(0, young())
+    resolving = asyncio.ensure_future(doubt.resolve(mixed("ab")))
+    await asyncio.sleep(5)
+    assert not resolving.done()
+    doubt.settle("y", 5, 0)
+    doubt.intend(0, None, 10)
+    resolved = await resolving
+    assert (pairs(resolved), left(resolved)) == ({0: "x"}, [1])
+
+
+@in_virtual_time
 async def test_what_another_way_took_meanwhile_is_looked_for_again() -> None:
     """It may have been ours, and what that way left, visible only now, its own: nothing is sent again."""
     x, y = (created(name, body("a"), -3590) for name in "xy")
@@ -319,6 +334,19 @@ async def test_what_another_way_took_meanwhile_is_looked_for_again() -> None:
     doubt.settle("x", 5, 0)
     doubt.intend(0, None, 10)
     assert pairs(await resolving) == {0: "y"}
+
+
+@in_virtual_time
+async def test_one_that_another_way_took_meanwhile_is_enough_to_look_again() -> None:
+    """Whatever else is there for us: what is left of the batch may be visible only now."""
+    x, y, z = (created(name, body("a"), -3590) for name in "xyz")
+    doubt = Doubt([x, z], [x, y, z])
+    doubt.intend(0, old("b-1"))
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("aa", identified=False), old()))
+    await asyncio.sleep(5)
+    doubt.settle("x", 5, 0)
+    doubt.intend(0, None, 10)
+    assert set(pairs(await resolving).values()) == {"y", "z"}
 
 
 @pytest.mark.parametrize(("seconds_late", "listings"), [(0, 2), (1, 1)])

@@ -22,6 +22,7 @@ from tests.unit.flows.doubts.doubting import (
     batch_of,
     body,
     left,
+    mixed,
     pairs,
     seconds,
 )
@@ -87,16 +88,22 @@ async def test_long_afterwards_the_listing_ends_behind_the_quarantine() -> None:
     assert doubt.api.asked == [(START - SKEW, end)]
 
 
-@pytest.mark.parametrize(("identified", "before"), [(True, SKEW), (False, 3 * SKEW)])
+@pytest.mark.parametrize(
+    ("batch", "before"),
+    [
+        (batch_of("a"), SKEW),
+        (batch_of("a", identified=False), 3 * SKEW),
+        (mixed("ab"), 3 * SKEW),
+    ],
+)
 @in_virtual_time
 async def test_before_absence_is_believed_another_clock_is_reckoned_with(
-    identified: bool,  # noqa: FBT001 - a parameter of the test
-    before: timedelta,
+    batch: Batch, before: timedelta
 ) -> None:
     """What was created while the batch is in doubt is listed, by whichever clock that is told."""
     doubt = Doubt([])
     await asyncio.sleep(1000)
-    assert left(await doubt.resolve(batch_of("a", identified=identified))) == [0]
+    assert left(await doubt.resolve(batch)) == list(range(batch.end))
     assert doubt.api.asked[-1] == (START - before, None)
     assert doubt.api.within[-1] == timedelta(seconds=1000) + before
 
@@ -385,13 +392,14 @@ async def test_what_the_ledger_has_is_no_dead_letter_by_todays_checks() -> None:
 
 
 # --- what cannot be decided -----------------------------------------------------------------------------
+@pytest.mark.parametrize("batch", [batch_of("a", identified=False), mixed("ab")])
 @in_virtual_time
-async def test_altered_content_is_held_whatever_the_listing_shows() -> None:
+async def test_altered_content_is_held_whatever_the_listing_shows(batch: Batch) -> None:
     """Comparing proves nothing then, neither presence nor absence."""
-    doubt = Doubt([created("x", body("a"))])
+    doubt = Doubt([created("x", body("a")), created("y", body("b"))])
     doubt.kafka.put(LEDGER, b"{}", key=codec.ALTERED_KEY)
     await asyncio.sleep(QUARANTINE_SECONDS)
-    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False)))
+    resolving = asyncio.ensure_future(doubt.resolve(batch))
     await asyncio.sleep(1)
     assert [(hold.flow, hold.reason, hold.partition) for hold in doubt.holds] == [
         ("submit", "content_altered", 1)
@@ -458,6 +466,20 @@ async def test_a_hold_is_shown_until_the_doubt_gets_on() -> None:
         gaps += len(list(doubt.holds)) == 0
         await asyncio.sleep(0.25)
     assert gaps <= 1
+
+
+@in_virtual_time
+async def test_a_hold_is_taken_back_by_the_next_look_that_succeeds() -> None:
+    """However long it is still too early to say what is absent."""
+    doubt = Doubt(LISTING_FAILED, [])
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a")))
+    await asyncio.sleep(0.01)
+    assert [hold.reason for hold in doubt.holds] == ["listing_failed"]
+    await asyncio.sleep(60)
+    assert list(doubt.holds) == []
+    assert not resolving.done()
+    doubt.stopping.set()
+    await resolving
 
 
 # --- which of equal items -------------------------------------------------------------------------------

@@ -54,13 +54,18 @@ class Reader(Protocol):
     async def read(self, max_records: int, max_wait_seconds: float) -> Sequence[Record]:
         """The next records, at most `max_records`; empty when none came in time.
 
+        It may be empty sooner where the position has moved: what lay before it was not for readers.
+
         Raises:
             Held: `offset_out_of_range`, the offset is not in the log.
             Transient: the reader has failed and must be opened anew.
         """
 
     async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[BareRecord]:
-        """As `read`, of one partition alone; to say of each record where it stands would double the time."""
+        """As `read`, of one partition alone, and empty only when none came in time.
+
+        To say of each record where it stands would double the time.
+        """
 
     def may_gather(self, max_bytes: int, max_wait_seconds: float) -> None:
         """Until the next read: what comes need not be given out at once, but all together.

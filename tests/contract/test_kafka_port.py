@@ -13,7 +13,7 @@ from daemon.model import Append, BareRecord, Committed, OffsetCommit, Transactio
 from daemon.ports import Reader
 from tests.contract.kafka_port import broker, memory
 from tests.contract.kafka_port.bench import Bench, Check, append, read_all, read_to
-from tests.kafka.fixtures import kafka
+from tests.kafka.fixtures import Cluster, kafka
 
 __all__ = ["kafka"]
 
@@ -369,6 +369,27 @@ def test_an_empty_read_ends_in_time(run: Run) -> None:
             assert [record.value for record in await reader.read(10, 10.0)] == [b"late"]
 
     run(check)
+
+
+def test_who_reads_to_an_end_that_is_for_no_reader_waits_no_longer(kafka: Cluster) -> None:
+    """The real adapter says at once that it has come there; who reads bare records waits for the next one."""
+
+    async def check(bench: Bench) -> None:
+        topic, name = await bench.topic(), bench.group()
+        async with bench.kafka.writer(name) as writer:
+            await writer.transact(Transaction("settle", [append(topic, b"first")]))
+        async with bench.kafka.reader(topic, {0: 1}) as reader, asyncio.timeout(20):
+            while reader.position(0) < 2:
+                assert not await reader.read(10, 3600.0)
+        async with bench.kafka.reader(topic, {0: 1}) as reader, asyncio.timeout(20):
+            reading = asyncio.ensure_future(reader.read_bare(10, 3600.0))
+            # A reader tells nobody where it stands.
+            while reader.position(0) < 2:  # noqa: ASYNC110 - see above
+                await asyncio.sleep(0.01)
+            await bench.produce(topic, 0, b"next")
+            assert [record.value for record in await reading] == [b"next"]
+
+    broker.run(check, kafka.bootstrap_servers)
 
 
 def test_bare_records_say_all_but_where_they_stand(run: Run) -> None:

@@ -119,6 +119,16 @@ class _Partition(fetcher.PartitionRecords):  # type: ignore[misc]  # the client 
         return PlacedRecord.of(topic, partition, found[0])
 
 
+class _NoneForReaders(list[BareRecord]):
+    """No records, although the position has moved: the client hands it on, and waits for nothing more.
+
+    At a log's end there may be ends of transactions alone, and then whoever reads up to there has come to it.
+    """
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
     """One partition's part of a fetch, on its way to the reader."""
 
@@ -133,7 +143,7 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
         self._update_position()
         self._partition_records = records if more else None
         if getattr(self._assignment, _BARE, False):
-            return found
+            return found or _NoneForReaders()
         return placed(self._topic_partition, found)
 
 

@@ -79,8 +79,14 @@ class PartitionReader:
 
     async def read_bare(self, max_records: int, max_wait_seconds: float) -> Sequence[BareRecord]:
         """See `daemon.ports.Reader.read_bare`."""
-        [records] = (await self._fetched(max_records, max_wait_seconds)).values() or [()]
-        return records
+        loop = asyncio.get_running_loop()
+        until = loop.time() + max_wait_seconds
+        # Ends of transactions alone are something to the client, and nothing to who reads.
+        while found := await self._fetched(max_records, max(until - loop.time(), 0)):
+            [records] = found.values()
+            if len(records) > 0:
+                return records
+        return ()
 
     async def _fetched(
         self, max_records: int, max_wait_seconds: float

@@ -16,6 +16,8 @@ READ_TIMEOUT_SECONDS = 30.0
 START_TIMEOUT_SECONDS = 90.0
 TRY_SECONDS = 10.0
 TRY_AGAIN_SECONDS = 0.2
+# Where only ends of transactions are left to read, the client waits for so long, and gives nothing.
+READ_MS = 20
 
 
 @asynccontextmanager
@@ -136,6 +138,6 @@ async def _read(
     records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]] = {partition: [] for partition in ends}
     async with asyncio.timeout(READ_TIMEOUT_SECONDS):
         while [partition for partition, end in ends.items() if await reader.position(partition) < end]:
-            for partition, batch in (await reader.getmany(timeout_ms=100)).items():
+            for partition, batch in (await reader.getmany(timeout_ms=READ_MS)).items():
                 records[partition] += [record for record in batch if record.offset < ends[partition]]
     return [record for batch in records.values() for record in batch]

@@ -263,17 +263,13 @@ async def test_another_project_in_our_group_does_not_start(deploy: Deploy) -> No
     await deployment.started()
     await feed(deployment, 1)
     await deployment.until_done()
-    other = await deploy(partitions=1, KAFKA__GROUP_ID=deployment.group)
+    other = await deploy("--project-id", "other", partitions=1, KAFKA__GROUP_ID=deployment.group)
     stranger = other.replica(
         TOLOKA__PROJECT_ID="other",
         KAFKA__INPUT_TOPIC=deployment.topic("items"),
         KAFKA__OUTPUT_TOPIC=deployment.topic("results"),
         KAFKA__DEAD_LETTER_TOPIC=deployment.topic("dead-letters"),
     )
-    other.simulator.kill()
-    other.simulator.command += ["--project-id", "other"]
-    other.simulator.start()
-    await other.simulator.ready()
     stranger.start()
     assert await stranger.ended() == 78, stranger.output()
     assert "TOLOKAD_KAFKA__GROUP_ID" in stranger.output()

@@ -25,6 +25,8 @@ from tests.system.wrong_starts import CONFIGURATION, NOTHING, OK, RUNS, UNAVAILA
 # Longer than the 30 s that a start waits for a service.
 PATIENCE_SECONDS: Final = 90.0
 Ended = subprocess.CompletedProcess[str]
+# All runs go on beside the first of these tests.
+pytestmark = pytest.mark.timeout(300)
 
 
 # Taken once: pytest writes the current test's name into the environment while other threads start programs.
@@ -95,24 +97,15 @@ def _topics(servers: str, group: str) -> dict[str, str]:
     return plain | compacted
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def runs(bench: Bench) -> Iterator[Mapping[str, Future[Ended]]]:
-    """Every run, started as soon as there is a place: the patient ones first, for they mostly wait."""
+    """Every run, started as soon as there is a place: the patient ones first, for they mostly wait.
+
+    They go on beside the tests of this module, and are looked at last.
+    """
     patient_first = sorted(RUNS, key=lambda name: RUNS[name].code != UNAVAILABLE)
     with ThreadPoolExecutor(max_workers=4) as pool:
         yield {name: pool.submit(bench.run, RUNS[name].arguments, RUNS[name].given) for name in patient_first}
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_failed_start(name: str, runs: Mapping[str, Future[Ended]], bench: Bench) -> None:
-    """What is wrong is named on standard error, with the way out; no stack trace, no secret."""
-    expected, ended = RUNS[name], runs[name].result()
-    assert ended.returncode == expected.code, ended.stderr
-    for words in expected.says:
-        assert words.format_map(bench.names) in ended.stderr
-    assert len(ended.stderr.splitlines()) == expected.lines, ended.stderr
-    assert "Traceback" not in ended.stdout + ended.stderr
-    assert CANARY not in ended.stdout + ended.stderr
 
 
 def test_check(bench: Bench) -> None:
@@ -171,3 +164,15 @@ def test_module_is_the_same_program(bench: Bench) -> None:
         [python, "-m", "daemon", "version"], capture_output=True, text=True, check=True, env=OWN
     )
     assert ended.stdout == bench.run(("version",)).stdout
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_failed_start(name: str, runs: Mapping[str, Future[Ended]], bench: Bench) -> None:
+    """What is wrong is named on standard error, with the way out; no stack trace, no secret."""
+    expected, ended = RUNS[name], runs[name].result()
+    assert ended.returncode == expected.code, ended.stderr
+    for words in expected.says:
+        assert words.format_map(bench.names) in ended.stderr
+    assert len(ended.stderr.splitlines()) == expected.lines, ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert CANARY not in ended.stdout + ended.stderr

@@ -23,18 +23,10 @@ RUN = ("-m", "tests.simulation", "--seeds", SEEDS, *BESIDES, "--jobs", "2")
 SIMULATION = (*RUN, "--count-as=simulation")
 MUTANTS = ("-m", "tests.mutants", "--hinted")
 AT_A_TIME = 3
+# By itself their folder would be done long after all the others; what is new there goes with the rest of it.
+KILLS = ("tests/system/test_kill.py", "tests/system/test_kill_tasks.py")
+BROKERS = ("tests/system/test_kafka_faults.py", "tests/system/test_cluster.py")
 GROUPS = {
-    "on a real Kafka, processes": ("tests/system",),
-    "on a real Kafka": ("tests/integration",),
-    UNITS: (
-        "tests/unit",
-        "tests/property",
-        "tests/contract",
-        "tests/simulation",
-        "tests/mutants",
-        "tests/deploy",
-        "tests/supply",
-    ),
     "commands, chaos, security, demo": (
         "tests/kit",
         "tests/security",
@@ -44,6 +36,19 @@ GROUPS = {
         "tests/matrix",
         "tests/benchmarks",
     ),
+    UNITS: (
+        "tests/unit",
+        "tests/property",
+        "tests/contract",
+        "tests/simulation",
+        "tests/mutants",
+        "tests/deploy",
+        "tests/supply",
+    ),
+    "on a real Kafka, brokers that fail": BROKERS,
+    "on a real Kafka, processes that are killed": KILLS,
+    "on a real Kafka, processes": ("tests/system", *(f"--ignore={path}" for path in (*KILLS, *BROKERS))),
+    "on a real Kafka": ("tests/integration",),
 }
 SYSTEM_GROUPS = {
     "in containers": ("tests/containers",),

@@ -67,9 +67,11 @@ class Held(TolokadError):  # noqa: N818 - reads as what happened
     Args:
         reason: one of `daemon.metrics.HOLD_REASONS`, a label of `tolokad_held`.
         detail: a sentence for the operator, without secrets.
+        wait_seconds: for how long Toloka asks not to be asked again.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, wait_seconds: float = 0.0) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.wait_seconds = wait_seconds

@@ -5,14 +5,12 @@ from random import Random
 from typing import Any
 
 from daemon.flows.holding import Hold, Holds
-from daemon.flows.waiting import LONGEST_PROBE_SECONDS, Backoff, pause
+from daemon.flows.waiting import LONGEST_OBEYED_SECONDS, LONGEST_PROBE_SECONDS, Backoff, pause
 from daemon.metrics import Metrics
 from daemon.model import NotNow
 
 SHORTEST_WAIT_SECONDS = 0.05
 PAUSED_LOOK_SECONDS = 0.2
-# Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
-LONGEST_OBEYED_SECONDS = 3600.0
 
 
 class Gate:

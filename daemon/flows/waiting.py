@@ -16,6 +16,8 @@ LONGEST_WAIT_SECONDS = 30.0
 # Toloka's return and Kafka's are noticed within seconds, a try that hangs for its whole time included; a
 # probe every few seconds is no storm.
 LONGEST_PROBE_SECONDS = 5.0
+# Toloka may ask to wait for a day; a wait is cut into pieces so that a mended cause is noticed.
+LONGEST_OBEYED_SECONDS = 3600.0
 
 
 async def pause(seconds: float, until: asyncio.Event) -> None:

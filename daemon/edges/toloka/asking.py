@@ -56,5 +56,5 @@ async def insist(question: Callable[[], Awaitable[Found | NotNow]]) -> Found:
     """
     found = await ask_twice(question)
     if isinstance(found, NotNow):
-        raise Held("listing_failed", found.detail)
+        raise Held("listing_failed", found.detail, found.wait_seconds or 0.0)
     return found

@@ -19,7 +19,7 @@ from daemon.flows.holding import Holds, ShownHold
 from daemon.flows.place import Place
 from daemon.flows.records import codec
 from daemon.flows.skew import SKEW
-from daemon.flows.waiting import Backoff, pause, unless
+from daemon.flows.waiting import LONGEST_OBEYED_SECONDS, Backoff, pause, unless
 from daemon.metrics import Metrics
 from daemon.model import Batch, Created, Intent
 from daemon.ports import Kafka, Submissions, TolokaClock
@@ -71,7 +71,7 @@ class Search:
         await claim.doubt()
         try:
             while not until.is_set():
-                turns.shows = False
+                turns.shows, asked_seconds = False, 0.0
                 try:
                     resolved = await self._look(batch, quarantine, claim, until)
                     if not turns.shows:
@@ -82,13 +82,13 @@ class Search:
                         # Once for each reason, however its details change.
                         reasons.add(held.reason)
                         self._metrics.intents_resolved.labels("held").inc()
-                    resolved = None
+                    resolved, asked_seconds = None, held.wait_seconds
                 if resolved is None or not resolved.adopted:
                     await claim.doubt()
                 if resolved is not None:
                     return resolved
-                await pause(quarantine.look_seconds(backoff.seconds()), until)
-                await self._insist_undecided(intent)
+                wait_seconds = max(quarantine.look_seconds(backoff.seconds()), asked_seconds)
+                await self._rest(min(wait_seconds, LONGEST_OBEYED_SECONDS), intent, until)
             return None
         finally:
             shown.end()
@@ -111,6 +111,17 @@ class Search:
     def quarantine(self, intent: Intent) -> Quarantine:
         """That of an intent, which has begun by now."""
         return Quarantine(intent, self._patience, self._clock)
+
+    async def _rest(self, seconds: float, intent: Intent, until: asyncio.Event) -> None:
+        """Wait for the next look, with an eye on what an operator decides meanwhile.
+
+        Raises:
+            Fenced: as `_insist_undecided`.
+        """
+        while seconds > 0:
+            await pause(min(seconds, LONGEST_LOOK_SECONDS), until)
+            await self._insist_undecided(intent)
+            seconds = 0 if until.is_set() else seconds - LONGEST_LOOK_SECONDS
 
     async def _insist_undecided(self, intent: Intent) -> None:
         """An operator may have decided meanwhile: then the committed metadata tells what is left to do.

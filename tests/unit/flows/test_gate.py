@@ -6,8 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from daemon.flows.gate import LONGEST_OBEYED_SECONDS, SHORTEST_WAIT_SECONDS, Gate
-from daemon.flows.waiting import FIRST_WAIT_SECONDS, LONGEST_PROBE_SECONDS, LONGEST_WAIT_SECONDS
+from daemon.flows.gate import SHORTEST_WAIT_SECONDS, Gate
+from daemon.flows.waiting import (
+    FIRST_WAIT_SECONDS,
+    LONGEST_OBEYED_SECONDS,
+    LONGEST_PROBE_SECONDS,
+    LONGEST_WAIT_SECONDS,
+)
 from daemon.model import NotNow
 from tests.doubles import fresh_holds, in_virtual_time, seeded
 

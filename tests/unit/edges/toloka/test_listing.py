@@ -169,9 +169,10 @@ async def test_a_long_throttling_is_not_waited_out() -> None:
     """One that is told to come back in a minute says so instead of waiting."""
     async with serve(Knobs(finish_distribution="never")) as toloka, app(toloka.url) as here:
         toloka.faults.add(Fault("status", ("list",), status=429, retry_after="60"))
-        with pytest.raises(Held, match="429"):
+        with pytest.raises(Held, match="429") as raised:
             await all_of(here.results.finished(START, LATEST))
         assert requests_counted(here.metrics)["list", "throttled"] == 1
+    assert raised.value.wait_seconds == 60
 
 
 # --- servers that lead nowhere ---------------------------------------------------------------------------

@@ -448,6 +448,22 @@ async def test_the_doubt_shows_while_it_lasts() -> None:
 
 
 @in_virtual_time
+async def test_a_look_that_toloka_puts_off_is_put_off() -> None:
+    """It may ask to wait for a minute, and is asked nothing before; an operator's decision ends the wait."""
+    throttled = Held("listing_failed", "Toloka answered 429", wait_seconds=60)
+    doubt = Doubt(throttled, [created("x", body("a"))])
+    assert pairs(await doubt.resolve(batch_of("a"))) == {0: "x"}
+    assert 60 <= seconds() < 70
+    doubt = Doubt(throttled)
+    resolving = asyncio.create_task(doubt.resolve(batch_of("a")))
+    await asyncio.sleep(5)
+    doubt.intend(1, None)
+    with pytest.raises(Fenced, match="decided"):
+        await resolving
+    assert seconds() < 90
+
+
+@in_virtual_time
 async def test_a_hold_is_counted_once() -> None:
     """The metric counts batches in doubt, not looks."""
     doubt = Doubt(*[LISTING_FAILED] * 5, [created("x", body("a"))])

@@ -132,10 +132,14 @@ async def _until_read(reader: Reader) -> None:
 
 
 async def _insist(servers: str, topic: str, committed: Committed) -> None:
-    """What whoever takes over has to know: behind each record there is the end of its transaction."""
+    """What whoever takes over has to know: behind each record there is the end of its transaction.
+
+    Kafka may write that end once more, where a partition's leader changes in the midst of it.
+    """
     async with _client(servers) as cluster:
-        assert await cluster.end_offsets(topic) == dict.fromkeys(PARTITIONS, 2 * committed.offset)
-        assert await cluster.stable_offsets(topic) == dict.fromkeys(PARTITIONS, 2 * committed.offset)
+        for offsets in (await cluster.end_offsets(topic), await cluster.stable_offsets(topic)):
+            assert offsets.keys() == {*PARTITIONS}
+            assert min(offsets.values()) >= 2 * committed.offset, offsets
         assert await cluster.committed(GROUP, topic, PARTITIONS) == dict.fromkeys(PARTITIONS, committed)
 
 

@@ -8,7 +8,7 @@ have written is read after it. So of two ways at least one sees the other, and t
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from daemon.errors import Held
 from daemon.flows.doubts.terms import Term
@@ -26,6 +26,7 @@ ABORTING = timedelta(seconds=30)
 SETTLING = ABORTING + timedelta(seconds=20)
 OTHERS_LOOK_SECONDS = 0.5
 
+Announced = tuple[str, datetime, datetime | None]
 # Writes an intent down as it is.
 Note = Callable[[Intent], Awaitable[None]]
 
@@ -70,7 +71,8 @@ class Turns:
         self._place = place
         self._over_after = over_after
         self._shown = shown
-        self._terms: dict[int, Term] = {}
+        # By partition, with what tells its announcement from the next: behind both may lie the same batch.
+        self._terms: dict[int, tuple[Announced, Term]] = {}
         self.shows = False
 
     async def come(self, until: asyncio.Event, own: Term) -> bool:
@@ -151,10 +153,11 @@ class Turns:
 
     def _is_over(self, partition: int, intent: Intent) -> bool:
         """Whether no answer can settle it any more, nor what was sent behind it."""
-        term = self._terms.get(partition)
-        if term is None or term.begun != intent.last_at:
-            term = self._terms[partition] = Term(intent.last_at, self._over_after, self._clock)
-        return term.is_over
+        announced = intent.attempt, intent.at, intent.doubt_at
+        known = self._terms.get(partition)
+        if known is None or known[0] != announced:
+            known = self._terms[partition] = announced, Term(intent.last_at, self._over_after, self._clock)
+        return known[1].is_over
 
     async def _others(self) -> Mapping[int, Intent]:
         partitions = await self._kafka.partitions(self._place.topic)

@@ -104,6 +104,23 @@ async def test_a_clock_that_was_set_back_prolongs_no_other_partitions_attempt() 
 
 
 @in_virtual_time
+async def test_another_partitions_next_attempt_is_waited_for_as_long_as_the_one_before() -> None:
+    """What was sent behind the first was announced by a clock that was ahead: so was the last of both."""
+    doubt = Doubt([created("x", body("a"))])
+    ahead = START + timedelta(hours=1)
+    behind = replace(young(), at=ahead, since=ahead, doubt_end=20, doubt_at=ahead)
+    doubt.intend(2, behind)
+    resolving = asyncio.ensure_future(doubt.resolve(batch_of("a", identified=False), old("a-1")))
+    await asyncio.sleep(60)
+    doubt.intend(2, replace(behind, attempt="a-3", at=START + timedelta(seconds=60)))
+    await asyncio.sleep(30)
+    assert not resolving.done()
+    doubt.settle("x", 5, 2)
+    doubt.intend(2, None, 20)
+    assert left(await resolving) == [0]
+
+
+@in_virtual_time
 async def test_what_another_looks_for_is_not_taken_while_our_own_may_still_land() -> None:
     """It would believe its own to be absent, and send it again: with ours there would be one too many."""
     doubt = Doubt(

@@ -6,3 +6,5 @@ from datetime import timedelta
 SKEW = timedelta(seconds=60)
 # None of them is as far ahead of another.
 FUTURE = timedelta(minutes=5)
+# No clock is set further: at the worst one time zone is taken for another.
+FARTHEST = timedelta(days=1)

@@ -18,7 +18,7 @@ from daemon.flows.doubts.scanning import Taken, scan
 from daemon.flows.holding import Holds, ShownHold
 from daemon.flows.place import Place
 from daemon.flows.records import codec
-from daemon.flows.skew import SKEW
+from daemon.flows.skew import FARTHEST, SKEW
 from daemon.flows.waiting import LONGEST_OBEYED_SECONDS, Backoff, pause, unless
 from daemon.metrics import Metrics
 from daemon.model import Batch, Created, Intent
@@ -214,6 +214,9 @@ class Search:
         before = SKEW if batch.identified else 3 * SKEW
         # A clock that was set back tells too little of the time that has passed.
         within = max(now, quarantine.unset, quarantine.ends_at) - intent.since + before
+        if quarantine.was_set_back:
+            # What was created since is older than the newest item, nobody knows by how much.
+            within = FARTHEST
         return await self._api.created(intent.since - before, None, within, wanted)
 
     def _end(self, intent: Intent) -> datetime:

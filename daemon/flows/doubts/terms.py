@@ -36,6 +36,11 @@ class Term:
         return by_toloka >= self.ends_at or unset >= self._seen + self._lasts
 
     @property
+    def was_set_back(self) -> bool:
+        """Whether Toloka's clock was seen to be set back since the attempt was announced."""
+        return self._seen < self.begun - CORRECTED or self._clock.now() < self.unset - CORRECTED
+
+    @property
     def unset(self) -> datetime:
         """What Toloka's clock would show now, had nobody set it since."""
         return self._seen + (_elapsed() - self._seen_at)

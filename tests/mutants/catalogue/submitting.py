@@ -285,7 +285,6 @@ SUBMITTING = (
         "younger-leftover-unseen",
         "of equal items the one that another partition has left is not seen, and ours is sent once more",
         RESOLVE,
-        "        within = max(now, quarantine.unset, quarantine.ends_at) - intent.since + before\n"
         "        return await self._api.created(intent.since - before, None, within, wanted)\n",
         "        until = end if end < now else None\n"
         "        return await self._api.created(intent.since - SKEW, until, None, wanted)\n",

@@ -252,6 +252,23 @@ async def test_a_clock_that_is_set_back_prolongs_no_quarantine(*, begun: bool) -
     await setting
 
 
+@pytest.mark.parametrize("begun", [True, False])
+@in_virtual_time
+async def test_what_was_created_after_a_clock_was_set_back_is_listed(*, begun: bool) -> None:
+    """By that clock it is hours older than the newest item, which was created just before."""
+    doubt = Doubt([])
+
+    async def set_back() -> None:
+        await asyncio.sleep(10 if begun else 0)
+        doubt.time.moved -= 7200
+
+    setting = asyncio.create_task(set_back())
+    await asyncio.sleep(1)
+    assert left(await doubt.resolve(batch_of("a"))) == [0]
+    assert (doubt.api.within[-1] or timedelta()) >= timedelta(hours=2)
+    await setting
+
+
 @in_virtual_time
 async def test_what_nobody_looks_for_is_not_kept() -> None:
     """Others may create a million while a batch is in doubt: they are left out of what is listed."""

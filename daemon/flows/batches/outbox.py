@@ -113,7 +113,8 @@ class Outbox:
         """What would announce the batch now; nothing is written. See `announce`."""
         now = self._clock.now()
         attempt, once = (self._new_attempt(), self._once) if again is None else (again.attempt, again.once)
-        since = batch.reaches_back_to or now
+        # A clock that was set back since: what is created from now on is older than the first attempt.
+        since = min(batch.reaches_back_to or now, now)
         return Intent(attempt, batch.end, since, now, once, batch.first, batch.doubt_end, batch.doubt_at)
 
     def behind(self, batch: Batch, at: datetime | None) -> Intent | None:

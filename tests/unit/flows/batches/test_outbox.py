@@ -170,6 +170,18 @@ async def test_every_attempt_has_its_own_name_and_time_and_the_doubt_its_own_beg
 
 
 @in_virtual_time
+async def test_no_doubt_begins_after_its_latest_attempt(desk: Desk) -> None:
+    """Toloka's clock may be set back between two; what is created is looked for from the beginning on."""
+    async with desk.kafka.writer("w") as writer:
+        outbox = desk.outbox_on(writer)
+        desk.time.moved = 3600
+        first = await outbox.announce(BATCH)
+        desk.time.moved = 60
+        carried = await outbox.announce(replace(BATCH, since=first.since))
+    assert carried.since == carried.at == START + MINUTE
+
+
+@in_virtual_time
 async def test_a_withdrawn_intent_leaves_nothing_behind(desk: Desk) -> None:
     """The same offset, with empty metadata."""
     async with desk.kafka.writer("w") as writer:

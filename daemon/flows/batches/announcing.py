@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from daemon.flows.batches.ahead import Ahead, Attempt
 from daemon.flows.batches.outbox import Outbox
 from daemon.flows.batches.pieces import Pieces
 from daemon.flows.batches.shared_parts import SharedParts
+from daemon.flows.doubts.terms import CORRECTED
 from daemon.model import Batch, Deadline, Intent, NotNow
 from daemon.ports import Submissions
 
@@ -40,6 +42,7 @@ class Announcer:
         self._guard = shared.guard
         self._watch = shared.watch
         self._clock = shared.clock
+        self._toloka_clock = shared.toloka_clock
         self._request_seconds = request_seconds
         self._stopping = stopping
 
@@ -148,6 +151,15 @@ class Announcer:
         """Whether its intent was written soon enough to send it."""
         left = attempt.deadline.left(self._clock.elapsed(), self._clock.wall())
         return left >= self._request_seconds / 2
+
+    def dated(self, attempt: Attempt, intent: Intent) -> Intent:
+        """The intent that stands for an attempt, with the time that Toloka's clock would now give it.
+
+        A clock that was set forward while the request was under way would end its quarantine at once.
+        """
+        age = timedelta(seconds=self._clock.elapsed() - attempt.deadline.elapsed)
+        at = self._toloka_clock.now() - age
+        return replace(intent, at=at) if at > intent.at + CORRECTED else intent
 
     def _deadline(self) -> Deadline:
         return Deadline(self._clock.elapsed(), self._clock.wall(), self._request_seconds)

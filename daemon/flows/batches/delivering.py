@@ -83,7 +83,7 @@ class Delivery:
             elif isinstance(outcome, InDoubt):
                 self._shared.gate.leave()
             show(self._shown, whole, outcome)
-            return attempt.intent, outcome
+            return self._announcer.dated(attempt, attempt.intent), outcome
 
         doubtful = replace(batch, since=intent.since)
         note = partial(self._outbox.note, batch.first)
@@ -150,6 +150,7 @@ class Delivery:
                 self._allowance.refused(batch)
                 pieces.too_large(batch, flaw)
             case InDoubt():
+                intent = self._announcer.dated(sent.attempt, intent)
                 resolved = await self._resolve(batch, intent)
                 if resolved is None:
                     return False

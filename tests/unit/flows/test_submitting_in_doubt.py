@@ -58,6 +58,27 @@ async def test_what_got_lost_is_sent_again_after_the_quarantine() -> None:
 
 
 @in_virtual_time
+async def test_a_clock_that_is_set_forward_before_the_doubt_begins_ends_no_quarantine() -> None:
+    """Toloka's may be, by an hour, while the request is under way: that may still land as long after."""
+    way, sent_at = Way(kafka_of(*"abc")), list[float]()
+    loop = asyncio.get_running_loop()
+
+    def lost(items: Sequence[Item]) -> Outcome:
+        sent_at.append(loop.time())
+        way.toloka_time.ahead += timedelta(hours=1)
+        return way.lost(items)
+
+    def accepted(items: Sequence[Item]) -> Outcome:
+        sent_at.append(loop.time())
+        return way.accept(items)
+
+    way.script(lost, accepted)
+    await ran(way, QUARANTINE_SECONDS + 20)
+    first, second = sent_at
+    assert second >= first + QUARANTINE_SECONDS
+
+
+@in_virtual_time
 async def test_what_is_sent_again_without_an_answer_is_held_visibly() -> None:
     """One lost answer is waited out; at the next the hold names the way out, until there is a clear one."""
     way = Way(kafka_of("a", "b"))

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -67,6 +67,18 @@ class Beside:
         return getattr(self._way.api, name)
 
 
+class TolokaTime:
+    """See `daemon.ports.TolokaClock`; it goes by the time of the others, and may be set."""
+
+    def __init__(self, time: FakeTime) -> None:
+        self._time = time
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        """See `daemon.ports.TolokaClock.now`."""
+        return self._time.now() + self.ahead
+
+
 class Way:
     """The way of a partition, and the world around it; another way's `shared` is shared."""
 
@@ -86,6 +98,7 @@ class Way:
         self.kafka = kafka or MemoryKafka.usual()
         self.api = ScriptedSubmissions(accept=self.accept)
         self.time = FakeTime()
+        self.toloka_time = TolokaTime(self.time)
         self.place = place(partition)
         own_holds, own_metrics = fresh_holds()
         self.holds: Holds = shared.holds if shared else own_holds
@@ -107,7 +120,7 @@ class Way:
         shared = SharedParts(
             kafka=self.kafka,
             clock=self.time,
-            toloka_clock=self.time,
+            toloka_clock=self.toloka_time,
             gate=self.gate,
             holds=self.holds,
             watch=SubmitWatch(self.metrics),
@@ -120,9 +133,8 @@ class Way:
             budget=self.budget,
         )
         patience = Patience(timedelta(seconds=20), timedelta(seconds=QUARANTINE_SECONDS))
-        search = Search(
-            self.kafka, self.api, self.time, self.place, patience, self.holds, self.metrics, seeded()
-        )
+        clock, place = self.toloka_time, self.place
+        search = Search(self.kafka, self.api, clock, place, patience, self.holds, self.metrics, seeded())
         resolver = Resolver(self.kafka, self.place, search, self.metrics, seeded())
         options = SubmitOptions("earliest", BatchLimits(max_items, 100_000), 0.5, 20.0, once)
         own = [self.api, *(cast("Submissions", Beside(self)) for _ in range(connections - 1))]

@@ -37,6 +37,8 @@ async def open_tasks(
     pool_ids = tuple(dict.fromkeys((pool_id, *tasks.pool_ids)))
     line = await stack.enter_async_context(Line(endpoint, probe_of(pool_id)))
     pools = [await _pool(settings, line, each, endpoint) for each in pool_ids]
+    # A first cursor that is ahead of time would show nothing until then.
+    await line.agree_on_time()
     for each in pools:
         log.info("pool_found", pool=each.id, status=each.status)
     spec = TaskSpec(pool_id, _terms(pools), allow_defaults=tasks.allow_defaults)

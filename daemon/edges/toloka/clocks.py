@@ -43,7 +43,6 @@ class DateClock:
         self._told: tuple[datetime, float] | None = None
         # Until two answers agree, the later one is believed.
         self._is_agreed = False
-        self._is_disputed = False
         self._doubted: tuple[datetime, float] | None = None
         # What was stated last, and since when.
         self._stated: tuple[datetime, float] | None = None
@@ -56,9 +55,9 @@ class DateClock:
         return moment + timedelta(seconds=self._clock.elapsed() - at)
 
     @property
-    def is_disputed(self) -> bool:
-        """Whether the first answers contradict each other, so that one that is wrong may be believed."""
-        return self._is_disputed
+    def is_unsure(self) -> bool:
+        """Whether no two answers agree yet, so that one that is wrong may be believed."""
+        return self._told is not None and not self._is_agreed
 
     def hear(self, date: str | None, took_seconds: float) -> None:
         """Learn from the answer that has just come.
@@ -86,7 +85,6 @@ class DateClock:
         is_near = abs(moment - self.now()) <= _STEP
         if is_near or not self._is_agreed or self._is_confirmed(moment, at):
             self._is_agreed = self._is_agreed or is_near
-            self._is_disputed = not self._is_agreed
             self._told, self._doubted = (moment, at), None
 
     def _stands_still(self, stated: datetime, at: float) -> bool:

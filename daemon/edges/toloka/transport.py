@@ -76,9 +76,9 @@ class Line:
         return await self.request(self._probe.operation, "GET", self._probe.path)
 
     async def agree_on_time(self) -> None:
-        """Ask the probe again while the first answers contradict each other as to the time."""
+        """Ask the probe again until two answers agree as to the time."""
         for _ in range(TIME_TRIES):
-            if not self._endpoint.toloka_clock.is_disputed:
+            if not self._endpoint.toloka_clock.is_unsure:
                 return
             with suppress(LineError):
                 await self.request(self._probe.operation, "GET", self._probe.path)

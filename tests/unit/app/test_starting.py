@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import errors as kafka_errors
 from structlog.testing import capture_logs
 
 from daemon.app.service import way_out
 from daemon.app.starting import insist_on_a_price, patiently, topics_in_order
+from daemon.app.tasks_service import open_tasks
 from daemon.edges.kafka.topics import Topics
 from daemon.errors import (
     ConfigurationError,
@@ -21,8 +25,10 @@ from daemon.errors import (
     Transient,
     UnavailableAtStart,
 )
+from daemon.metrics import Metrics
 from daemon.settings import load
 from tests.doubles import in_virtual_time
+from tests.unit.edges.toloka.wire import Connection, endpoint, serving
 
 USUAL = {
     "TOLOKAD_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:9092",
@@ -39,6 +45,25 @@ def test_a_limit_in_money_needs_a_price(variable: str) -> None:
     for price in (None, Decimal(0)):
         with pytest.raises(ConfigurationError, match=variable):
             insist_on_a_price(settings, price)
+
+
+async def test_a_time_that_one_answer_alone_tells_is_not_begun_with() -> None:
+    """Where a start has one question alone, it is asked until two answers agree."""
+    dates = ["Sun, 22 Nov 2026 18:00:00 GMT"]
+
+    async def script(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            date = dates.pop() if dates else "Sun, 22 Nov 2026 17:00:00 GMT"
+            await connection.answer(200, msgspec.json.encode({"id": "1", "status": "OPEN"}), {"Date": date})
+
+    async with serving(script) as wire, AsyncExitStack() as stack:
+        variables = {"TOLOKAD_TOLOKA__API": "tasks", "TOLOKAD_TOLOKA__POOL_ID": "1"}
+        there = endpoint(wire.url)
+        await open_tasks(load({**USUAL, **variables}), there, Metrics(), stack)
+        told = there.toloka_clock.now()
+    assert abs(told - datetime(2026, 11, 22, 17, tzinfo=UTC)) < timedelta(minutes=1)
+    assert len(wire.requests) <= 4
 
 
 @in_virtual_time

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from daemon.app.kit.kafka import reached, records
 from daemon.app.kit.progress import Progress
@@ -117,15 +118,17 @@ async def _begins(
 ) -> Mapping[int, int]:
     """Where a run would go on in each partition, behind what is in doubt."""
     starts = await cluster.start_offsets(kafka.input_topic)
-    first = starts if kafka.start_from == "earliest" else ends
     committed = await cluster.committed(kafka.group_id, kafka.input_topic, list(ends))
     marks = await _marks(cluster, kafka) if any(found.is_none for found in committed.values()) else {}
     begins = {}
     for p, found in committed.items():
         intent = codec.read_intent(found.metadata)
-        begins[p] = first[p] if found.is_none else found.offset
-        if found.is_none and marks.get(p, codec.NOTHING_SETTLED) > codec.NOTHING_SETTLED:
-            rehearsal.held.append(Coordinates(kafka.input_topic, p, marks[p]))
+        # As a run does: none of what is in a partition that was added since is passed over.
+        is_behind = kafka.start_from == "latest" and (p in marks or not marks)
+        begins[p] = found.offset if not found.is_none else ends[p] if is_behind else starts[p]
+        lost = marks.get(p, _Mark()).lost(ends[p] if is_behind else None)
+        if found.is_none and lost is not None:
+            rehearsal.held.append(Coordinates(kafka.input_topic, p, lost))
             begins[p] = ends[p]
         elif not (found.is_none or is_in_log(found, intent, starts[p], ends[p])):
             rehearsal.held.append(Coordinates(kafka.input_topic, p, found.offset))
@@ -136,14 +139,29 @@ async def _begins(
     return begins
 
 
-async def _marks(cluster: KafkaCluster, kafka: KafkaSettings) -> Mapping[int, int]:
-    """Up to where each partition was settled once: one that has such a mark and no offset has lost it."""
-    ledger, marks = kafka.ledger_topic, dict[int, int]()
+class _Mark(NamedTuple):
+    """Up to where a partition was settled, and where the group began with it, if behind what was there."""
+
+    settled: int = codec.NOTHING_SETTLED
+    began: int | None = None
+
+    def lost(self, end: int | None) -> int | None:
+        """The offset that a group without one has lost; `end` is the log's, where it would begin there."""
+        if self.settled > codec.NOTHING_SETTLED:
+            return self.settled
+        return self.began if end and self.began != end else None
+
+
+async def _marks(cluster: KafkaCluster, kafka: KafkaSettings) -> Mapping[int, _Mark]:
+    """Those of the input's partitions: one that has a mark and no offset may have lost it."""
+    ledger, marks = kafka.ledger_topic, dict[int, _Mark]()
     starts, ends = await cluster.start_offsets(ledger), await cluster.end_offsets(ledger)
     async with aclosing(records(cluster, ledger, starts, ends)) as found:
         async for some in found:
             for record in (each for each in some if (each.key or b"").startswith(codec.MARK_PREFIX)):
                 topic, p = codec.read_mark_key(record.key or b"")
                 if topic == kafka.input_topic:
-                    marks[p] = max(marks.get(p, codec.NOTHING_SETTLED), codec.read_mark(record.value))
+                    before, began = marks.get(p, _Mark()), codec.read_began(record.value)
+                    settled = max(before.settled, codec.read_mark(record.value))
+                    marks[p] = _Mark(settled, before.began if began is None else began)
     return marks

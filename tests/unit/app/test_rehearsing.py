@@ -25,9 +25,16 @@ READER = ItemReader(InputSpec({}), None, 1_000)
 
 
 async def rehearsed(
-    monkeypatch: pytest.MonkeyPatch, committed: Committed, start: int, end: int, mark: bytes | None = None
+    monkeypatch: pytest.MonkeyPatch,
+    committed: Committed,
+    start: int,
+    end: int,
+    mark: bytes | None = None,
+    *,
+    marked: int = 0,
+    start_from: str = "earliest",
 ) -> Rehearsal:
-    """What is said of a log with these ends."""
+    """What is said of a log with these ends; the `mark` is that of the partition `marked`."""
     kafka = MemoryKafka.usual()
     for _ in range(RECORDS):
         kafka.put(INPUT, b"{}")
@@ -35,7 +42,7 @@ async def rehearsed(
     del kafka.logs[INPUT][0][end:]
     kafka.offsets[GROUP, INPUT, 0] = committed
     if mark is not None:
-        kafka.put(LEDGER, mark, 1, key=codec.mark_key(INPUT, 0))
+        kafka.put(LEDGER, mark, 1, key=codec.mark_key(INPUT, marked))
 
     @asynccontextmanager
     async def reached(*_: object) -> AsyncIterator[tuple[Any, Mapping[str, Any]]]:
@@ -47,7 +54,8 @@ async def rehearsed(
     monkeypatch.setattr(rehearsing, "reached", reached)
     monkeypatch.setattr(rehearsing, "toloka_of", toloka_of)
     with Progress() as progress:
-        return await rehearsing.rehearse(load(USUAL), None, progress)
+        settings = load({**USUAL, "TOLOKAD_KAFKA__START_FROM": start_from})
+        return await rehearsing.rehearse(settings, None, progress)
 
 
 @where_records_are_gone
@@ -86,3 +94,27 @@ async def test_a_group_that_has_lost_its_offset_does_not_begin_anew(
     """A run would hold, where the ledger shows that it was submitted from; its mark says up to where."""
     found = await rehearsed(monkeypatch, Committed(-1, ""), 0, RECORDS, codec.mark_value(settled))
     assert (found.held, found.records) == ([] if read else [Coordinates(INPUT, 0, settled)], read)
+
+
+@pytest.mark.parametrize(("marked", "read"), [(0, 0), (1, RECORDS)])
+@in_virtual_time
+async def test_a_partition_that_was_added_is_read_from_its_beginning(
+    marked: int, read: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a run does, that begins behind what was there: none of it was."""
+    mark = codec.mark_value(codec.NOTHING_SETTLED)
+    found = await rehearsed(
+        monkeypatch, Committed(-1, ""), 0, RECORDS, mark, marked=marked, start_from="latest"
+    )
+    assert (found.held, found.records) == ([], read)
+
+
+@pytest.mark.parametrize(("began", "held"), [(4, [Coordinates(INPUT, 0, 4)]), (RECORDS, [])])
+@in_virtual_time
+async def test_a_group_that_has_begun_behind_what_was_there_does_not_do_so_again(
+    began: int, held: list[Coordinates], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has lost its offset before anything was settled: a run would hold where more has come since."""
+    mark = codec.mark_value(codec.NOTHING_SETTLED, began=began)
+    found = await rehearsed(monkeypatch, Committed(-1, ""), 0, RECORDS, mark, start_from="latest")
+    assert (found.held, found.records) == (held, 0)

@@ -80,6 +80,15 @@ AHEAD = (
         "test_an_answer_to_what_was_sent_behind_another_may_come_later",
     ),
     Mutant(
+        "next-attempt-taken-for-the-last",
+        "another partition's next attempt is taken for over, for the same batch lies behind it",
+        CLAIM,
+        "        announced = intent.attempt, intent.at, intent.doubt_at\n",
+        '        announced = "", intent.last_at, None\n',
+        found_by="tests/unit/flows/doubts/test_claiming.py::"
+        "test_another_partitions_next_attempt_is_waited_for_as_long_as_the_one_before",
+    ),
+    Mutant(
         "absent-before-its-predecessor",
         "the second batch is sent again while the first's, which is to take its place, may still land",
         DELIVER,

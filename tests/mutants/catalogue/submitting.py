@@ -177,6 +177,24 @@ SUBMITTING = (
         "return True",
     ),
     Mutant(
+        "quarantine-ended-before-it-began",
+        "a clock that is set forward while a request is under way ends its quarantine",
+        ANNOUNCE,
+        "return replace(intent, at=at) if at > intent.at + CORRECTED else intent",
+        "return intent",
+        found_by="tests/unit/flows/test_submitting_in_doubt.py::"
+        "test_a_clock_that_is_set_forward_before_the_doubt_begins_ends_no_quarantine",
+    ),
+    Mutant(
+        "unlisted-by-a-clock-set-back",
+        "what is created after Toloka's clock was set back is not listed, and sent once more",
+        RESOLVE,
+        "        if quarantine.was_set_back:\n",
+        "        if False:\n",
+        found_by="tests/unit/flows/doubts/test_searching.py::"
+        "test_what_was_created_after_a_clock_was_set_back_is_listed",
+    ),
+    Mutant(
         "quarantine-by-the-later-clock",
         "the quarantine is cut short by what the clock that wrote the intent was behind",
         QUARANTINE,

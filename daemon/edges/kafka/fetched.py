@@ -139,11 +139,13 @@ class _Result(fetcher.FetchResult):  # type: ignore[misc]  # as above
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         records: _Partition = self._partition_records
+        before = records.next_fetch_offset
         found, more = records.take(ALL if max_records is None else max_records)
         self._update_position()
         self._partition_records = records if more else None
         if getattr(self._assignment, _BARE, False):
-            return found or _NoneForReaders()
+            has_moved = records.next_fetch_offset > before
+            return found or (_NoneForReaders() if has_moved else ())
         return placed(self._topic_partition, found)
 
 

@@ -1,12 +1,13 @@
 """Records come out of what was fetched as they went in, by the thousand."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.kafka.fetched import _Partition
+from daemon.edges.kafka.fetched import _Partition, _Result, bare
 from daemon.edges.kafka.header_names import Records
 
 READ_COMMITTED = 1
@@ -65,6 +66,25 @@ def test_what_compaction_took_is_passed_over() -> None:
     partition = fetched(batch(range(2, 3), base=0), batch(range(5, 7), base=4), start=0)
     assert taken(partition, 2) == [2, 5]
     assert taken(partition, 2) == [6]
+
+
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_nothing_is_handed_on_only_where_the_position_moves(*, is_behind: bool) -> None:
+    """A reader that is given nothing at once has moved; else the client waits for what comes next."""
+    state = SimpleNamespace(paused=False, position=0)
+    state.consumed_to = lambda position: setattr(state, "position", position)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    bare(SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))))
+    batches = [batch(range(2)), *([batch(range(0), base=2)] if is_behind else [])]
+    result = _Result(
+        TopicPartition("t", 3),
+        assignment=assignment,
+        partition_records=fetched(*batches, start=0),
+        backoff=0,
+    )
+    assert len(result.getall(2)) == 2
+    before = state.position
+    assert bool(result.getall(2)) == is_behind == (state.position > before)
 
 
 def test_the_client_can_still_take_one_by_one() -> None:

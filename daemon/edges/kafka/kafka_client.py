@@ -122,7 +122,9 @@ def _connect_side_by_side(client: AIOKafkaClient) -> None:
     opening: defaultdict[tuple[object, ConnectionGroup], asyncio.Lock] = defaultdict(asyncio.Lock)
     client._get_conn_lock_value = nullcontext()  # noqa: SLF001 - what it would open all of them under
 
-    async def soon(node: object, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, **named: Any) -> Any:
+    async def connected(
+        node: object, *, group: ConnectionGroup = ConnectionGroup.DEFAULT, **named: Any
+    ) -> Any:
         standing = client._conns.get((node, group))  # noqa: SLF001 - each request asks, and most find one
         if standing is not None and standing.connected():
             return standing
@@ -135,7 +137,7 @@ def _connect_side_by_side(client: AIOKafkaClient) -> None:
             client.force_metadata_update()
             return None
 
-    client._get_conn = soon  # noqa: SLF001 - see above
+    client._get_conn = connected  # noqa: SLF001 - see above
 
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext:

@@ -78,9 +78,10 @@ async def project(line: Line, project_id: str, clock: TolokaClock) -> Project | 
         if tries:
             await asyncio.sleep(WAIT_SECONDS)
         found = await _project(line, project_id, clock)
-        if found is not None:
+        if isinstance(found, Project):
             # A first cursor that is ahead of time would show nothing until then.
             await line.agree_on_time()
+        if found is not None:
             return found
     return NotNow("not_found", f"the project {project_id} does not name its app")
 

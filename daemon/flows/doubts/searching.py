@@ -213,7 +213,7 @@ class Search:
                 return listed
         before = SKEW if batch.identified else 3 * SKEW
         # A clock that was set back tells too little of the time that has passed.
-        within = max(now, quarantine.unset, quarantine.ends_at) - intent.since + before
+        within = max(now, quarantine.undisturbed, quarantine.ends_at) - intent.since + before
         if quarantine.was_set_back:
             # What was created since is older than the newest item, nobody knows by how much.
             within = FARTHEST

@@ -31,17 +31,17 @@ class Term:
 
         A clock that was set forward since ends nothing, and one that was set back prolongs nothing.
         """
-        unset = self.unset
-        by_toloka = min(self._clock.now(), unset + CORRECTED)
-        return by_toloka >= self.ends_at or unset >= self._seen + self._lasts
+        undisturbed = self.undisturbed
+        by_toloka = min(self._clock.now(), undisturbed + CORRECTED)
+        return by_toloka >= self.ends_at or undisturbed >= self._seen + self._lasts
 
     @property
     def was_set_back(self) -> bool:
         """Whether Toloka's clock was seen to be set back since the attempt was announced."""
-        return self._seen < self.begun - CORRECTED or self._clock.now() < self.unset - CORRECTED
+        return self._seen < self.begun - CORRECTED or self._clock.now() < self.undisturbed - CORRECTED
 
     @property
-    def unset(self) -> datetime:
+    def undisturbed(self) -> datetime:
         """What Toloka's clock would show now, had nobody set it since."""
         return self._seen + (_elapsed() - self._seen_at)
 

@@ -173,7 +173,7 @@ SUBMITTING = (
         "no-quarantine",
         "absence is believed at once",
         TERMS,
-        "return by_toloka >= self.ends_at or unset >= self._seen + self._lasts",
+        "return by_toloka >= self.ends_at or undisturbed >= self._seen + self._lasts",
         "return True",
     ),
     Mutant(

@@ -15,7 +15,7 @@ from tests.simulator.faults import Fault
 from tests.simulator.serving import serve
 from tests.simulator.world import ARCHIVE_PROJECT, ARCHIVED_PROJECT, MODERATION_APP
 from tests.unit.edges.toloka.apps import PROJECT, app
-from tests.unit.edges.toloka.wire import Connection, serving
+from tests.unit.edges.toloka.wire import Connection, answering, serving
 
 RIGHT = "Sun, 22 Nov 2026 17:00:00 GMT"
 APP = {"id": "A", "input_spec": {"text": {"type": "string"}}, "output_spec": {}}
@@ -99,6 +99,14 @@ async def test_a_time_that_one_answer_alone_tells_is_not_begun_with(wrong: str) 
         told = here.endpoint.toloka_clock.now()
     assert abs(told - datetime(2026, 11, 22, 17, tzinfo=UTC)) < timedelta(minutes=1)
     assert len(wire.requests) <= 4
+
+
+async def test_a_refusal_is_told_at_once() -> None:
+    """Nobody asks for the time who is not let in."""
+    said = {"Date": RIGHT}
+    async with serving(answering((403, b"{}", said))) as wire, app(wire.url) as here:
+        assert isinstance(await project(here.line, PROJECT, here.endpoint.toloka_clock), NotNow)
+    assert len(wire.requests) == 1
 
 
 async def test_a_project_that_never_names_its_app() -> None:

@@ -107,7 +107,8 @@ SUBMITTING = (
         OUTBOX,
         "batch.end, since, now, once, batch.first,",
         "batch.end, since, since, once, batch.first,",
-        only="doubt_after_doubt",
+        found_by="tests/unit/flows/batches/test_outbox.py::"
+        "test_every_attempt_has_its_own_name_and_time_and_the_doubt_its_own_beginning",
     ),
     Mutant(
         "settled-ahead-of-its-intent",

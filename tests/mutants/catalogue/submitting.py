@@ -193,7 +193,7 @@ SUBMITTING = (
         "        if quarantine.was_set_back:\n",
         "        if False:\n",
         found_by="tests/unit/flows/doubts/test_searching.py::"
-        "test_what_was_created_after_a_clock_was_set_back_is_listed",
+        "test_a_clock_that_is_set_back_prolongs_no_quarantine_and_hides_nothing",
     ),
     Mutant(
         "quarantine-by-the-later-clock",

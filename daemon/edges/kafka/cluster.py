@@ -14,6 +14,7 @@ from daemon.edges.kafka import (
     kafka_client,
     majority,
     reading,
+    silent_brokers,
     transactions,
     versions,
 )
@@ -46,7 +47,7 @@ class KafkaCluster:
         self._metrics = metrics
         self._admin = AIOKafkaAdminClient(**kafka_client.arguments(settings, client_id))
         kafka_client.keep_current(self._admin._client, settings)  # noqa: SLF001 - what it talks through
-        kafka_client.pass_over_the_silent(self._admin._client)  # noqa: SLF001 - as above
+        silent_brokers.pass_over_the_silent(self._admin._client)  # noqa: SLF001 - as above
         majority.ask_around(self._admin)
         self.topics = Topics(self._admin)
         self.rights = Rights(self._admin)

@@ -14,7 +14,7 @@ from aiokafka import errors as kafka_errors
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.kafka import kafka_client
+from daemon.edges.kafka import kafka_client, silent_brokers
 from daemon.errors import Transient
 from daemon.settings import KafkaSettings
 
@@ -57,7 +57,7 @@ async def membership(
         max_partition_fetch_bytes=1,
     )
     kafka_client.keep_current(consumer._client, settings)  # noqa: SLF001 - what it talks through
-    kafka_client.pass_over_the_silent(consumer._client)  # noqa: SLF001 - as above
+    silent_brokers.pass_over_the_silent(consumer._client)  # noqa: SLF001 - as above
     member = GroupMembership(consumer, group)
     try:
         with kafka_client.translated(f"joining the group {group}"):

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import errors as kafka_errors
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.kafka import fetched, kafka_client
+from daemon.edges.kafka import fetched, kafka_client, silent_brokers
 from daemon.errors import Held, Transient
 from daemon.model import BareRecord, Record
 from daemon.settings import KafkaSettings
@@ -48,7 +48,7 @@ async def reader(
         fetch_max_wait_ms=FETCH_WAIT_MS,
         metadata_max_age_ms=int(METADATA_SECONDS * 1000),
     )
-    kafka_client.pass_over_the_silent(consumer._client)  # noqa: SLF001 - what it talks through
+    silent_brokers.pass_over_the_silent(consumer._client)  # noqa: SLF001 - what it talks through
     try:
         with kafka_client.translated(f"opening a reader of {topic}"):
             async with asyncio.timeout(kafka_client.ANSWER_SECONDS):

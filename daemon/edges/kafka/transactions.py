@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka_errors
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 
-from daemon.edges.kafka import kafka_client
+from daemon.edges.kafka import kafka_client, silent_brokers
 from daemon.edges.kafka.packing import RECORD_BATCH_BYTES, BatchBytes, by_place, packed
 from daemon.edges.kafka.topics import Partitions, insist_on_places
 from daemon.errors import Fenced, Transient
@@ -63,7 +63,7 @@ async def writer(
         retry_backoff_ms=RETRY_BACKOFF_MS,
         linger_ms=0,
     )
-    kafka_client.pass_over_the_silent(producer.client)
+    silent_brokers.pass_over_the_silent(producer.client)
     try:
         with kafka_client.translated(f"starting the writer {transactional_id}"):
             async with asyncio.timeout(START_SECONDS):

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.kafka import kafka_client
+from daemon.edges.kafka import kafka_client, silent_brokers
 from daemon.edges.kafka.packing import BatchBytes
 from daemon.edges.kafka.transactions import TransactionalWriter
 from daemon.errors import Held, Transient
@@ -223,13 +223,13 @@ def test_what_the_client_leaves_behind_is_passed_over(error: Exception, *, is_to
 
 async def test_a_silent_bootstrap_server_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen one takes the connection and answers nothing: the next is tried soon, and patience is kept."""
-    monkeypatch.setattr(kafka_client, "CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(silent_brokers, "CONNECT_SECONDS", 0.05)
     accepted: list[asyncio.StreamWriter] = []
     async with await asyncio.start_server(lambda _, writer: accepted.append(writer), "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
         client = AIOKafkaClient(bootstrap_servers=[f"127.0.0.1:{port}"] * 2)
         patience_ms = client._request_timeout_ms
-        kafka_client.pass_over_the_silent(client)
+        silent_brokers.pass_over_the_silent(client)
         with pytest.raises(KafkaConnectionError):
             await client.bootstrap()
         assert len(accepted) == 2
@@ -260,14 +260,14 @@ async def test_a_silent_broker_is_waited_for_by_those_alone_who_want_it(
     monkeypatch.setattr("aiokafka.client.create_conn", create)
     client = AIOKafkaClient()
     client.cluster = _Seen()
-    kafka_client.pass_over_the_silent(client)
+    silent_brokers.pass_over_the_silent(client)
     began = asyncio.get_running_loop().time()
     waiting = [asyncio.create_task(client.ready(silent)) for _ in range(3)]
     await asyncio.sleep(1)
     assert await client.ready(healthy)
     assert asyncio.get_running_loop().time() - began == 1
     assert await asyncio.gather(*waiting) == [False] * len(waiting)
-    assert asyncio.get_running_loop().time() - began == kafka_client.CONNECT_SECONDS
+    assert asyncio.get_running_loop().time() - began == silent_brokers.CONNECT_SECONDS
     # Whether it is still a broker is looked at again.
     assert client._md_update_fut is not None
 
@@ -284,6 +284,6 @@ async def test_those_who_want_the_same_broker_have_one_connection(monkeypatch: p
     monkeypatch.setattr("aiokafka.client.create_conn", create)
     client = AIOKafkaClient()
     client.cluster = _Seen()
-    kafka_client.pass_over_the_silent(client)
+    silent_brokers.pass_over_the_silent(client)
     assert await asyncio.gather(*(client.ready(1) for _ in range(3))) == [True] * 3
     assert opened == [1]

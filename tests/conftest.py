@@ -1,8 +1,11 @@
-"""Counts which rows of the fault matrix this run has fired: the marker `fault`."""
+"""Tests run on the event loop that tolokad runs on, and count the rows of the fault matrix: the marker `fault`."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import pytest
+import uvloop
+from pytest_asyncio.plugin import LoopFactory
 
 from tests.matrix import counts
 
@@ -18,6 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     config.addinivalue_line("markers", "fault(*rows): the rows of the fault matrix that a test fires")
     config.stash[FIRED] = Counter()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories() -> Mapping[str, LoopFactory]:
+    """The loop of `tolokad run`."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

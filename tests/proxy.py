@@ -277,6 +277,9 @@ class _Pipe:
         while unit:
             toxics = self.toxics
             piece = unit[: toxics.piece_bytes(self._passed_under(toxics))]
+            if self.writer.is_closing():
+                # uvloop refuses a write that asyncio would pass over.
+                raise ConnectionResetError
             self.writer.write(piece)
             await self.writer.drain()
             self._count(len(piece))
@@ -308,8 +311,9 @@ class _Pipe:
 
     def _hand_on_end(self) -> None:
         # A receiver that is gone already needs no telling.
-        with contextlib.suppress(OSError):
-            self.writer.write_eof()
+        if not self.writer.is_closing():
+            with contextlib.suppress(OSError):
+                self.writer.write_eof()
 
 
 class _Upstream(_Pipe):

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import structlog
+import uvloop
 
 from daemon import __version__
 from daemon.app import memory
@@ -45,7 +46,7 @@ def main(settings: Settings) -> int:
     """
     with configure(settings.log.level, settings.log.format, sys.stdout, settings.secrets()) as logs:
         try:
-            return asyncio.run(_run(settings, logs))
+            return uvloop.run(_run(settings, logs))
         except StartError as error:
             log.critical("cannot_go_on", problem=str(error))
             raise

@@ -18,7 +18,11 @@ SHIPPED: Final = ("runtime", "simulator")
 PIN: Final = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==([^ ;\\]+)(.*(?:\n +--hash=.*)*)", re.MULTILINE)
 HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 # Older metadata names a licence in words of its own.
-IN_WORDS: Final[Mapping[str, str]] = dict.fromkeys(("Apache 2", "Apache 2.0"), "Apache-2.0")
+IN_WORDS: Final[Mapping[str, str]] = {
+    "Apache 2": "Apache-2.0",
+    "Apache 2.0": "Apache-2.0",
+    "MIT License": "MIT",
+}
 CLASSIFIERS: Final[Mapping[str, str]] = {
     "License :: OSI Approved :: MIT License": "MIT",
     "License :: OSI Approved :: Apache Software License": "Apache-2.0",

@@ -12,6 +12,7 @@ from daemon.edges.kafka import (
     bounds,
     broker_refusals,
     kafka_client,
+    lost_connections,
     majority,
     reading,
     silent_brokers,
@@ -45,6 +46,7 @@ class KafkaCluster:
         self._settings = settings
         self.client_id = client_id
         self._metrics = metrics
+        lost_connections.heed_closed_connections()
         self._admin = AIOKafkaAdminClient(**kafka_client.arguments(settings, client_id))
         kafka_client.keep_current(self._admin._client, settings)  # noqa: SLF001 - what it talks through
         silent_brokers.pass_over_the_silent(self._admin._client)  # noqa: SLF001 - as above

@@ -1,0 +1,45 @@
+"""A connection that the event loop has closed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest
+
+from daemon.edges.kafka.lost_connections import heed_closed_connections
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[asyncio.Transport]:
+    """One that was closed at once, and whose end nobody has been told of yet."""
+
+    async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server:
+        loop, (host, port) = asyncio.get_running_loop(), server.sockets[0].getsockname()
+        transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+        transport.abort()
+        yield transport
+
+
+@pytest.fixture
+async def connection(transport: asyncio.Transport) -> AIOKafkaConnection:
+    """The client's, over it."""
+    heed_closed_connections()
+    connection = AIOKafkaConnection("127.0.0.1", 0)
+    connection._reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(connection._reader)
+    loop = asyncio.get_running_loop()
+    connection._writer = asyncio.StreamWriter(transport, protocol, connection._reader, loop)
+    connection._read_task = connection._create_reader_task()
+    return connection
+
+
+async def test_a_request_over_a_closed_connection_finds_it_lost(connection: AIOKafkaConnection) -> None:
+    """What the loop closed before the client knew is an error of the network: the client connects anew."""
+    with pytest.raises(KafkaConnectionError):
+        connection.send(ApiVersionRequest())
+    assert not connection.connected()

@@ -1,12 +1,12 @@
-"""Tests run on the event loop that tolokad runs on, and count the rows of the fault matrix: the marker `fault`."""
+"""Tests run on the loop that tolokad runs on, and count the rows of the fault matrix: the marker `fault`."""
 
 from collections import Counter
 from collections.abc import Mapping
 
 import pytest
-import uvloop
 from pytest_asyncio.plugin import LoopFactory
 
+from daemon.edges.event_loop import Loop
 from tests.matrix import counts
 
 FIRED = pytest.StashKey[Counter[int]]()
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_asyncio_loop_factories() -> Mapping[str, LoopFactory]:
     """The loop of `tolokad run`."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": Loop}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

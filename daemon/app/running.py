@@ -16,6 +16,7 @@ from daemon.app import memory
 from daemon.app.assembling import Flows, World, assemble
 from daemon.app.status import Status
 from daemon.app.world import open_world
+from daemon.edges.event_loop import Loop
 from daemon.edges.kafka.kafka_client import pass_over_leftovers
 from daemon.edges.serving.http_server import HttpServer
 from daemon.edges.serving.loop_watch import LoopWatch
@@ -46,7 +47,7 @@ def main(settings: Settings) -> int:
     """
     with configure(settings.log.level, settings.log.format, sys.stdout, settings.secrets()) as logs:
         try:
-            return uvloop.run(_run(settings, logs))
+            return uvloop.run(_run(settings, logs), loop_factory=Loop)
         except StartError as error:
             log.critical("cannot_go_on", problem=str(error))
             raise

@@ -18,6 +18,9 @@ def _lost_where_closed(send: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return send(connection, *given, **named)
         except RuntimeError as error:
+            # The client's own errors are such, too, as is what it says of a version that it does not know.
+            if type(error) is not RuntimeError:
+                raise
             connection.close(reason=CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"The connection is closed: {error}") from error
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.errors import KafkaConnectionError
-from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.errors import IncompatibleBrokerVersion, KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest, ListGroupsRequest
 
 from daemon.edges.kafka.lost_connections import heed_closed_connections
 
@@ -43,3 +43,17 @@ async def test_a_request_over_a_closed_connection_finds_it_lost(connection: AIOK
     with pytest.raises(KafkaConnectionError):
         connection.send(ApiVersionRequest())
     assert not connection.connected()
+
+
+async def test_a_request_that_the_broker_does_not_know_is_none_that_was_lost(
+    connection: AIOKafkaConnection,
+) -> None:
+    """It is refused for what it is, and the connection stays: to connect anew would mend nothing."""
+    with pytest.raises(IncompatibleBrokerVersion):
+        connection.send(ListGroupsRequest())
+    assert connection.connected()
+    connection._versions = {ListGroupsRequest.API_KEY: (99, 99)}
+    with pytest.raises(NotImplementedError):
+        connection.send(ListGroupsRequest())
+    assert connection.connected()
+    connection.close()

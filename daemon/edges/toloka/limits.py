@@ -18,6 +18,8 @@ from daemon.ports import TolokaClock
 WINDOW_SECONDS = 60.0
 # A day's end is a matter of Toloka's clock, which can be corrected: look at it now and then.
 LONGEST_NAP_SECONDS = 60.0
+# The loop of `tolokad run` rounds to milliseconds: a shorter nap may be none, and the wait a busy one.
+SHORTEST_NAP_SECONDS = 0.001
 _DAY = timedelta(days=1)
 # By so much Toloka's clock may be put back when it is corrected: that brings no day back.
 _CORRECTED = timedelta(minutes=1)
@@ -41,7 +43,7 @@ class _Queue:
         """Sleep, at most until shares change."""
         self._changed.clear()
         try:
-            async with asyncio.timeout(min(seconds, LONGEST_NAP_SECONDS)):
+            async with asyncio.timeout(min(max(seconds, SHORTEST_NAP_SECONDS), LONGEST_NAP_SECONDS)):
                 await self._changed.wait()
         except TimeoutError:
             return

@@ -97,6 +97,24 @@ def test_requests_never_exceed_the_rate(loop: QuickLoop) -> None:
     assert waited == pytest.approx([4.9, 5.0])
 
 
+async def test_a_wait_that_is_shorter_than_the_loop_can_tell_is_no_busy_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop counts milliseconds: what is left of one is not waited for by asking over and over."""
+    limiter, naps = RequestLimiter(300, Metrics()), 0
+    nap = limiter._queue.nap
+
+    async def counted(seconds: float) -> None:
+        nonlocal naps
+        naps += 1
+        await nap(seconds)
+
+    monkeypatch.setattr(limiter._queue, "nap", counted)
+    for _ in range(20):
+        await limiter.take("submit")
+    assert naps <= 40
+
+
 def test_an_idle_limiter_saves_up_one_request(loop: QuickLoop) -> None:
     """After a pause the first request goes at once, and the second waits its turn."""
     limiter = RequestLimiter(2, Metrics())

@@ -1,6 +1,6 @@
 # Everything a developer or CI runs. `make` lists it.
-# Distributions compile their Python with a profile, and whoever builds one at home rarely does: an item takes a
-# tenth less of a processor with theirs. `make setup PYTHON=python3.13` takes the one that it names.
+# Distributions compile their Python with a profile, and whoever builds one at home rarely does: an item takes 5 to
+# 10 % less of a processor with theirs. `make setup PYTHON=python3.13` takes the one that it names.
 THEIRS := /usr/bin/python3
 PYTHON ?= $(shell $(THEIRS) -c 'import ensurepip, sys; assert sys.version_info >= (3, 11)' 2>/dev/null && \
 	echo $(THEIRS) || echo python3)

@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiokafka import errors as kafka_errors
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 
 from daemon.edges.trust import client_context, complaint, system_authorities
@@ -20,8 +19,6 @@ from daemon.settings import KafkaSettings
 
 ANSWER_SECONDS = 20.0
 STOP_SECONDS = 3.0
-# As long as STOP_SECONDS each would be too long: a process has a deadline to end by.
-CANCEL_SECONDS = 0.1
 CLOSE_SECONDS = 0.5
 PREFIX = "TOLOKAD_KAFKA__"
 
@@ -197,8 +194,8 @@ async def answering(seconds: float, *clients: AIOKafkaClient) -> AsyncIterator[N
 
 async def stop(client: Any, seconds: float = STOP_SECONDS) -> None:
     """Stop a client within a bounded time; by force where it does not."""
-    # The admin client names its end otherwise.
-    task = asyncio.ensure_future(client.close() if isinstance(client, AIOKafkaAdminClient) else client.stop())
+    # Those that are made of one name their end otherwise.
+    task = asyncio.ensure_future(client.stop() if hasattr(client, "stop") else client.close())
     try:
         await asyncio.wait({task}, timeout=seconds)
     finally:
@@ -213,16 +210,6 @@ async def stop(client: Any, seconds: float = STOP_SECONDS) -> None:
 
 
 async def _close_by_force(client: Any) -> None:
-    """End what a hanging `stop()` leaves behind: the sender's task and the connections."""
-    sender = getattr(getattr(client, "_sender", None), "sender_task", None)
-    if sender is not None:
-        # Twice: the first cancellation is spent on the request in flight.
-        sender.cancel()
-        await asyncio.wait({sender}, timeout=CANCEL_SECONDS)
-        sender.cancel()
-        await asyncio.wait({sender}, timeout=CLOSE_SECONDS)
-        # Its `stop()` has left a task that waits, for ever now, until what was not sent is.
-        client._message_accumulator.fail_all(kafka_errors.KafkaConnectionError("stopped by force"))  # noqa: SLF001 - nobody else would tell it
-    inner = getattr(client, "client", None) or getattr(client, "_client", None)
-    if inner is not None:
-        await asyncio.wait({asyncio.ensure_future(inner.close())}, timeout=CLOSE_SECONDS)
+    """Close the connections that a hanging `stop()` leaves open."""
+    inner = getattr(client, "client", None) or getattr(client, "_client", None) or client
+    await asyncio.wait({asyncio.ensure_future(inner.close())}, timeout=CLOSE_SECONDS)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from aiokafka import errors as kafka_errors
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.client import ConnectionGroup
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -87,8 +87,9 @@ async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Sa
         NoMajorityError: they do not agree.
         KafkaError: none of them answers.
     """
-    brokers = sorted((broker.nodeId for broker in admin._client.cluster.brokers()), key=str)[:ASKED]  # noqa: SLF001 - as above
-    asking = [asyncio.ensure_future(_in_time(admin, ask, broker)) for broker in brokers]
+    client = admin._client  # noqa: SLF001 - as above
+    brokers = sorted((broker.nodeId for broker in client.cluster.brokers()), key=str)[:ASKED]
+    asking = [asyncio.ensure_future(in_time(client, ask, broker)) for broker in brokers]
     answers: Counter[Said] = Counter()
     failure = kafka_errors.KafkaConnectionError("no broker is known")
     try:
@@ -106,7 +107,7 @@ async def most_say(admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Sa
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
     # Whoever is gone for longer is no longer shown, and not asked then.
-    admin._client.force_metadata_update()  # noqa: SLF001 - as above
+    client.force_metadata_update()
     if not answers:
         raise failure
     if answers.total() * 2 == len(brokers):
@@ -122,27 +123,31 @@ def ask_around(admin: AIOKafkaAdminClient) -> None:
     wait for it for longer than a start does.
     """
     send = admin._send_request  # noqa: SLF001 - what all its questions go through
+    client = admin._client  # noqa: SLF001 - as above
 
     async def around(request: object, broker: int | None = None) -> Any:
-        brokers = [each.nodeId for each in admin._client.cluster.brokers()]  # noqa: SLF001 - as above
+        brokers = [each.nodeId for each in client.cluster.brokers()]
         if broker is None and brokers:
             *others, broker = random.sample(brokers, min(ASKED, len(brokers)))
             for other in others:
                 with suppress(kafka_errors.KafkaError):
-                    return await _in_time(admin, partial(send, request), other)
+                    return await in_time(client, partial(send, request), other)
         return await send(request, broker)
 
     admin._send_request = around  # noqa: SLF001 - see above
 
 
-async def _in_time(
-    admin: AIOKafkaAdminClient, ask: Callable[[int], Awaitable[Answer]], broker: int
-) -> Answer:
+async def in_time(client: AIOKafkaClient, ask: Callable[[int], Awaitable[Answer]], broker: int) -> Answer:
+    """What a broker answers to something that it is only asked.
+
+    Raises:
+        KafkaError: as `ask`; RequestTimedOutError where it says nothing.
+    """
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await ask(broker)
     except TimeoutError as error:
         # It may have been dropped without a word; the next question has a new one.
-        if (connection := admin._client._conns.get((broker, ConnectionGroup.DEFAULT))) is not None:  # noqa: SLF001 - as above
+        if (connection := client._conns.get((broker, ConnectionGroup.DEFAULT))) is not None:  # noqa: SLF001 - it names them nowhere else
             connection.close()
         raise kafka_errors.RequestTimedOutError(f"the broker {broker} says nothing") from error

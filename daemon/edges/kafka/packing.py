@@ -2,9 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
-from typing import Any
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from daemon.model import Append, Appends, Column
 
@@ -12,6 +13,8 @@ from daemon.model import Append, Appends, Column
 _Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]], int]
 # The broker's default message.max.bytes is 1,048,588 for a whole batch of records.
 RECORD_BATCH_BYTES = 900_000
+# KIP-98's format of records.
+_MAGIC, _UNCOMPRESSED = 2, 0
 # The client wants a list, and only reads it.
 _NO_HEADERS: list[tuple[str, bytes | None]] = []
 
@@ -44,21 +47,54 @@ def by_place(appends: Sequence[Append]) -> Mapping[tuple[str, int], Sequence[App
     return groups
 
 
-def packed(create_batch: Callable[[], Any], parts: Iterable[Append | Column]) -> Iterable[Any]:
-    """The client's batches, each below the broker's limit; a record above it goes alone and is refused."""
+class RecordBatch:
+    """Records on their way to one partition."""
+
+    def __init__(self, max_bytes: int) -> None:
+        # No producer's yet.
+        self._builder = DefaultRecordBatchBuilder(
+            magic=_MAGIC,
+            compression_type=_UNCOMPRESSED,
+            is_transactional=True,
+            producer_id=-1,
+            producer_epoch=-1,
+            base_sequence=-1,
+            batch_size=max_bytes,
+        )
+        self.append = self._builder.append
+        """Takes offset, timestamp, key, value and headers; None where the batch is full."""
+        self.count = 0
+        self._encoded: bytearray | None = None
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return int(self._builder.size()) if self._encoded is None else len(self._encoded)
+
+    def encoded(self, producer_id: int, producer_epoch: int, sequence: int) -> bytearray:
+        """What is sent, the same each time: a broker knows by its first record's sequence that it has it."""
+        if self._encoded is None:
+            self._builder.set_producer_state(producer_id, producer_epoch, sequence)
+            self._encoded = self._builder.build()
+        return self._encoded
+
+
+def packed(max_bytes: int, parts: Iterable[Append | Column]) -> Iterable[RecordBatch]:
+    """Batches of at most so many bytes; a record above that goes alone and may be refused."""
     now_ms = time.time_ns() // 1_000_000
-    batch, count = create_batch(), 0
-    # Its own `append` takes twice the time, for serializers that we do not have.
-    add = batch._builder.append  # noqa: SLF001 - see above
+    batch, count = RecordBatch(max_bytes), 0
+    add = batch.append
     for key, value, headers, at in _rows(parts, now_ms):
         if add(count, at, key, value, headers) is None:
-            yield _closed(batch, count)
-            batch, count = create_batch(), 0
-            add = batch._builder.append  # noqa: SLF001 - see above
+            batch.count = count
+            yield batch
+            batch, count = RecordBatch(max_bytes), 0
+            add = batch.append
             add(count, at, key, value, headers)
         count += 1
     if count:
-        yield _closed(batch, count)
+        batch.count = count
+        yield batch
 
 
 def _rows(parts: Iterable[Append | Column], now_ms: int) -> Iterable[_Row]:
@@ -68,9 +104,3 @@ def _rows(parts: Iterable[Append | Column], now_ms: int) -> Iterable[_Row]:
         else:
             at_ms = now_ms if part.timestamp_ms is None else part.timestamp_ms
             yield part.key, part.value, [*part.headers], at_ms
-
-
-def _closed(batch: Any, count: int) -> Any:
-    batch._relative_offset = count  # noqa: SLF001 - what `append` would have counted
-    batch.close()
-    return batch

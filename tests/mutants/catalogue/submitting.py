@@ -385,9 +385,9 @@ SUBMITTING = (
         "strays-forgotten",
         "a request that was sent twice lands in the next transaction, and commits half of it",
         "daemon.edges.kafka.transactions",
-        "        self._spent = self._has_strays\n",
+        "        self._spent = self._producer.has_strays\n",
         "        self._spent = False\n",
-        found_by="tests/unit/edges/kafka/test_kafka_client.py::test_what_went_unanswered_was_a_writers_last",
+        found_by="tests/unit/edges/kafka/test_producing.py::test_what_went_unanswered_was_a_writers_last",
     ),
     Mutant(
         "ways-never-end",

@@ -1,33 +1,20 @@
 """Clients of Kafka are stopped, whatever becomes of it; their errors are told in our words."""
 
 import asyncio
-import gc
-from collections.abc import Sequence
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakSet
 
 import pytest
-from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     InvalidSessionTimeoutError,
     KafkaConnectionError,
-    KafkaError,
-    NodeNotReadyError,
     ProducerFenced,
-    RequestTimedOutError,
 )
-from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import TopicPartition
 
 from daemon.edges.kafka import kafka_client, silent_brokers
-from daemon.edges.kafka.packing import BatchBytes
-from daemon.edges.kafka.transactions import TransactionalWriter
 from daemon.errors import Held, Transient
-from daemon.metrics import Metrics
-from daemon.model import Append, Transaction
 from tests.doubles import in_virtual_time
 
 
@@ -120,94 +107,6 @@ class Asked:
     def close(self) -> None:
         """See the client's own connection."""
         self.closed.append("conn")
-
-
-async def partitions(_topic: str) -> frozenset[int]:
-    """Of every topic."""
-    return frozenset({0})
-
-
-class Producer:
-    """A transactional producer whose requests are answered, or lost and sent again."""
-
-    def __init__(self, failures: Sequence[Exception]) -> None:
-        self.client = self
-        self._failures = list(failures)
-        self._txn_manager = SimpleNamespace(_transaction_waiter=None)
-
-    async def send(self, *_: object) -> None:
-        """See the client's own."""
-        if self._failures:
-            raise self._failures.pop()
-
-    async def begin_transaction(self) -> None:
-        """See the producer's own."""
-
-    async def commit_transaction(self) -> None:
-        """Sends until there is an answer, as the producer does."""
-        while True:
-            with suppress(KafkaError):
-                return await self.client.send(0)
-
-
-async def test_a_producer_stopped_by_force_leaves_no_task_behind() -> None:
-    """One that waits for what will never be sent would be an error in the log when it is collected."""
-    producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
-    accumulator = producer._message_accumulator
-    place = TopicPartition("ledger", 0)
-    unsent = accumulator._append_batch(accumulator.create_builder(), place)
-    producer._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
-    await kafka_client.stop(producer, 0.01)
-    assert isinstance(unsent.future.exception(), KafkaConnectionError)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-class TakingProducer(Producer):
-    """One that takes whatever it is given."""
-
-    def __init__(self) -> None:
-        super().__init__([])
-        self._message_accumulator = SimpleNamespace(_batch_size=0)
-        self.batches: WeakSet[BatchBuilder] = WeakSet()
-
-    def create_batch(self) -> BatchBuilder:
-        """See the producer's own."""
-        batch = BatchBuilder(self._message_accumulator._batch_size, 0)
-        self.batches.add(batch)
-        return batch
-
-    async def send_batch(self, *_: object, partition: int) -> "asyncio.Future[int]":
-        """See the producer's own."""
-        taken: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        taken.set_result(partition)
-        return taken
-
-
-@in_virtual_time
-async def test_what_was_written_is_not_kept() -> None:
-    """A page of results may be megabytes, and every partition has a writer that may rest for days."""
-    producer = TakingProducer()
-    writer = TransactionalWriter(producer, "w", Metrics(), BatchBytes(), partitions)
-    await writer.transact(Transaction("settle", [Append("results", 0, b"key", b"value")]))
-    gc.collect()
-    assert not producer.batches
-
-
-@pytest.mark.parametrize(
-    ("failures", "is_spent"),
-    [([], False), ([NodeNotReadyError("not connected")], False), ([RequestTimedOutError("no answer")], True)],
-)
-def test_what_went_unanswered_was_a_writers_last(failures: Sequence[Exception], *, is_spent: bool) -> None:
-    """The same request may arrive later, and would be taken for a part of its next transaction."""
-
-    @in_virtual_time
-    async def check() -> None:
-        writer = TransactionalWriter(Producer(failures), "w", Metrics(), BatchBytes(), partitions)
-        await writer.transact(Transaction("intent"))
-        with pytest.raises(Transient) if is_spent else nullcontext():
-            await writer.transact(Transaction("intent"))
-
-    check()
 
 
 @pytest.mark.parametrize(("error", "is_told"), [(ProducerFenced("w"), False), (ValueError("x"), True)])

@@ -1,0 +1,441 @@
+"""Transactions, request by request: what is asked again, what is refused, and what is a writer's last."""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
+from itertools import islice, pairwise
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakSet
+
+import pytest
+from aiokafka import errors as kafka_errors
+from aiokafka.protocol.coordination import FindCoordinatorRequest
+from aiokafka.protocol.produce import ProduceRequest_v7
+from aiokafka.structs import TopicPartition
+
+from daemon.edges.kafka import majority, packing, producing
+from daemon.edges.kafka.brokers import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, pauses
+from daemon.edges.kafka.packing import BatchBytes, RecordBatch, packed
+from daemon.edges.kafka.producing import Producer, RefusedError
+from daemon.edges.kafka.transactions import TransactionalWriter
+from daemon.errors import Held, Transient
+from daemon.metrics import Metrics
+from daemon.model import Append, OffsetCommit, Transaction
+from tests.doubles import in_virtual_time
+
+LOADING, AWAY, MOVED, CONCURRENT = 14, 15, 16, 51
+NOT_LEADER, TOO_LARGE, TOO_FEW_REPLICAS, DUPLICATE = 6, 10, 19, 46
+TOPIC_DENIED, ID_DENIED, NOT_ATTEMPTED, FENCED = 29, 53, 55, 47
+LEDGER, RESULTS = ("ledger", 0), ("results", 1)
+SETTLING = Transaction(
+    "settle",
+    [Append(*LEDGER, b"k", b"v"), Append(*RESULTS, b"k", b"v")],
+    OffsetCommit("g", "items", 0, 7, ""),
+)
+
+
+class Cluster:
+    """What the client knows of a cluster: a leader each for two topics, and others by and by."""
+
+    def __init__(self) -> None:
+        self.leaders: dict[TopicPartition, int | None] = {
+            TopicPartition(*LEDGER): 1,
+            TopicPartition(*RESULTS): 2,
+        }
+        self.later: dict[TopicPartition, int] = {}
+        self.unauthorized_topics: set[str] = set()
+
+    def leader_for_partition(self, place: TopicPartition) -> int | None:
+        """See the client's own."""
+        return self.leaders.get(place)
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        """See the client's own."""
+        return {place.partition for place in self.leaders if place.topic == topic} or None
+
+
+class Client:
+    """Answers that all is well, but for the codes and failures that a test has for some of the requests.
+
+    Each of those is for one request of its kind, in their order.
+    """
+
+    def __init__(self, **troubles: Sequence[int | Exception]) -> None:
+        self.cluster = Cluster()
+        self.asked: list[tuple[str, int]] = []
+        self.bodies: list[tuple[str, bytes]] = []
+        self._troubles = {kind: list(those) for kind, those in troubles.items()}
+        self._conns: dict[object, object] = {}
+
+    @property
+    def kinds(self) -> list[str]:
+        """What was asked, in its order."""
+        return [kind for kind, _ in self.asked]
+
+    def get_random_node(self) -> int:
+        """See the client's own."""
+        return 0
+
+    async def add_topic(self, topic: str) -> None:
+        """See the client's own."""
+
+    async def force_metadata_update(self) -> None:
+        """See the client's own."""
+        self.cluster.leaders |= self.cluster.later
+        self.asked.append(("look", 0))
+
+    async def send(self, broker: int, request: Any, **_: object) -> Any:
+        """See the client's own."""
+        kind = _KINDS.get(request.API_KEY, "find")
+        self.asked.append((kind, broker))
+        trouble = next(iter(self._troubles.get(kind, ())), 0)
+        if trouble:
+            self._troubles[kind].pop(0)
+        await asyncio.sleep(0)
+        if isinstance(trouble, Exception):
+            raise trouble
+        return getattr(self, f"_{kind}")(request, trouble)
+
+    def _find(self, request: FindCoordinatorRequest, code: int) -> Any:
+        assert isinstance(request, FindCoordinatorRequest)
+        return SimpleNamespace(error_code=code, coordinator_id=9)
+
+    def _start(self, _: Any, code: int) -> Any:
+        return SimpleNamespace(error_code=code, producer_id=5, producer_epoch=3)
+
+    def _partitions(self, request: Any, code: int) -> Any:
+        topics = request._topics
+        return SimpleNamespace(
+            errors=[
+                (
+                    topic,
+                    [
+                        (partition, code if topic == topics[-1][0] else code and NOT_ATTEMPTED)
+                        for partition in partitions
+                    ],
+                )
+                for topic, partitions in topics
+            ]
+        )
+
+    def _group(self, _: Any, code: int) -> Any:
+        return SimpleNamespace(error_code=code)
+
+    def _write(self, request: Any, code: int) -> Any:
+        *_, topics = request._fields
+        self.bodies += [(topic, bytes(body)) for topic, parts in topics for _, body in parts]
+        return SimpleNamespace(
+            topics=[(topic, [(partition, code, 0) for partition, _ in parts]) for topic, parts in topics]
+        )
+
+    def _offset(self, _: Any, code: int) -> Any:
+        return SimpleNamespace(errors=[("items", [(0, code)])])
+
+    _commit = _group
+
+
+_KINDS = {22: "start", 24: "partitions", 25: "group", 0: "write", 28: "offset", 26: "commit"}
+_WHOLE = ["partitions", "group", "write", "write", "find", "offset", "commit"]
+
+
+async def partitions(_topic: str) -> frozenset[int]:
+    """Of every topic."""
+    return frozenset({0, 1})
+
+
+async def writer(client: Client, sizes: BatchBytes | None = None) -> TransactionalWriter:
+    """A started one."""
+    producer = Producer(client, "w")
+    await producer.start(30.0)
+    client.asked.clear()
+    return TransactionalWriter(producer, "w", Metrics(), sizes or BatchBytes(), partitions)
+
+
+async def started(client: Client) -> Producer:
+    """A producer that has its identity."""
+    producer = Producer(client, "w")
+    await producer.start(30.0)
+    client.asked.clear()
+    return producer
+
+
+async def begun_and_committed(producer: Producer) -> None:
+    """A transaction in which nothing is written."""
+    await producer.begin([LEDGER, RESULTS], "g")
+    await producer.commit()
+
+
+def batch(*values: bytes) -> RecordBatch:
+    """A batch of these records."""
+    (made,) = packed(100_000, [Append(*LEDGER, b"k", value) for value in values])
+    return made
+
+
+@in_virtual_time
+async def test_a_transaction_is_announced_written_and_committed() -> None:
+    """Nothing is written that was not announced, and all of it is there before it is committed."""
+    client = Client()
+    await (await writer(client)).transact(SETTLING)
+    assert client.kinds == _WHOLE
+    assert {("write", 1), ("write", 2), ("commit", 9)} <= set(client.asked)
+
+
+@pytest.mark.parametrize("code", [LOADING, AWAY, MOVED, CONCURRENT])
+@pytest.mark.parametrize("kind", ["partitions", "group", "offset", "commit"])
+def test_what_a_coordinator_does_not_take_now_is_asked_again(kind: str, code: int) -> None:
+    """It has answered, so that nothing of the first request is under way; it may be elsewhere now."""
+
+    @in_virtual_time
+    async def check() -> None:
+        client = Client(**{kind: [code, code]})
+        made = await writer(client)
+        await made.transact(SETTLING)
+        assert client.kinds.count(kind) == 3
+        assert (client.kinds.count("find") > 1) == (code in {AWAY, MOVED})
+        client.asked.clear()
+        await made.transact(SETTLING)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "error", "named"),
+    [
+        ("partitions", TOPIC_DENIED, kafka_errors.TopicAuthorizationFailedError, "results"),
+        ("partitions", ID_DENIED, kafka_errors.TransactionalIdAuthorizationFailed, "w"),
+        ("group", 30, kafka_errors.GroupAuthorizationFailedError, "g"),
+        ("group", ID_DENIED, kafka_errors.TransactionalIdAuthorizationFailed, "w"),
+        ("commit", FENCED, kafka_errors.InvalidProducerEpoch, "w"),
+    ],
+)
+def test_a_refusal_names_what_is_refused(kind: str, code: int, error: type[Exception], named: str) -> None:
+    """Whoever may mend it is told the topic, the group or the transactional id, not what was left undone."""
+
+    @in_virtual_time
+    async def check() -> None:
+        producer = await started(Client(**{kind: [code]}))
+        with pytest.raises(error) as refused:
+            await begun_and_committed(producer)
+        assert refused.value.args == (named,)
+
+    check()
+
+
+@in_virtual_time
+async def test_records_are_numbered_by_partition() -> None:
+    """A broker takes the next by its number, so that none is there twice and none is missing."""
+    client = Client()
+    producer = await started(client)
+    await producer.write({LEDGER: [batch(b"1", b"2"), batch(b"3")], RESULTS: [batch(b"4")]})
+    await producer.write({LEDGER: [batch(b"5")]})
+    found = [(topic, sequence_of(body)) for topic, body in client.bodies]
+    assert found == [("ledger", 0), ("results", 0), ("ledger", 2), ("ledger", 3)]
+
+
+@in_virtual_time
+async def test_numbers_begin_anew_behind_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have 31 bits, and a producer may live for years."""
+    monkeypatch.setattr(producing, "_SEQUENCES", 3)
+    client = Client()
+    producer = await started(client)
+    for values in ((b"1", b"2"), (b"3", b"4"), (b"5",)):
+        await producer.write({LEDGER: [batch(*values)]})
+    assert [sequence_of(body) for _, body in client.bodies] == [0, 2, 1]
+
+
+@pytest.mark.parametrize("code", [NOT_LEADER, TOO_FEW_REPLICAS])
+def test_what_a_leader_does_not_take_now_is_sent_again_as_it_was(code: int) -> None:
+    """To whoever leads by then; the bytes are the same, so that the broker knows them again."""
+
+    @in_virtual_time
+    async def check() -> None:
+        client = Client(write=[code, code])
+        client.cluster.later = {TopicPartition(*LEDGER): 4}
+        producer = await started(client)
+        await producer.write({LEDGER: [batch(b"1"), batch(b"2")]})
+        leader = 4 if code == NOT_LEADER else 1
+        assert [broker for kind, broker in client.asked if kind == "write"] == [1, leader, leader, leader]
+        first, second, third, fourth = (body for _, body in client.bodies)
+        assert first == second == third != fourth
+        assert not producer.has_strays
+
+    check()
+
+
+@in_virtual_time
+async def test_a_batch_that_a_broker_had_already_is_written() -> None:
+    """The answer to it was lost, and where it stands is not remembered any more."""
+    producer = await started(Client(write=[DUPLICATE]))
+    await producer.write({LEDGER: [batch(b"1")]})
+
+
+@in_virtual_time
+async def test_what_is_refused_for_good_is_told_with_its_batch() -> None:
+    """Nothing else is asked after it."""
+    client = Client(write=[TOO_LARGE])
+    producer = await started(client)
+    with pytest.raises(RefusedError) as refused:
+        await producer.write({LEDGER: [batch(b"1"), batch(b"2")]})
+    assert refused.value.place == LEDGER
+    assert client.kinds == ["write"]
+
+
+@in_virtual_time
+async def test_a_topic_that_takes_no_large_batches_gets_smaller_ones() -> None:
+    """By the next writer; a record that is refused alone is too large itself."""
+    sizes = BatchBytes()
+    whole = Transaction("settle", [Append(*LEDGER, b"k", b"v" * 1000)] * 9)
+    with pytest.raises(Transient, match="smaller batches"):
+        await (await writer(Client(write=[TOO_LARGE]), sizes)).transact(whole)
+    client = Client()
+    await (await writer(client, sizes)).transact(whole)
+    assert len(client.bodies) > 1
+    with pytest.raises(Held, match=r"max\.message\.bytes"):
+        await (await writer(Client(write=[TOO_LARGE]))).transact(
+            Transaction("settle", [Append(*LEDGER, b"k", b"v")])
+        )
+
+
+@pytest.mark.parametrize(
+    ("failures", "is_spent"),
+    [
+        ([], False),
+        ([kafka_errors.NodeNotReadyError("not connected")], False),
+        ([kafka_errors.RequestTimedOutError("no answer")], True),
+        ([kafka_errors.KafkaConnectionError("closed")], True),
+    ],
+)
+@pytest.mark.parametrize("kind", ["partitions", "write", "offset", "commit"])
+def test_what_went_unanswered_was_a_writers_last(
+    kind: str, failures: Sequence[Exception], *, is_spent: bool
+) -> None:
+    """The same request may arrive later, and would be taken for a part of its next transaction."""
+
+    @in_virtual_time
+    async def check() -> None:
+        made = await writer(Client(**{kind: failures}))
+        await made.transact(SETTLING)
+        with pytest.raises(Transient) if is_spent else nullcontext():
+            await made.transact(SETTLING)
+
+    check()
+
+
+@in_virtual_time
+async def test_who_is_given_up_asks_nothing_more() -> None:
+    """A transaction that was cancelled stays open until the next writer ends it: none of it is committed."""
+    client = Client(partitions=[CONCURRENT] * 1000)
+    made = await writer(client)
+    running = asyncio.create_task(made.transact(SETTLING))
+    await asyncio.sleep(0.05)
+    running.cancel()
+    await asyncio.wait({running})
+    asked = len(client.asked)
+    await asyncio.sleep(10)
+    assert len(client.asked) == asked
+    assert "commit" not in client.kinds
+    with pytest.raises(Transient):
+        await made.transact(SETTLING)
+
+
+@in_virtual_time
+async def test_the_first_refusal_ends_what_was_asked_beside_it() -> None:
+    """Nobody asks on behind the back of a writer that has failed."""
+    client = Client(partitions=[TOPIC_DENIED], group=[LOADING] * 1000)
+    made = await writer(client)
+    with pytest.raises(Held):
+        await made.transact(SETTLING)
+    asked = len(client.asked)
+    await asyncio.sleep(10)
+    assert len(client.asked) == asked
+
+
+@in_virtual_time
+async def test_a_leader_is_waited_for() -> None:
+    """While brokers elect one there is none; a topic that is denied, or has no such partition, is told."""
+    client = Client()
+    client.cluster.leaders[TopicPartition(*LEDGER)] = -1
+    client.cluster.later = {TopicPartition(*LEDGER): 3}
+    producer = await started(client)
+    await producer.write({LEDGER: [batch(b"1")]})
+    assert ("write", 3) in client.asked
+    with pytest.raises(kafka_errors.UnknownTopicOrPartitionError, match="ledger has no partition 8"):
+        await producer.write({("ledger", 8): [batch(b"1")]})
+    client.cluster.unauthorized_topics.add("secret")
+    with pytest.raises(kafka_errors.TopicAuthorizationFailedError, match="secret"):
+        await producer.write({("secret", 0): [batch(b"1")]})
+
+
+@in_virtual_time
+async def test_a_broker_that_is_silent_about_coordinators_is_not_waited_for() -> None:
+    """Any broker knows, so that the next one is asked within seconds; nothing was begun by asking."""
+    client = Client()
+    answer: Callable[..., Awaitable[Any]] = client.send
+    silent = iter([True])
+
+    async def send(broker: int, request: Any, **named: object) -> Any:
+        if next(silent, False):
+            await asyncio.Event().wait()
+        return await answer(broker, request, **named)
+
+    client.send = send  # type: ignore[method-assign]
+    began = asyncio.get_running_loop().time()
+    producer = await started(client)
+    assert asyncio.get_running_loop().time() - began < majority.PATIENCE_SECONDS + 1
+    assert not producer.has_strays
+
+
+@in_virtual_time
+async def test_what_was_written_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of results may be megabytes, and every partition has a writer that may rest for days."""
+    made: WeakSet[RecordBatch] = WeakSet()
+
+    class Watched(RecordBatch):
+        def __init__(self, max_bytes: int) -> None:
+            super().__init__(max_bytes)
+            made.add(self)
+
+    monkeypatch.setattr(packing, "RecordBatch", Watched)
+    client = Client()
+    resting = await writer(client)
+    await resting.transact(SETTLING)
+    assert client.bodies
+    gc.collect()
+    assert not made
+
+
+@in_virtual_time
+async def test_nothing_is_asked_for_an_empty_transaction() -> None:
+    """A coordinator takes no end of what was never begun."""
+    client = Client()
+    made = await writer(client)
+    await made.transact(Transaction("intent"))
+    await made.seal(())
+    assert not client.asked
+    await made.seal([LEDGER], "g")
+    assert client.kinds == ["partitions", "group", "commit"]
+
+
+def test_pauses_grow_to_a_bound() -> None:
+    """After a commit an answer is there in a moment; brokers in trouble are not asked all the time."""
+    first, *others = islice(pauses(), 20)
+    assert first == SHORTEST_PAUSE_SECONDS
+    assert others[-1] == LONGEST_PAUSE_SECONDS
+    assert all(after <= 2 * before for before, after in pairwise([first, *others]))
+
+
+@pytest.mark.parametrize("topics", [{}, {"ledger": {0: b"one", 7: b""}, "résultats": {1: b"x" * 1000}}])
+def test_records_are_sent_as_the_client_would_send_them(topics: Mapping[str, Mapping[int, bytes]]) -> None:
+    """The bytes are those of the client's own schema."""
+    rows = [(topic, list(parts.items())) for topic, parts in topics.items()]
+    assert (
+        producing._Produce("w", -1, 40_000, rows).encode()
+        == ProduceRequest_v7("w", -1, 40_000, rows).encode()
+    )
+
+
+def sequence_of(body: bytes) -> int:
+    """The number of a batch's first record, where KIP-98 has it."""
+    return int.from_bytes(body[53:57], "big")

@@ -21,6 +21,7 @@ from tests.mutants.table import HINTS, TABLE, hints, table
 DEFAULT_SEEDS = 100
 # Imported once, before the hunters are forked; nothing of the project may be among them.
 LIBRARIES = ("httpx", "msgspec", "pydantic_settings", "prometheus_client", "structlog", "xxhash", "certifi")
+TESTING = ("hypothesis", "pytest", "pytest_asyncio.plugin", "uvloop")
 
 
 def main() -> int:
@@ -53,7 +54,7 @@ def main() -> int:
 
 
 def _hunted(mutants: Sequence[Mutant], seeds: int, known: Mapping[str, int], jobs: int) -> list[Hunt]:
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *TESTING):
         importlib.import_module(library)
     found = []
     with get_context("fork").Pool(jobs, maxtasksperchild=1) as pool:

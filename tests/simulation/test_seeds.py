@@ -10,13 +10,19 @@ import sys
 
 import pytest
 
+from tests.system.processes import MEASURING
+
 SEEDS_VARIABLE, FIRST_VARIABLE = "TOLOKAD_SIMULATION_SEEDS", "TOLOKAD_SIMULATION_FIRST_SEED"
 
 
 def simulate(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the simulation in an interpreter of its own, as its command line does."""
+    """Run the simulation in an interpreter of its own, as its command line does.
+
+    It is not under coverage: a run leaves without cleaning up, so that what was measured would be lost.
+    """
     command = [sys.executable, "-m", "tests.simulation", *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True)
+    own = {name: value for name, value in os.environ.items() if name not in MEASURING}
+    return subprocess.run(command, env=own, check=False, capture_output=True, text=True)
 
 
 @pytest.mark.timeout(1800)

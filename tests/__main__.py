@@ -3,9 +3,9 @@
 `make test SIMULATION_SEEDS=0-99` runs fewer seeds of the simulation than 0-499.
 `python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
 
-The simulation has the machine to itself at first, for it is all work and no waiting. Then the groups run,
-the longest first, three at a time on two cores: those on a real Kafka wait more than they work. What each
-says is shown when it ends, whole, and the last line counts them all.
+The groups run three at a time on two cores, the longest first: those on a real Kafka wait more than they
+work. Beside them the simulation runs and then its mutants, which never wait: they take what the others leave
+of the processor. What each says is shown when it ends, whole, and the last line counts all tests.
 """
 
 import asyncio
@@ -16,12 +16,11 @@ import time
 
 # The simulation and its mutants are not measured: it would double their time, and what they run the units run
 # as well.
-UNITS = "simulation, units, properties, contracts"
 SEEDS = os.environ.get("SIMULATION_SEEDS", "0-499")
 BESIDES = ("--kills", "0-2999/150", "--steered", "0-19")
 RUN = ("-m", "tests.simulation", "--seeds", SEEDS, *BESIDES, "--jobs", "2")
 SIMULATION = (*RUN, "--count-as=simulation")
-MUTANTS = ("-m", "tests.mutants", "--hinted")
+MUTANTS = ("-m", "tests.mutants", "--hinted", "--jobs", "2")
 AT_A_TIME = 3
 # By itself their folder would be done long after all the others; what is new there goes with the rest of it.
 KILLS = ("tests/system/test_kill.py", "tests/system/test_kill_tasks.py")
@@ -36,7 +35,10 @@ GROUPS = {
         "tests/matrix",
         "tests/benchmarks",
     ),
-    UNITS: (
+    "on a real Kafka, processes that are killed": KILLS,
+    "on a real Kafka, brokers that fail": BROKERS,
+    "on a real Kafka, processes": ("tests/system", *(f"--ignore={path}" for path in (*KILLS, *BROKERS))),
+    "simulation, units, properties, contracts": (
         "tests/unit",
         "tests/property",
         "tests/contract",
@@ -45,9 +47,6 @@ GROUPS = {
         "tests/deploy",
         "tests/supply",
     ),
-    "on a real Kafka, brokers that fail": BROKERS,
-    "on a real Kafka, processes that are killed": KILLS,
-    "on a real Kafka, processes": ("tests/system", *(f"--ignore={path}" for path in (*KILLS, *BROKERS))),
     "on a real Kafka": ("tests/integration",),
 }
 SYSTEM_GROUPS = {
@@ -61,24 +60,29 @@ async def run(
     name: str, folders: tuple[str, ...], lanes: asyncio.Semaphore, *, measured: bool
 ) -> tuple[int, str]:
     """Run one group, under coverage if it is measured; returns its exit code and what its tests said."""
-    async with lanes:
-        return await _run(name, folders, measured=measured)
-
-
-async def _run(name: str, folders: tuple[str, ...], *, measured: bool) -> tuple[int, str]:
-    first = (await ran(MUTANTS))[0] if name == UNITS else 0
     coverage = ("-m", "coverage", "run") if measured else ()
     faults = (f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",) if measured else ()
-    pytest = (*coverage, "-m", "pytest", "-p", "no:cacheprovider", *faults, *folders)
-    code, text = await ran(pytest, name)
-    return max(code, first), text
+    async with lanes:
+        return await ran((*coverage, "-m", "pytest", "-p", "no:cacheprovider", *faults, *folders), name)
 
 
-async def ran(arguments: tuple[str, ...], name: str = "") -> tuple[int, str]:
-    """Run Python to its end, and show what it said; returns its exit code as well."""
+async def simulated() -> list[int]:
+    """Run the simulation and then its mutants, as far as others leave them time; returns their exit codes."""
+    return [(await ran(work, first=False))[0] for work in (SIMULATION, MUTANTS)]
+
+
+async def ran(arguments: tuple[str, ...], name: str = "", *, first: bool = True) -> tuple[int, str]:
+    """Run Python to its end, and show what it said; returns its exit code as well.
+
+    Args:
+        arguments: Python's.
+        name: what is shown for them.
+        first: whether it comes before those that are not.
+    """
     began = time.monotonic()
+    command = (*(() if first else ("nice",)), sys.executable, *arguments)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     said, _ = await process.communicate()
     text = said.decode(errors="replace")
@@ -88,7 +92,7 @@ async def ran(arguments: tuple[str, ...], name: str = "") -> tuple[int, str]:
 
 async def main(*, system: bool) -> int:
     """Run all groups of one kind; 0 where all of them passed."""
-    simulated = 0 if system else (await ran(SIMULATION))[0]
+    simulation = None if system else asyncio.create_task(simulated())
     groups = SYSTEM_GROUPS if system else GROUPS
     lanes = asyncio.Semaphore(AT_A_TIME)
     runs = (run(name, folders, lanes, measured=not system) for name, folders in groups.items())
@@ -99,8 +103,9 @@ async def main(*, system: bool) -> int:
         for number, what in COUNTED.findall(closing[-1] if closing else "1 error"):
             total[what.removesuffix("s")] += int(number)
     failed = total["failed"] + total["error"]
+    codes = [code for code, _ in ended] + (await simulation if simulation else [])
     print(f"{total['passed']} passed, {failed} failed, {total['skipped']} skipped", flush=True)
-    return max(simulated, *(code for code, _ in ended))
+    return int(any(codes))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 `make test SIMULATION_SEEDS=0-99` runs fewer seeds of the simulation than 0-499.
 `python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
+`python -m tests all` is `make test-all`, which CI runs: both of them.
 
 The groups run three at a time on two cores, the longest first: those on a real Kafka wait more than they
 work. Beside them the simulation runs and then its mutants, which never wait: they take what the others leave
@@ -53,13 +54,13 @@ SYSTEM_GROUPS = {
     "in containers": ("tests/containers",),
     "manifests, and the status page in a browser": ("tests/manifests", "tests/browser"),
 }
+KINDS = {"most": GROUPS, "system": SYSTEM_GROUPS, "all": GROUPS | SYSTEM_GROUPS}
 COUNTED = re.compile(r"(\d+) (passed|failed|errors?|skipped)\b")
 
 
-async def run(
-    name: str, folders: tuple[str, ...], lanes: asyncio.Semaphore, *, measured: bool
-) -> tuple[int, str]:
-    """Run one group, under coverage if it is measured; returns its exit code and what its tests said."""
+async def run(name: str, folders: tuple[str, ...], lanes: asyncio.Semaphore) -> tuple[int, str]:
+    """Run one group, under coverage where the daemon runs; returns its exit code and what its tests said."""
+    measured = name in GROUPS
     coverage = ("-m", "coverage", "run") if measured else ()
     faults = (f"--faults-as={re.sub('[^a-z]+', '-', name.lower())}",) if measured else ()
     async with lanes:
@@ -90,12 +91,11 @@ async def ran(arguments: tuple[str, ...], name: str = "", *, first: bool = True)
     return process.returncode or 0, text
 
 
-async def main(*, system: bool) -> int:
+async def main(kind: str) -> int:
     """Run all groups of one kind; 0 where all of them passed."""
-    simulation = None if system else asyncio.create_task(simulated())
-    groups = SYSTEM_GROUPS if system else GROUPS
+    simulation = None if kind == "system" else asyncio.create_task(simulated())
     lanes = asyncio.Semaphore(AT_A_TIME)
-    runs = (run(name, folders, lanes, measured=not system) for name, folders in groups.items())
+    runs = (run(name, folders, lanes) for name, folders in KINDS[kind].items())
     ended = await asyncio.gather(*runs)
     total = dict.fromkeys(("passed", "failed", "error", "skipped"), 0)
     for _, text in ended:
@@ -109,4 +109,4 @@ async def main(*, system: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(system=sys.argv[1:] == ["system"])))
+    sys.exit(asyncio.run(main(*sys.argv[1:] or ["most"])))

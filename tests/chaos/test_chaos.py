@@ -21,7 +21,7 @@ ITEMS = 1_000
 OUTAGE_SECONDS = 40.0
 # Ten replicas share two cores here; by itself it is 15 s.
 SOON_SECONDS = 40.0
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unmeasured")]
 
 
 def conclude(*ended: Figures) -> None:

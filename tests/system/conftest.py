@@ -12,6 +12,7 @@ from tests.canary import search, topic_bytes
 from tests.kafka import EmbeddedKafka
 from tests.kafka.fixtures import Cluster, kafka, private_kafka
 from tests.system.deployment import Deployment, deployed
+from tests.system.processes import Process
 
 __all__ = ["kafka", "private_kafka"]
 
@@ -59,3 +60,9 @@ async def deploy_on(tmp_path: Path) -> AsyncIterator[DeployOn]:
 def deploy(searched_kafka: Cluster, deploy_on: DeployOn) -> Deploy:
     """Makes deployments on the broker that all tests share."""
     return partial(deploy_on, searched_kafka)
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process is under coverage: what is killed leaves nothing of it, and the rest other tests measure."""
+    monkeypatch.setattr(Process, "measured", False)

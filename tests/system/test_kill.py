@@ -31,7 +31,7 @@ SEED = int(os.environ.get("TOLOKAD_TEST_SEED", "1"))
 ITEMS = 5_000
 KILLS = 20
 # They take a minute each where nobody else needs the machine.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unmeasured")]
 # Items that tolokad can tell from each other, for it gives them their ids.
 TOLD_APART: Kinds = ((without_id, 0.9), (no_item, 0.06), (tombstone, 0.04))
 # Items whose content others have, too: they can only be counted.

@@ -13,7 +13,7 @@ from tests.system.test_kill import found, killed_and_started_again
 
 ITEMS = 2_000
 KILLS = 20
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("unmeasured")]
 POOL: dict[str, Any] = {"TOLOKA__API": "tasks", "TOLOKA__POOL_ID": TASKS_POOL, "SUBMIT__MAX_ITEMS": "20"}
 # Workers take several tasks at a time; what they submit is accepted later.
 CROWD = ("--suite-tasks", "3", "--accept-seconds", "1", "--log-order", "shuffled")

@@ -385,6 +385,22 @@ def test_jars_are_fetched_once_for_all(tools: AddTool, tmp_path: Path) -> None:
     assert calls.read_text() == "call\n"
 
 
+@pytest.mark.usefixtures("tools")
+def test_an_archive_is_made_once_for_all(tmp_path: Path) -> None:
+    """Whoever asks while it is made waits for it; where nothing came of it, an empty one tells Java so."""
+    folder = tmp_path / "cache" / "3.9.2"
+    made: list[Path] = []
+    (folder / "libs").mkdir(parents=True)
+
+    def archive(_: int) -> tuple[Path, int]:
+        path = jars.archive("3.9.2", made.append)
+        return path, path.stat().st_size
+
+    with ThreadPoolExecutor() as pool:
+        assert set(pool.map(archive, range(8))) == {(folder / "classes.jsa", 0)}
+    assert len(made) == 1
+
+
 def test_failed_fetch_says_why_and_leaves_nothing(tools: AddTool, tmp_path: Path) -> None:
     """Maven's own words are in the error, and the next call fetches again."""
     tools("mvn", "echo no such artifact; exit 1")

@@ -44,20 +44,15 @@ $(PICTURES)/.ready: config/requirements/bench.txt
 demo: setup ## Run the main job on an embedded Kafka and a simulated Toloka (ITEMS=file.ndjson, KEEP=1)
 	$(BIN)/python -m tests.demo
 
-test: setup $(KIT)/.ready ## Every test, on a real Kafka, with branch coverage
+test: setup $(KIT)/.ready $(if $(filter all,$(KIND)),$(MODELS)/.ready) ## Every test, on a real Kafka, with branch coverage
 	$(BIN)/coverage erase
 	$(BIN)/python -m tests $(KIND)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
-test-system: setup $(MODELS)/.ready system-needs ## Containers in an engine, manifests by their models, the status page in a browser
-	$(BIN)/python -m tests system
-
-test-all: KIND := all
-test-all: $(MODELS)/.ready system-needs test ## Both at once, as CI runs them
-
-system-needs:
+test-system: setup $(MODELS)/.ready ## Containers in an engine, manifests by their models, the status page in a browser
 	.ci/system-needs
+	$(BIN)/python -m tests system
 
 chaos: setup ## Real processes under seeded blows: SIGKILL, SIGSTOP, broker and network (SEEDS=0-39)
 	$(BIN)/python -m tests.chaos --seeds $(or $(SEEDS),0-39)
@@ -115,4 +110,4 @@ rules: setup ## Write the PrometheusRule of deploy/kubernetes anew from deploy/p
 dashboard: setup ## Write deploy/grafana/tolokad.json anew from its panels
 	$(BIN)/python -m tests.deploy.dashboard > deploy/grafana/tolokad.json
 
-.PHONY: help setup bench bench-quick demo test soak test-system test-all system-needs chaos faults outage conformance check format reference events licences sbom rules dashboard
+.PHONY: help setup bench bench-quick demo test soak test-system chaos faults outage conformance check format reference events licences sbom rules dashboard

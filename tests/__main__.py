@@ -2,7 +2,7 @@
 
 `make test SIMULATION_SEEDS=0-99` runs fewer seeds of the simulation than 0-499.
 `python -m tests system` is `make test-system`: what needs a container engine, a browser or models of its own.
-`python -m tests all` is `make test-all`, which CI runs: both of them.
+`python -m tests all` is `make test KIND=all`, which CI runs: both of them.
 
 The groups run three at a time on two cores, the longest first: those on a real Kafka wait more than they
 work. Beside them the simulation runs and then its mutants, which never wait: they take what the others leave

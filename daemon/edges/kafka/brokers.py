@@ -1,6 +1,7 @@
 """Brokers, asked in a producer's name until they answer: coordinators and leaders are found again."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,6 +24,15 @@ _ELSEWHERE = (
     kafka_errors.NodeNotReadyError,
     kafka_errors.RequestTimedOutError,
     kafka_errors.KafkaConnectionError,
+)
+# Whatever else the request named.
+_ABOUT_THE_ID = frozenset(
+    {
+        kafka_errors.TransactionalIdAuthorizationFailed,
+        kafka_errors.InvalidProducerEpoch,
+        kafka_errors.InvalidProducerIdMapping,
+        kafka_errors.InvalidTxnState,
+    }
 )
 # A broker that did not look at a partition because of another one says so.
 _NO_REFUSAL = frozenset({kafka_errors.NoError, kafka_errors.OperationNotAttempted})
@@ -136,12 +146,12 @@ class Brokers:
         """Insist that nothing is refused.
 
         Raises:
-            KafkaError: the refusal; where there are several, one that no retry mends.
+            KafkaError: the refusal, naming all that it is about; where they differ, one that no retry mends.
         """
-        errors = [
-            error(self._id if error is kafka_errors.TransactionalIdAuthorizationFailed else name)
-            for code, name in codes
-            if (error := kafka_errors.for_code(code)) not in _NO_REFUSAL
-        ]
-        if errors:
-            raise min(errors, key=lambda error: error.retriable)
+        refused: defaultdict[type[kafka_errors.KafkaError], list[str]] = defaultdict(list)
+        for code, name in codes:
+            if (error := kafka_errors.for_code(code)) not in _NO_REFUSAL:
+                refused[error].append(self._id if error in _ABOUT_THE_ID else name)
+        if refused:
+            error = min(refused, key=lambda each: each.retriable)
+            raise error(", ".join(sorted({*refused[error]})))

@@ -31,6 +31,7 @@ from daemon.model import OffsetCommit
 _WRITE_MS: Final = 40_000
 _ALL_REPLICAS: Final = -1
 _SEQUENCES: Final = 2**31
+_GROUP_DENIED: Final = kafka_errors.GroupAuthorizationFailedError.errno
 # Where the answer to a batch was lost, and the broker has forgotten where it stands.
 _WRITTEN = frozenset({kafka_errors.NoError, kafka_errors.DuplicateSequenceNumber})
 
@@ -140,14 +141,18 @@ class Producer:
         """Have the transaction commit a group's offset.
 
         Raises:
-            KafkaError: fenced; or denied, naming the group; or its metadata is too large.
+            KafkaError: fenced; or denied, naming the group or the topic; or its metadata is too large.
         """
         topics = [(commit.topic, [(commit.partition, commit.offset, commit.metadata)])]
         question = TxnOffsetCommitRequest(self._id, commit.group, *self._identity, topics)
         await self._brokers.ask(
             Coordinator(CoordinationType.GROUP, commit.group),
             question,
-            lambda answer: [(code, commit.group) for _, parts in answer.errors for _, code in parts],
+            lambda answer: [
+                (code, commit.group if code == _GROUP_DENIED else topic)
+                for topic, parts in answer.errors
+                for _, code in parts
+            ],
         )
 
     async def commit(self) -> None:

@@ -164,6 +164,7 @@ async def started(client: Client) -> Producer:
 async def begun_and_committed(producer: Producer) -> None:
     """A transaction in which nothing is written."""
     await producer.begin([LEDGER, RESULTS], "g")
+    await producer.commit_offset(OffsetCommit("g", "items", 0, 7, ""))
     await producer.commit()
 
 
@@ -207,7 +208,11 @@ def test_what_a_coordinator_does_not_take_now_is_asked_again(kind: str, code: in
         ("partitions", ID_DENIED, kafka_errors.TransactionalIdAuthorizationFailed, "w"),
         ("group", 30, kafka_errors.GroupAuthorizationFailedError, "g"),
         ("group", ID_DENIED, kafka_errors.TransactionalIdAuthorizationFailed, "w"),
+        ("partitions", FENCED, kafka_errors.InvalidProducerEpoch, "w"),
         ("commit", FENCED, kafka_errors.InvalidProducerEpoch, "w"),
+        ("offset", 30, kafka_errors.GroupAuthorizationFailedError, "g"),
+        ("offset", TOPIC_DENIED, kafka_errors.TopicAuthorizationFailedError, "items"),
+        ("offset", ID_DENIED, kafka_errors.TransactionalIdAuthorizationFailed, "w"),
     ],
 )
 def test_a_refusal_names_what_is_refused(kind: str, code: int, error: type[Exception], named: str) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ class Brokers:
     """The brokers that a started client knows.
 
     Each request is made again where the answer is that it should be, or where there is none: without an end,
-    so that whoever asks bounds the time.
+    so that whoever asks does so within `bounded`.
     """
 
     def __init__(self, client: AIOKafkaClient, transactional_id: str) -> None:
@@ -70,6 +71,22 @@ class Brokers:
         self._coordinators: dict[Coordinator, int] = {}
         self.has_strays = False
         """Whether a request went unanswered: it may arrive yet, in the midst of another transaction."""
+        self.trouble = ""
+        """Why what is asked now has no good answer yet, where that is known."""
+
+    @asynccontextmanager
+    async def bounded(self, seconds: float) -> AsyncIterator[None]:
+        """Bound the time of what is asked in this block.
+
+        Raises:
+            TimeoutError: it is over; with what was in the way, where that is known.
+        """
+        self.trouble = ""
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except TimeoutError as error:
+            raise TimeoutError(self.trouble) from error
 
     async def ask(self, whom: Coordinator, question: Any, codes: Callable[[Any], Codes]) -> Any:
         """The answer of a coordinator, wherever it is, in which none of these codes is an error.
@@ -82,15 +99,17 @@ class Brokers:
             try:
                 answer = await self.send(await self._find(whom), question, ConnectionGroup.COORDINATION)
                 self._insist(codes(answer))
-            except kafka_errors.ConcurrentTransactions:
+            except kafka_errors.ConcurrentTransactions as error:
                 # Its last one is still being ended.
-                pass
+                self.trouble = str(error)
             except kafka_errors.KafkaError as error:
                 if not error.retriable:
                     raise
+                self.trouble = str(error)
                 if isinstance(error, _ELSEWHERE):
                     self._coordinators.pop(whom, None)
             else:
+                self.trouble = ""
                 return answer
             await asyncio.sleep(next(waits))
 
@@ -102,6 +121,9 @@ class Brokers:
         """
         try:
             return await self._client.send(broker, question, group=group)
+        except asyncio.CancelledError:
+            self.trouble = self.trouble or f"the broker {broker} says nothing"
+            raise
         except kafka_errors.NodeNotReadyError:
             # It was not sent.
             raise
@@ -125,6 +147,7 @@ class Brokers:
                 raise kafka_errors.TopicAuthorizationFailedError(topic)
             if partition not in (cluster.partitions_for_topic(topic) or {partition}):
                 raise kafka_errors.UnknownTopicOrPartitionError(f"{topic} has no partition {partition}")
+            self.trouble = f"{topic} {partition} has no leader"
             await asyncio.sleep(next(waits))
         return int(leader)
 

@@ -152,7 +152,9 @@ def translated(doing: str) -> Iterator[None]:
         )
         raise Held("kafka", detail) from error
     except TimeoutError as error:
-        raise Transient(f"{doing}: no answer in time") from error
+        # What was in the way, where that is known.
+        cause = f": {error}" if str(error) else ""
+        raise Transient(f"{doing}: no answer in time{cause}") from error
     # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.
     except (kafka_errors.KafkaError, kafka_errors.IllegalOperation, AssertionError, OSError) as error:
         # Kafka's own errors begin with their names.

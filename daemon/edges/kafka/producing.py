@@ -8,6 +8,7 @@ third less of a processor's time, and nothing goes on behind the back of whoever
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
 from aiokafka import errors as kafka_errors
@@ -66,8 +67,8 @@ class _Produce(ProduceRequest_v7):  # type: ignore[misc] # aiokafka has no types
 class Producer:
     """Asks the brokers for one step of a transaction after the other.
 
-    `client` is started by its owner, who also bounds the time that a step takes. Whoever has begun a
-    transaction commits it, or asks for nothing more.
+    `client` is started by its owner. Every step is asked for within `bounded`, for none gives up by itself.
+    Whoever has begun a transaction commits it, or asks for nothing more.
     """
 
     def __init__(self, client: AIOKafkaClient, transactional_id: str) -> None:
@@ -81,6 +82,10 @@ class Producer:
     def has_strays(self) -> bool:
         """See `Brokers.has_strays`."""
         return self._brokers.has_strays
+
+    def bounded(self, seconds: float) -> AbstractAsyncContextManager[None]:
+        """See `Brokers.bounded`."""
+        return self._brokers.bounded(seconds)
 
     async def start(self, transaction_timeout_seconds: float) -> None:
         """Fence whoever had the transactional id, and wait for the end of what they left open.
@@ -133,7 +138,9 @@ class Producer:
                 elif not error.retriable:
                     raise RefusedError(place, left[place][-1], error)
             left = {place: those for place, those in left.items() if those}
-            if failed := [error for error in errors.values() if error is not None]:
+            failed = [error for error in errors.values() if error is not None]
+            self._brokers.trouble = str(failed[0]) if failed else ""
+            if failed:
                 await asyncio.sleep(next(waits))
                 await self._brokers.look_again_after(failed)
 

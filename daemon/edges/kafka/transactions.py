@@ -4,7 +4,6 @@ After any failure the outcome may be unknown, so a writer is never mended: its o
 start fences this one and waits for the end of whatever it left open (KIP-98).
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -47,7 +46,7 @@ async def writer(
     producer = Producer(client, transactional_id)
     try:
         with kafka_client.translated(f"starting the writer {transactional_id}"):
-            async with asyncio.timeout(START_SECONDS):
+            async with producer.bounded(START_SECONDS):
                 await client.bootstrap()
                 await producer.start(TRANSACTION_TIMEOUT_SECONDS)
         yield TransactionalWriter(producer, transactional_id, metrics, sizes, partitions)
@@ -79,7 +78,7 @@ class TransactionalWriter:
         with self._unspent():
             try:
                 with kafka_client.translated(f"a transaction ({transaction.kind}) of {self._id}"):
-                    async with asyncio.timeout(COMMIT_SECONDS):
+                    async with self._producer.bounded(COMMIT_SECONDS):
                         await self._carry_out(transaction)
             except Exception:
                 self._metrics.transaction_failures.labels(transaction.kind).inc()
@@ -91,7 +90,7 @@ class TransactionalWriter:
         """See `daemon.ports.Writer.seal`."""
         try:
             with self._unspent(), kafka_client.translated(f"sealing what {self._id} has written"):
-                async with asyncio.timeout(COMMIT_SECONDS):
+                async with self._producer.bounded(COMMIT_SECONDS):
                     await self._seal(partitions, group)
         except Fenced:
             raise

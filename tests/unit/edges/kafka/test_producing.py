@@ -28,6 +28,7 @@ from tests.doubles import in_virtual_time
 LOADING, AWAY, MOVED, CONCURRENT = 14, 15, 16, 51
 NOT_LEADER, TOO_LARGE, TOO_FEW_REPLICAS, DUPLICATE = 6, 10, 19, 46
 TOPIC_DENIED, ID_DENIED, NOT_ATTEMPTED, FENCED = 29, 53, 55, 47
+TOPIC_MISSING, SILENT = 3, -1
 LEDGER, RESULTS = ("ledger", 0), ("results", 1)
 SETTLING = Transaction(
     "settle",
@@ -94,6 +95,8 @@ class Client:
         if trouble:
             self._troubles[kind].pop(0)
         await asyncio.sleep(0)
+        if trouble == SILENT:
+            await asyncio.Event().wait()
         if isinstance(trouble, Exception):
             raise trouble
         return getattr(self, f"_{kind}")(request, trouble)
@@ -226,6 +229,56 @@ def test_a_refusal_names_what_is_refused(kind: str, code: int, error: type[Excep
         assert refused.value.args == (named,)
 
     check()
+
+
+@in_virtual_time
+async def test_all_topics_that_are_denied_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may mend it does so once, and not for one after the other."""
+    client = Client()
+
+    def deny(request: Any, _: int) -> Any:
+        answers = [(topic, [(part, TOPIC_DENIED) for part in parts]) for topic, parts in request._topics]
+        return SimpleNamespace(errors=answers)
+
+    monkeypatch.setattr(client, "_partitions", deny)
+    producer = await started(client)
+    with pytest.raises(kafka_errors.TopicAuthorizationFailedError, match="ledger, results"):
+        await begun_and_committed(producer)
+
+
+@pytest.mark.parametrize(
+    ("troubles", "told"),
+    [
+        ({"partitions": [TOPIC_MISSING] * 1000}, "UnknownTopicOrPartitionError: results"),
+        ({"write": [TOO_FEW_REPLICAS] * 1000}, "NotEnoughReplicasError: (ledger|results)"),
+        ({"offset": [LOADING] * 1000}, "GroupLoadInProgressError: items"),
+        ({"commit": [CONCURRENT] * 1000}, "ConcurrentTransactions: w"),
+        ({"write": [SILENT]}, "the broker 1 says nothing"),
+        ({"write": [TOO_FEW_REPLICAS, TOO_FEW_REPLICAS], "commit": [SILENT]}, "the broker 9 says nothing"),
+    ],
+)
+def test_what_was_in_the_way_is_told_when_the_time_is_over(
+    troubles: Mapping[str, Sequence[int]], told: str
+) -> None:
+    """Nothing else says which topic is missing, or lacks replicas; what is over is not told."""
+
+    @in_virtual_time
+    async def check() -> None:
+        made = await writer(Client(**troubles))
+        with pytest.raises(Transient, match=f"no answer in time: .*{told}"):
+            await made.transact(SETTLING)
+
+    check()
+
+
+@in_virtual_time
+async def test_a_topic_without_a_leader_is_told() -> None:
+    """When the time is over; until then one is waited for."""
+    client = Client()
+    client.cluster.leaders[TopicPartition(*LEDGER)] = -1
+    made = await writer(client)
+    with pytest.raises(Transient, match=r"no answer in time: .*ledger 0 has no leader"):
+        await made.transact(SETTLING)
 
 
 @in_virtual_time

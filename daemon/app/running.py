@@ -17,7 +17,6 @@ from daemon.app.assembling import Flows, World, assemble
 from daemon.app.status import Status
 from daemon.app.world import open_world
 from daemon.edges.event_loop import Loop
-from daemon.edges.kafka.kafka_client import pass_over_leftovers
 from daemon.edges.serving.http_server import HttpServer
 from daemon.edges.serving.loop_watch import LoopWatch
 from daemon.errors import StartError
@@ -73,7 +72,6 @@ def _start_error(group: BaseExceptionGroup[BaseException]) -> StartError | None:
 async def _run(settings: Settings, logs: Logs) -> int:
     stopping = asyncio.Event()
     heard = _listen(stopping)
-    asyncio.get_running_loop().set_exception_handler(pass_over_leftovers)
     metrics = Metrics()
     holds = Holds(metrics)
     log.info("starting", version=__version__, pid=os.getpid())

@@ -29,7 +29,6 @@ DENIED = (
     kafka_errors.ClusterAuthorizationFailedError,
 )
 TOO_LARGE = (kafka_errors.MessageSizeTooLargeError, kafka_errors.RecordListTooLargeError)
-FENCED = (kafka_errors.ProducerFenced, kafka_errors.InvalidProducerEpoch)
 
 
 def connection(settings: KafkaSettings, client_id: str) -> dict[str, Any]:
@@ -131,7 +130,7 @@ def translated(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except FENCED as error:
+    except kafka_errors.InvalidProducerEpoch as error:
         raise Fenced(f"{doing}: fenced") from error
     except DENIED as error:
         # The client's words name the topics that are denied.
@@ -155,23 +154,13 @@ def translated(doing: str) -> Iterator[None]:
         # What was in the way, where that is known.
         cause = f": {error}" if str(error) else ""
         raise Transient(f"{doing}: no answer in time{cause}") from error
-    # Illegal moves of a broken producer are bare assertions, and a closing client's sockets OSErrors.
-    except (kafka_errors.KafkaError, kafka_errors.IllegalOperation, AssertionError, OSError) as error:
+    # What the client finds wrong with itself are bare assertions, and a closing client's sockets OSErrors.
+    except (kafka_errors.KafkaError, AssertionError, OSError) as error:
         # Kafka's own errors begin with their names.
         named = (
             str(error) if isinstance(error, kafka_errors.KafkaError) else f"{type(error).__name__}: {error}"
         )
         raise Transient(f"{doing}: {named}") from error
-
-
-def pass_over_leftovers(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Tell of what nobody waited for, less the client's own futures: a call of ours has failed for them.
-
-    A producer that is fenced leaves one for each batch: an error in the log at every rolling restart.
-    """
-    is_future = not isinstance(context.get("future"), asyncio.Task)
-    if not (is_future and isinstance(context.get("exception"), kafka_errors.KafkaError)):
-        loop.default_exception_handler(context)
 
 
 @asynccontextmanager

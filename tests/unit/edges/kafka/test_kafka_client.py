@@ -10,7 +10,6 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import (
     InvalidSessionTimeoutError,
     KafkaConnectionError,
-    ProducerFenced,
 )
 
 from daemon.edges.kafka import kafka_client, silent_brokers
@@ -107,17 +106,6 @@ class Asked:
     def close(self) -> None:
         """See the client's own connection."""
         self.closed.append("conn")
-
-
-@pytest.mark.parametrize(("error", "is_told"), [(ProducerFenced("w"), False), (ValueError("x"), True)])
-def test_what_the_client_leaves_behind_is_passed_over(error: Exception, *, is_told: bool) -> None:
-    """A call of ours has failed with it already; anything else that nobody waited for is told."""
-    told: list[object] = []
-    loop: Any = SimpleNamespace(default_exception_handler=told.append)
-    kafka_client.pass_over_leftovers(
-        loop, {"message": "Future exception was never retrieved", "exception": error}
-    )
-    assert bool(told) == is_told
 
 
 async def test_a_silent_bootstrap_server_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

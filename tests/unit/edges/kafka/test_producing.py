@@ -20,7 +20,7 @@ from daemon.edges.kafka.brokers import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SEC
 from daemon.edges.kafka.packing import BatchBytes, RecordBatch, packed
 from daemon.edges.kafka.producing import Producer, RefusedError
 from daemon.edges.kafka.transactions import TransactionalWriter
-from daemon.errors import Held, Transient
+from daemon.errors import Fenced, Held, Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, OffsetCommit, Transaction
 from tests.doubles import in_virtual_time
@@ -408,6 +408,19 @@ async def test_the_first_refusal_ends_what_was_asked_beside_it() -> None:
     asked = len(client.asked)
     await asyncio.sleep(10)
     assert len(client.asked) == asked
+
+
+@in_virtual_time
+async def test_what_fails_beside_the_first_is_no_error_that_nobody_waited_for() -> None:
+    """Both are fenced, at every rolling restart: the log would tell of exceptions never retrieved."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    for troubles in ({"partitions": [FENCED], "group": [FENCED]}, {"write": [FENCED, FENCED]}):
+        with pytest.raises(Fenced):
+            await (await writer(Client(**troubles))).transact(SETTLING)
+    await asyncio.sleep(1)
+    gc.collect()
+    assert not told
 
 
 @in_virtual_time

@@ -1,6 +1,7 @@
 """Several brokers: whom the others have put out of office is not believed, and each may be restarted."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
@@ -15,10 +16,11 @@ from daemon.metrics import Metrics
 from daemon.model import Append, Committed, OffsetCommit, Transaction
 from daemon.ports import Reader, Writer
 from daemon.settings import KafkaSettings
-from tests.kafka.clients import admin_client
+from tests.kafka.clients import admin_client, read_topic
 from tests.kafka.cluster import NODES, EmbeddedCluster
 from tests.kafka.topics import Topics
 from tests.system.conftest import DeployOn
+from tests.system.counting import Counter, until_further
 from tests.system.deployment import Deployment, eventually
 from tests.system.feed import sources, without_id
 
@@ -27,6 +29,8 @@ GROUP: Final = "group"
 # Each may ask somebody else first.
 CLIENTS: Final = 20
 FEW: Final = 30
+# So many that some are writing when a broker is killed.
+WAYS: Final = 6
 
 # The clients leave their sockets to a broker that has ended to the garbage collector.
 pytestmark = [
@@ -160,6 +164,33 @@ async def test_rolling_restart(cluster: EmbeddedCluster, deploy_on: DeployOn) ->
     assert verdict.ok, str(verdict)
     assert verdict.complete, str(verdict)
     assert len(list(replica.history("starting"))) == 1
+
+
+@pytest.mark.fault(16, 18)
+async def test_transactions_are_whole_when_brokers_are_killed(cluster: EmbeddedCluster) -> None:
+    """Leaders and coordinators die in the midst of them: all below the offset is there, once, in order."""
+    servers = cluster.bootstrap_servers
+    topic = await Topics(servers)("log", partitions=len(PARTITIONS))
+    stopping = asyncio.Event()
+    async with _client(servers) as client:
+        counters = [Counter(client, topic, PARTITIONS, f"way-{number}") for number in range(WAYS)]
+        counting = asyncio.gather(*(counter.count_until(stopping) for counter in counters))
+        for number in NODES:
+            await until_further(counters, FEW)
+            await asyncio.to_thread(cluster.node(number).kill)
+            await until_further(counters, FEW)
+            await asyncio.to_thread(cluster.node(number).start)
+            await _in_sync(cluster)
+        stopping.set()
+        await counting
+    records = await read_topic(servers, topic, partitions=len(PARTITIONS))
+    found: defaultdict[tuple[bytes | None, int], list[bytes | None]] = defaultdict(list)
+    for record in records:
+        found[record.key, record.partition].append(record.value)
+    for counter in counters:
+        for partition in PARTITIONS:
+            written = [b"%d" % number for number in range(counter.count)]
+            assert found[counter.name.encode(), partition] == written
 
 
 async def _flow(deployment: Deployment, stopping: asyncio.Event) -> None:

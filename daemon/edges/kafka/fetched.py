@@ -6,7 +6,7 @@ transactions, control records, compacted offsets) stays the client's own.
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from aiokafka.consumer import fetcher
@@ -36,8 +36,8 @@ class _Batch:
         return getattr(self._batch, name)
 
     def __iter__(self) -> Iterator[_Whole]:
-        # The client's can be asked for its records once, and no second time.
-        yield _Whole(self._batch.next_offset - 1, (record for record in self._batch))
+        # The client's can be asked for its records once, and no second time, as each slice of them would.
+        yield _Whole(self._batch.next_offset - 1, chain(self._batch))
 
     def __next__(self) -> Any:
         return next(self._batch)

@@ -3,7 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -84,7 +84,7 @@ def packed(max_bytes: int, parts: Iterable[Append | Column]) -> Iterable[RecordB
     now_ms = time.time_ns() // 1_000_000
     batch, count = RecordBatch(max_bytes), 0
     add = batch.append
-    for key, value, headers, at in _rows(parts, now_ms):
+    for key, value, headers, at in chain.from_iterable(map(_rows, parts, repeat(now_ms))):
         if add(count, at, key, value, headers) is None:
             batch.count = count
             yield batch
@@ -97,10 +97,8 @@ def packed(max_bytes: int, parts: Iterable[Append | Column]) -> Iterable[RecordB
         yield batch
 
 
-def _rows(parts: Iterable[Append | Column], now_ms: int) -> Iterable[_Row]:
-    for part in parts:
-        if isinstance(part, Column):
-            yield from zip(part.keys, part.values, repeat(_NO_HEADERS), repeat(now_ms))
-        else:
-            at_ms = now_ms if part.timestamp_ms is None else part.timestamp_ms
-            yield part.key, part.value, [*part.headers], at_ms
+def _rows(part: Append | Column, now_ms: int) -> Iterable[_Row]:
+    if isinstance(part, Column):
+        return zip(part.keys, part.values, repeat(_NO_HEADERS), repeat(now_ms))
+    at_ms = now_ms if part.timestamp_ms is None else part.timestamp_ms
+    return ((part.key, part.value, [*part.headers], at_ms),)

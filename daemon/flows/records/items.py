@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -60,6 +61,7 @@ class RecordReader(Protocol):
         ...
 
 
+_key_of, _value_of, _headers_of = attrgetter("key"), attrgetter("value"), attrgetter("headers")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -108,8 +110,8 @@ class ItemReader:
 
     def _read_window(self, records: Sequence[BareRecord], where: str) -> list[Found]:
         shape = None if self._path else self._spec.shape
-        values = [record.value or b"" for record in records]
-        bare = [record.key is None and not record.headers for record in records]
+        values = list(map(_value_of, records))
+        bare = _are_bare(records)
         if shape is None or not all(values) or self._are_heavy(records, values, bare):
             return self._one_by_one(records, where)
         found: list[Found] = []
@@ -182,6 +184,13 @@ class ItemReader:
 
 def _too_large(size: int, max_bytes: int) -> Flaw:
     return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {max_bytes} of a request")
+
+
+def _are_bare(records: Sequence[BareRecord]) -> Sequence[bool]:
+    """Which of them have neither key nor headers."""
+    if list(map(_key_of, records)).count(None) == len(records) and not any(map(_headers_of, records)):
+        return [True] * len(records)
+    return [record.key is None and not record.headers for record in records]
 
 
 def _overhead(record: BareRecord) -> int:

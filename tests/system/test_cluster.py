@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import pytest
+from aiokafka.errors import NodeNotReadyError
 from aiokafka.protocol.metadata import MetadataRequest
 
 from daemon.edges.kafka import reading
@@ -81,7 +82,11 @@ async def _until_out_of_office(cluster: EmbeddedCluster, out: int, topic: str) -
         async with admin_client(cluster.node(other).bootstrap_servers) as admin:
             asked = [topic, "__consumer_offsets", "__transaction_state"]
             question = MetadataRequest(asked, allow_auto_topic_creation=False)
-            topics = (await admin._client.send(other, question)).to_object()["topics"]
+            try:
+                topics = (await admin._client.send(other, question)).to_object()["topics"]
+            except NodeNotReadyError:
+                # It is not among those it knows: it was fenced for a moment itself.
+                return False
         return {out, -1}.isdisjoint(part["leader"] for each in topics for part in each["partitions"])
 
     await eventually(deposed, lambda: f"the broker {out} still leads")

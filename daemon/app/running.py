@@ -89,7 +89,8 @@ async def _run(settings: Settings, logs: Logs) -> int:
             memory.spare_what_stays()
             memory.keep_what_is_freed()
             runs = [flow.run for flow in (flows.submit, flows.collect) if flow is not None]
-            runs += [flows.pausing.run, lag.run, delays.run, memory.collect_garbage]
+            runs += [flows.pausing.run, lag.run, delays.run]
+            runs += [memory.collect_garbage, memory.give_back_free_memory]
             runs += [flows.budget.run] if flows.budget else []
             if not await _until_ended(runs, stopping, settings.shutdown_seconds):
                 return SIGNALS[heard[0]]

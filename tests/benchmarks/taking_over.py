@@ -1,5 +1,9 @@
-"""Taking over: a new replica with so many open items in its ledger; how long until it collects; memory."""
+"""Taking over: a new replica with so many open items in its ledger; how long until it collects; memory.
 
+That is measured then, and again once free pages have been given back.
+"""
+
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -7,6 +11,7 @@ from datetime import UTC, datetime
 from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from daemon.app.memory import GIVE_BACK_SECONDS
 from daemon.flows.records import codec
 from daemon.model import Cursor
 from tests.benchmarks.open_items import OPEN, ledger_rows
@@ -40,6 +45,8 @@ async def _taken_over(stage: Stage, count: int, empty_mib: float = 0.0) -> Row:
             if count:
                 assert await program.metric("tolokad_open_items") == count
                 figures["bytes_each"] = (resident - empty_mib) * 2**20 / count
+                await asyncio.sleep(GIVE_BACK_SECONDS)
+                figures["later_bytes_each"] = (program.resident_mib - empty_mib) * 2**20 / count
     return Row("take over", f"{count} open", "tolokad", figures)
 
 

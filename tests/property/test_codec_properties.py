@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from daemon.flows.records import codec, ledger_records, tombstones
+from daemon.flows.records import codec, ledger_records, short_forms, tombstones
 from daemon.flows.records.codec import UnreadableError
 from daemon.flows.records.ledger_records import Origin
 from daemon.model import Cursor, Headers, Intent, Item
@@ -49,6 +49,10 @@ def test_a_ledger_value_is_read_as_it_was_written(
     assert ledger_records.peek_origin(packed) == (topic, partition, offset)
     assert (ledger_records.peek_hash(packed), ledger_records.peek_submitted(packed)) == (offset, moment)
     assert ledger_records.peek_batch(packed) == (partition, offset + 1)
+    forms = short_forms.ShortForms()
+    short = forms.shortened(packed)
+    assert forms.whole(short) == packed
+    assert codec.from_micros(short_forms.submitted_micros(short)) == moment
 
 
 @given(TOPICS, st.integers(0, 2**31), OFFSETS)
@@ -99,6 +103,8 @@ def test_no_ledger_value_raises_anything_else(value: bytes) -> None:
         ledger_records.check(value)
         ledger_records.peek_hash(value)
         ledger_records.peek_batch(value)
+        forms = short_forms.ShortForms()
+        assert forms.whole(forms.shortened(value)) == value
     with suppress(UnreadableError):
         ledger_records.unpack(value)
 

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from daemon.flows.collector.id_set import IdSet
-from daemon.flows.records import codec, ledger_records, tombstones
+from daemon.flows.records import codec, ledger_records, short_forms, tombstones
 from daemon.flows.records.items import identity_of, standing
 from daemon.model import Finished, Headers, Record
 
@@ -18,7 +18,7 @@ Mark = int | str
 
 
 class PackedEntry(NamedTuple):
-    """An open item as it is kept: the ledger partition it was read from, and its record's packed value."""
+    """An open item: the ledger partition it was read from, and its record's packed value."""
 
     ledger_partition: int
     packed: bytes
@@ -54,9 +54,9 @@ class PackedEntry(NamedTuple):
 
 
 class Ledger:
-    """The open items, one table of packed bytes for each ledger partition.
+    """The open items, one table of short forms for each ledger partition.
 
-    Packed, for there may be a million. What was closed since `horizon_ms` is remembered too, for a second
+    Short, for there may be a million. What was closed since `horizon_ms` is remembered too, for a second
     look sees it again.
 
     Args:
@@ -69,6 +69,7 @@ class Ledger:
     def __init__(self, incarnation: str, horizon_ms: int, *, keep_ids: bool = False) -> None:
         self._by = incarnation.encode()
         self._tables: dict[int, dict[bytes, bytes]] = {}
+        self._forms = short_forms.ShortForms()
         self._closed: dict[bytes, int] = {}
         self._ever_closed = IdSet() if keep_ids else None
         self._settled: dict[tuple[str, int], int] = {}
@@ -99,7 +100,7 @@ class Ledger:
             self._close(key, tombstones.closed_ms(record))
             return None
         ledger_records.check(record.value)
-        table[key] = record.value
+        table[key] = self._forms.shortened(record.value)
         # It may have been taken for somebody else's before its record came.
         self._closed.pop(key, None)
         return key
@@ -108,9 +109,24 @@ class Ledger:
         """The open item of this id."""
         key = item_id.encode()
         for partition, table in self._tables.items():
-            if (packed := table.get(key)) is not None:
-                return PackedEntry(partition, packed)
+            if (short := table.get(key)) is not None:
+                return PackedEntry(partition, self._forms.whole(short))
         return None
+
+    def __contains__(self, item_id: str) -> bool:
+        """Whether the item of this id is open."""
+        key = item_id.encode()
+        return any(key in table for table in self._tables.values())
+
+    def submitted_before(self, moment: datetime, item_ids: Iterable[str]) -> Iterator[str]:
+        """Those of these that are open and were submitted before then."""
+        limit = codec.micros(moment)
+        for item_id in item_ids:
+            key = item_id.encode()
+            for table in self._tables.values():
+                short = table.get(key)
+                if short is not None and short_forms.submitted_micros(short) < limit:
+                    yield item_id
 
     def _close(self, key: bytes, closed_ms: int) -> None:
         if self._ever_closed is not None:
@@ -153,7 +169,8 @@ class Ledger:
                 self._close(key, closed_ms[item_id])
             else:
                 # In its old place: a table begins with what has been open for longest.
-                self._tables.setdefault(change.ledger_partition, {})[key] = change.packed
+                short = self._forms.shortened(change.packed)
+                self._tables.setdefault(change.ledger_partition, {})[key] = short
 
     def __len__(self) -> int:
         return sum(len(table) for table in self._tables.values())
@@ -170,15 +187,16 @@ class Ledger:
     def of_batches(self, batches: frozenset[tuple[int, int]]) -> Iterator[tuple[str, PackedEntry]]:
         """The open items of these batches; a walk through everything that is open."""
         for partition, table in self._tables.items():
-            for key, packed in table.items():
+            for key, short in table.items():
+                packed = self._forms.whole(short)
                 if ledger_records.peek_batch(packed) in batches:
                     yield key.decode(), PackedEntry(partition, packed)
 
     def oldest(self) -> datetime | None:
         """When the item was submitted that has been open for longest."""
         firsts = (next(iter(table.values()), None) for table in self._tables.values())
-        moments = [ledger_records.peek_submitted(packed) for packed in firsts if packed is not None]
-        return min(moments, default=None)
+        moments = [short_forms.submitted_micros(short) for short in firsts if short is not None]
+        return codec.from_micros(min(moments)) if moments else None
 
     def submitted_when(self, due: Callable[[datetime], bool]) -> Iterable[tuple[datetime, str]]:
         """The open items whose time of submission is due, oldest first."""
@@ -186,8 +204,8 @@ class Ledger:
         # Asked once for each batch, not for each item: there may be a million.
         answers: dict[int, datetime | None] = {}
         for table in self._tables.values():
-            for key, packed in table.items():
-                micros = ledger_records.peek_submitted_micros(packed)
+            for key, short in table.items():
+                micros = short_forms.submitted_micros(short)
                 if micros not in answers:
                     moment = codec.from_micros(micros)
                     answers[micros] = moment if due(moment) else None

@@ -177,7 +177,7 @@ class CollectorState:
     def knows(self, item_id: str) -> bool:
         """Open, or closed not long ago."""
         # In this order, for most of what is asked about has just been published.
-        return self.ledger.was_closed(item_id) or self.ledger.find(item_id) is not None
+        return self.ledger.was_closed(item_id) or item_id in self.ledger
 
     def _knows_result(self, item: Finished) -> bool:
         """Its item is known, or it was published as one of several of somebody else's."""
@@ -226,10 +226,7 @@ class CollectorState:
     def note_overdue(self, opened: Iterable[str]) -> None:
         """Of these, remember what the cursor had passed long before its record came."""
         passed = self.cursor.finished_at - self._overlap
-        for item_id in opened:
-            entry = self.ledger.find(item_id)
-            if entry is not None and entry.submitted_at < passed:
-                self.overdue.add(item_id)
+        self.overdue.update(self.ledger.submitted_before(passed, opened))
 
 
 def noted(ledger: Ledger, records: Sequence[Record]) -> list[str]:

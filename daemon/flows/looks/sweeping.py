@@ -124,7 +124,7 @@ class Sweeping:
         if self._again:
             self._runs.append(Run(dict.fromkeys(sorted(self._again)), None))
             self._again.clear()
-        self._stalled = {i: status for i, status in self._stalled.items() if state.ledger.find(i) is not None}
+        self._stalled = {i: status for i, status in self._stalled.items() if i in state.ledger}
         self._watch.stalled(Counter(self._stalled.values()))
         self._vanishing.forget_closed(state)
 
@@ -146,7 +146,7 @@ class Sweeping:
         return await self._by_id(state, run)
 
     async def _by_id(self, state: CollectorState, run: Run) -> Mapping[str, Sight | None]:
-        for item_id in [i for i in run.left if state.ledger.find(i) is None]:
+        for item_id in [i for i in run.left if i not in state.ledger]:
             del run.left[item_id]
         if not (ids := list(islice(run.left, BY_ID_ITEMS))):
             return {}
@@ -169,7 +169,7 @@ class Sweeping:
         """Publish what has ended; remember what is still open, and what is not there."""
         seen = {item_id: sight for item_id, sight in found.items() if sight is not None}
         await state.publish([result for sight in seen.values() for result in sight.results], "sweep")
-        still = {i: sight.status for i, sight in seen.items() if state.ledger.find(i) is not None}
+        still = {i: sight.status for i, sight in seen.items() if i in state.ledger}
         self._stalled.update(still)
         await self._vanishing.note(state, found, now)
 

@@ -68,8 +68,8 @@ class Vanishing:
 
     def forget_closed(self, state: CollectorState) -> None:
         """What was unknown, and has its result by now, is not remembered."""
-        self._missed = {i: miss for i, miss in self._missed.items() if state.ledger.find(i) is not None}
-        self._mates = {i: content for i, content in self._mates.items() if state.ledger.find(i) is not None}
+        self._missed = {i: miss for i, miss in self._missed.items() if i in state.ledger}
+        self._mates = {i: content for i, content in self._mates.items() if i in state.ledger}
 
     def _remember(self, state: CollectorState, found: Mapping[str, Sight | None]) -> None:
         if not self._missed:

@@ -18,19 +18,19 @@ from daemon.flows.records.codec import VERSION, UnreadableError, from_micros, in
 from daemon.model import Headers, Item
 
 # version, partition, offset, batch end less offset, timestamp in ms, submitted_at in µs, content hash
-_HEAD = struct.Struct(">BIQIqqQ")
+HEAD = struct.Struct(">BIQIqqQ")
 # Its beginning, which all of a batch have in common, and what is each record's own.
-_BATCH = struct.Struct(">BI")
+OPENING = struct.Struct(">BI")
 _OWN = "QIqqQ"
 # Its end.
 _SUBMITTED_HASH = struct.Struct(">qQ")
-_SUBMITTED_AT = _HEAD.size - _SUBMITTED_HASH.size
+SUBMITTED_AT = HEAD.size - _SUBMITTED_HASH.size
 _WANTED = struct.Struct(">H")
 # A field begins with its length in one byte, and in five where it is longer than that can say.
-_LONG = struct.Struct(">BI")
-_LONGER, _NONE = 254, 255
+LONG = struct.Struct(">BI")
+LONGER, NONE = 254, 255
 # No UTF-8 begins with one of them, and so no header's name does.
-_SHARES, _HASHES = b"\xff", b"\xfe"
+SHARES, HASHES = b"\xff", b"\xfe"
 # More shares than these are kept as hashes.
 MANY_SHARES = 1000
 _HASH_BYTES = 8
@@ -77,7 +77,7 @@ def pack(
         return ()
     submitted = micros(submitted_at)
     # All of a batch begin alike, and those without key and headers end alike.
-    opening = _BATCH.pack(VERSION, partition)
+    opening = OPENING.pack(VERSION, partition)
     name = _sized(topic.encode())
     bare = name + _sized(None)
     whole = _with_rest(len(bare)).pack
@@ -102,7 +102,7 @@ def _laden(value: bytes, name: bytes, item: Item) -> bytes:
 @lru_cache(16)
 def _with_rest(size: int) -> struct.Struct:
     """What all of a batch have in common, what is the record's own, and so many bytes behind it."""
-    return struct.Struct(f">{_BATCH.size}s{_OWN}{size}s")
+    return struct.Struct(f">{OPENING.size}s{_OWN}{size}s")
 
 
 def publishing(entry: Entry, packed: bytes, share: str) -> bytes | None:
@@ -130,8 +130,8 @@ def _hash(share: str) -> int:
 def _packed_shares(wanted: int, published: Sequence[Share]) -> bytes:
     """A last field that stands alone, for those of headers come in pairs, and begins as no name can."""
     if published and isinstance(published[0], int):
-        return _sized(_HASHES + _WANTED.pack(wanted) + struct.pack(f">{len(published)}Q", *published))
-    return _sized(_SHARES + _WANTED.pack(wanted) + "\n".join(map(str, published)).encode())
+        return _sized(HASHES + _WANTED.pack(wanted) + struct.pack(f">{len(published)}Q", *published))
+    return _sized(SHARES + _WANTED.pack(wanted) + "\n".join(map(str, published)).encode())
 
 
 def _packed_headers(headers: Headers) -> Iterable[bytes]:
@@ -142,9 +142,9 @@ def _packed_headers(headers: Headers) -> Iterable[bytes]:
 
 def _sized(data: bytes | None) -> bytes:
     if data is None:
-        return bytes((_NONE,))
+        return bytes((NONE,))
     size = len(data)
-    return (bytes((size,)) if size < _LONGER else _LONG.pack(_LONGER, size)) + data
+    return (bytes((size,)) if size < LONGER else LONG.pack(LONGER, size)) + data
 
 
 def unpack(packed: bytes) -> Entry:
@@ -154,14 +154,14 @@ def unpack(packed: bytes) -> Entry:
         UnreadableError: it is damaged, or of a newer release.
     """
     try:
-        version, partition, offset, behind, timestamp, submitted, content_hash = _HEAD.unpack_from(packed)
+        version, partition, offset, behind, timestamp, submitted, content_hash = HEAD.unpack_from(packed)
         insist_readable(version)
-        topic, key, *fields = _unsized(packed, _HEAD.size)
+        topic, key, *fields = _unsized(packed, HEAD.size)
         origin = _new(Origin, ((topic or b"").decode(), partition, offset, timestamp))
         moment = from_micros(submitted)
         if not fields:
             return Entry(origin, offset + behind, moment, content_hash, key, ())
-        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith((_SHARES, _HASHES))
+        has_shares = len(fields) % 2 and (fields[-1] or b"").startswith((SHARES, HASHES))
         wanted, published = _shares(fields.pop() or b"") if has_shares else (1, ())
         names = [name.decode() for name in fields[::2] if name is not None]
         headers = tuple(zip(names, fields[1::2], strict=True))
@@ -171,9 +171,9 @@ def unpack(packed: bytes) -> Entry:
 
 
 def _shares(field: bytes) -> tuple[int, tuple[Share, ...]]:
-    (wanted,) = _WANTED.unpack_from(field, len(_SHARES))
-    published = field[len(_SHARES) + _WANTED.size :]
-    if field.startswith(_HASHES):
+    (wanted,) = _WANTED.unpack_from(field, len(SHARES))
+    published = field[len(SHARES) + _WANTED.size :]
+    if field.startswith(HASHES):
         return wanted, struct.unpack(f">{len(published) // _HASH_BYTES}Q", published)
     return wanted, tuple(published.decode().split("\n")) if published else ()
 
@@ -184,12 +184,12 @@ def _unsized(packed: bytes, at: int) -> Sequence[bytes | None]:
     while at < end:
         size = packed[at]
         at += 1
-        if size == _NONE:
+        if size == NONE:
             fields.append(None)
             continue
-        if size == _LONGER:
-            _, size = _LONG.unpack_from(packed, at - 1)
-            at += _LONG.size - 1
+        if size == LONGER:
+            _, size = LONG.unpack_from(packed, at - 1)
+            at += LONG.size - 1
         fields.append(packed[at : at + size])
         at += size
     if at != end:
@@ -203,17 +203,17 @@ def check(packed: bytes) -> None:
     Raises:
         UnreadableError: it is damaged, or of a newer release.
     """
-    if len(packed) <= _HEAD.size:
+    if len(packed) <= HEAD.size:
         raise UnreadableError("a ledger record is cut short")
     insist_readable(packed[0])
 
 
 def peek_origin(packed: bytes) -> tuple[str, int, int]:
     """Topic, partition and offset of an entry's origin, without unpacking the rest."""
-    _, partition, offset, *_ = _HEAD.unpack_from(packed)
+    _, partition, offset, *_ = HEAD.unpack_from(packed)
     # The first field; Kafka has no topic whose name is so long that its length takes more than one byte.
-    name_at = _HEAD.size + 1
-    topic = packed[name_at : name_at + packed[_HEAD.size]]
+    name_at = HEAD.size + 1
+    topic = packed[name_at : name_at + packed[HEAD.size]]
     return topic.decode(), partition, offset
 
 
@@ -224,17 +224,17 @@ def peek_submitted(packed: bytes) -> datetime:
 
 def peek_submitted_micros(packed: bytes) -> int:
     """The same in microseconds since 1970."""
-    micros: int = _SUBMITTED_HASH.unpack_from(packed, _SUBMITTED_AT)[0]
+    micros: int = _SUBMITTED_HASH.unpack_from(packed, SUBMITTED_AT)[0]
     return micros
 
 
 def peek_hash(packed: bytes) -> int:
     """An entry's content hash, without unpacking the rest."""
-    content_hash: int = _SUBMITTED_HASH.unpack_from(packed, _SUBMITTED_AT)[1]
+    content_hash: int = _SUBMITTED_HASH.unpack_from(packed, SUBMITTED_AT)[1]
     return content_hash
 
 
 def peek_batch(packed: bytes) -> tuple[int, int]:
     """What entries of one batch have in common: the input partition and the batch's end."""
-    _, partition, offset, behind, *_ = _HEAD.unpack_from(packed)
+    _, partition, offset, behind, *_ = HEAD.unpack_from(packed)
     return partition, offset + behind

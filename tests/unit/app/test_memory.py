@@ -59,6 +59,33 @@ def test_what_is_freed_is_used_again() -> None:
     assert pages["kept"] * 10 < pages["given back"]
 
 
+# Frees much of its memory, but for what lies at the end, and says how much less it then has.
+LEAVING_HOLES = """
+import asyncio, pathlib
+from daemon.app import memory
+def resident_pages():
+    return int(pathlib.Path("/proc/self/statm").read_text().split()[1])
+async def main():
+    memory.GIVE_BACK_SECONDS = 0.001
+    assert memory.keep_what_is_freed()
+    blocks = [bytes(range(256)) * 4000 for _ in range(64)]
+    del blocks[:-1]
+    before, stopping = resident_pages(), asyncio.Event()
+    giving = asyncio.create_task(memory.give_back_free_memory(stopping))
+    while before - resident_pages() < 10_000:
+        await asyncio.sleep(0)
+    stopping.set()
+    await giving
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="another C library")
+def test_free_memory_is_given_back() -> None:
+    """Free pages in the midst of the heap do not stay with the process."""
+    subprocess.run([sys.executable, "-c", LEAVING_HOLES], check=True, timeout=20)
+
+
 async def test_garbage_is_collected_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """What holds itself is gone soon after nobody else holds it, until the daemon stops."""
     monkeypatch.setattr(memory, "LOOK_SECONDS", 0.001)

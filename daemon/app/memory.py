@@ -19,8 +19,8 @@ OUTAGE_TIME_SHARE = 10
 KEPT_BYTES = 32 * 1024 * 1024
 # This much that is free at the end of the heap is not given back at once.
 KEPT_FREE_BYTES = 16 * 1024 * 1024
-# The pages of thirty megabytes are new again within milliseconds: so seldom, that costs nothing.
-GIVE_BACK_SECONDS = 30.0
+# Where it is needed again it is new memory, thirty megabytes in a tenth of a second: so seldom, nothing.
+GIVE_BACK_SECONDS = 60.0
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 

@@ -12,7 +12,7 @@ from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.app_items import page_of, shows_content, skimmed, the_item
 from daemon.edges.toloka.asking import ask_twice, insist
 from daemon.edges.toloka.limits import QuotaPart, RequestLimiter
-from daemon.edges.toloka.listing import Listing, Rows
+from daemon.edges.toloka.listing import Listing, Rows, floor
 from daemon.edges.toloka.posting import Posting
 from daemon.edges.toloka.project import PROBING, hiding, items_path, probe_of
 from daemon.edges.toloka.sending import Answer, LineError
@@ -143,7 +143,12 @@ class AppResults:
         since = filter_time(cursor.finished_at.replace(microsecond=0))
         query = {"sort": "finished,id", "limit": str(limit), "finished_gte": since}
         if cursor.item_id is None:
-            return await self._listing.ask(query)
+            found = await self._listing.ask(query)
+            if isinstance(found, Page) and _ends_before(found, cursor):
+                # More than a page finished in the cursor's second before it: each would be asked for again.
+                query["finished_gte"] = filter_time(floor(cursor.finished_at))
+                return await self._listing.ask(query)
+            return found
         found = await self._listing.ask(query | {"after_id": cursor.item_id})
         if isinstance(found, NotNow) and found.reason in ("not_found", "refused"):
             # As the project is there, it is the cursor that Toloka does not know.
@@ -225,6 +230,12 @@ class AppResults:
         except LineError as error:
             return no_answer(PROBING, error)
         return None if answer.succeeded else refusal(PROBING, answer, self._clock.now())
+
+
+def _ends_before(page: Page, cursor: Cursor) -> bool:
+    """Whether a page that was cut does not reach the cursor, so that nothing leads on from it."""
+    times = [item.finished_at for item in page.items if item.finished_at is not None]
+    return page.has_more and bool(times) and max(times) < cursor.finished_at
 
 
 def _created(item: Finished) -> Created:

@@ -13,7 +13,7 @@ from daemon.model import Accepted, Cursor, NotNow, Page, UnknownCursor
 from tests.simulator.knobs import Knobs
 from tests.simulator.serving import serve
 from tests.unit.edges.toloka.apps import EARLIEST, LATEST, PROJECT, app, fault, items
-from tests.unit.edges.toloka.wire import answering, json_answer, requests_counted, serving
+from tests.unit.edges.toloka.wire import Connection, answering, json_answer, requests_counted, serving
 
 STILL = Knobs(finish_distribution="never", requests_per_second=None)
 
@@ -62,6 +62,31 @@ async def test_what_the_tail_asks() -> None:
     first, second = (request.query for request in wire.requests)
     assert first == {"sort": "finished,id", "limit": "10", "finished_gte": "2020-01-01T00:00:01"}
     assert second == first | {"after_id": "a/b"}
+
+
+async def test_more_than_a_page_in_the_second_of_a_cursor_without_an_item() -> None:
+    """The same page again and again would lead nowhere, while nothing else finishes."""
+    row: dict[str, Any] = {
+        "status": "COMPLETED",
+        "created_at": "2020-01-01T00:00:00",
+        "input_data": {"text": "a"},
+    }
+    rows = [{**row, "id": str(n), "finished_at": f"2020-01-01T00:00:01.{n}"} for n in (1, 2, 3, 6)]
+
+    async def script(connection: Connection) -> None:
+        while True:
+            since = (await connection.request()).query["finished_gte"]
+            found = [each for each in rows if each["finished_at"] >= since]
+            page = {"content": found[:2], "has_more": len(found) > 2}
+            await connection.answer(200, msgspec.json.encode(page))
+
+    async with serving(script) as wire, app(wire.url) as here:
+        ahead = await here.results.tail(Cursor(None, EARLIEST + timedelta(seconds=1.5)), 2)
+        rows.pop()
+        behind = await here.results.tail(Cursor(None, EARLIEST + timedelta(seconds=1.5)), 2)
+    assert isinstance(ahead, Page)
+    assert ([item.item_id for item in ahead.items], ahead.has_more) == (["6"], False)
+    assert behind == Page((), has_more=False)
 
 
 @pytest.mark.parametrize("null_finished", ["first", "last", "excluded"])

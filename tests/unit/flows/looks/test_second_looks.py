@@ -29,6 +29,20 @@ async def test_the_overlap_reads_again_what_finished_shortly_before_the_cursor()
         assert ours.metrics.late_results.labels("overlap")._value.get() == 2
 
 
+@in_virtual_time
+async def test_an_overlap_that_took_long_leaves_time_for_other_looks() -> None:
+    """It is due again as long after its end as others after their beginning."""
+    async with late("a", cursor_seconds=100) as ours:
+        ours.api.spans.append([[], []])
+        assert await ours.overlapping.step(ours.state, 10)
+        assert await ours.overlapping.step(ours.state, 50)
+        assert not await ours.overlapping.step(ours.state, 90)
+        assert not await ours.overlapping.step(ours.state, 119)
+        assert len(ours.api.looks) == 1
+        await ours.overlapping.step(ours.state, 120)
+        assert len(ours.api.looks) == 2
+
+
 @pytest.mark.parametrize(("ids", "cursor_seconds"), [((), 100), (("a",), -61)])
 @in_virtual_time
 async def test_the_overlap_is_spared_where_nothing_can_be_in_it(

@@ -35,9 +35,13 @@ class Spec(Protocol):
         """Whether an item without an `id` may be given one."""
         ...
 
+    def takes(self, identity: str, /) -> bool:
+        """Whether that may be this one."""
+        ...
+
     @property
     def shape(self) -> Shape | None:
-        """A type whose items are all right, for many at once."""
+        """A type whose items are all right, for many at once, but for the id that they are given."""
         ...
 
     def flaw(self, item: Mapping[str, Any], /) -> Flaw | None:
@@ -114,6 +118,10 @@ class ItemReader:
         bare = _are_bare(records)
         if shape is None or not all(values) or self._are_heavy(records, values, bare):
             return self._one_by_one(records, where)
+        # What may be asked of an id is a length, which only grows with the offset.
+        ends = (identity_of(where, record.offset) for record in (records[0], records[-1]))
+        if self._spec.takes_id and not all(map(self._spec.takes, ends)):
+            return self._one_by_one(records, where)
         found: list[Found] = []
         end, patience = len(records), len(records) // RECORDS_PER_MISFIT
         while (start := len(found)) < len(records) and patience:
@@ -168,10 +176,13 @@ class ItemReader:
             parsed = _inside(parsed, self._path)
             body = msgspec.json.encode(parsed)
             hashed = content_hash(parsed)
-        is_identified = self._spec.takes_id and parsed.get("id") is None
-        if is_identified:
-            parsed, body = _identified(identity_of(where, record.offset), parsed, body)
-            hashed = content_hash(parsed)
+        is_identified = False
+        if self._spec.takes_id and parsed.get("id") is None:
+            identity = identity_of(where, record.offset)
+            is_identified = self._spec.takes(identity)
+            if is_identified:
+                parsed, body = _identified(identity, parsed, body)
+                hashed = content_hash(parsed)
         if (flaw := check(parsed)) is not None:
             return flaw
         if len(body) > max_bytes:

@@ -29,8 +29,13 @@ class InputSpec:
     def __init__(self, fields: Mapping[str, Mapping[str, Any]]) -> None:
         self._fields = tuple(_field(name, rule) for name, rule in fields.items())
         self.shape = shape.shape_of(fields)
-        id_field = fields.get("id")
-        self.takes_id = id_field is not None and id_field.get("type") == "string"
+        id_field = fields.get("id", {})
+        self.takes_id = id_field.get("type") == "string"
+        self._of_an_id = tuple(_checks(id_field))
+
+    def takes(self, identity: str) -> bool:
+        """Whether an item without an `id` may be given this one: without any it may still be right."""
+        return self.takes_id and all(check(identity) is None for check in self._of_an_id)
 
     def flaw(self, item: Mapping[str, Any]) -> Flaw | None:
         """The first thing that is wrong with an item; None where nothing is."""

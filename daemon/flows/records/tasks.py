@@ -89,6 +89,10 @@ class TaskSpec:
         self._pools = pools
         self._allow_defaults = allow_defaults
 
+    def takes(self, _identity: str) -> bool:
+        """No task is given an id."""
+        return False
+
     def flaw(self, parsed: Mapping[str, Any]) -> Flaw | None:
         """The first thing that is wrong with a task; None where nothing is."""
         try:

@@ -99,6 +99,24 @@ def test_no_id_is_added_where_the_spec_has_none() -> None:
     assert item_of(b'{"text":"a"}').body == b'{"text":"a"}'
 
 
+@pytest.mark.parametrize(
+    ("rule", "given"),
+    [
+        ({"max_length": 19}, False),
+        ({"max_length": 20}, True),
+        ({"min_length": 21}, False),
+        ({"allowed_values": ["a", "b"]}, False),
+    ],
+)
+def test_no_id_is_added_that_the_spec_forbids(rule: dict[str, Any], *, given: bool) -> None:
+    """The item is right without one: with ours it would be a dead letter, alone or among others."""
+    spec = InputSpec({"id": {"type": "string", "required": False, **rule}, "text": {"type": "string"}})
+    bare, own = b'{"text":"a"}', b'{"id":"moderation.items-3-7","text":"a"}'
+    found = item_of(bare, spec)
+    assert (found.body, found.identified) == ((own, True) if given else (bare, False))
+    assert ItemReader(spec, None, 1000).read_all([FakeRecord(7, bare)], standing(INPUT, 3)) == [found]
+
+
 @pytest.mark.fault(63)
 def test_two_records_with_equal_content_are_told_apart_by_our_id() -> None:
     """The id holds topic, partition and offset."""

@@ -82,7 +82,7 @@ def budget_check(settings: Settings, item_price: Decimal | None) -> Check:
 
 
 def _clock(endpoint: Endpoint) -> Check:
-    off = (endpoint.toloka_clock.now() - datetime.now(UTC)).total_seconds()
+    off = (datetime.now(UTC) - endpoint.toloka_clock.now()).total_seconds()
     far = abs(off) > CLOCK_SECONDS
     way_out = ": set this machine's clock" if far else ""
     return Check("clock", f"{round(off):+d} s from Toloka's{way_out}", CONFIGURATION if far else 0)

@@ -12,6 +12,9 @@ from daemon.app.kit.kafka_checks import Stay, topic_check
 from daemon.app.kit.toloka_checks import budget_check, toloka_checks
 from daemon.edges.kafka.topics import Topic
 from daemon.settings import load
+from tests.simulator.knobs import API_KEY, Knobs
+from tests.simulator.serving import serve
+from tests.simulator.world import MODERATION_PROJECT
 from tests.unit.app.test_starting import USUAL
 
 DAY_SECONDS: Final = 86_400
@@ -117,3 +120,18 @@ async def test_a_toloka_that_was_not_asked_has_not_answered(tmp_path: Path) -> N
     (check,) = [check async for check in toloka_checks(settings)]
     assert (check.name, check.exit_code) == ("toloka", 78)
     assert check.message.startswith("TOLOKAD_TOLOKA__CA_FILE: cannot be used")
+
+
+@pytest.mark.parametrize(("toloka_ahead", "sign"), [(3600.0, "-"), (-3600.0, "+")])
+async def test_a_clock_that_is_behind_is_said_to_be_behind(toloka_ahead: float, sign: str) -> None:
+    """It is this machine's that is to be set, so that it is this machine's that is off."""
+    async with serve(Knobs(clock_skew_seconds=toloka_ahead)) as toloka:
+        variables = {
+            "TOLOKAD_TOLOKA__URL": toloka.url,
+            "TOLOKAD_TOLOKA__PROJECT_ID": MODERATION_PROJECT,
+            "TOLOKAD_TOLOKA__TOKEN": API_KEY,
+        }
+        checks = {check.name: check async for check in toloka_checks(load({**USUAL, **variables}))}
+    assert checks["clock"].exit_code == 78
+    assert checks["clock"].message.startswith(sign)
+    assert checks["clock"].message.endswith("from Toloka's: set this machine's clock")

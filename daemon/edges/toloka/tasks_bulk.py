@@ -78,8 +78,8 @@ def _created(answer: Answer, count: int) -> Accepted | Divided | InDoubt:
         body = msgspec.json.decode(answer.body, type=dict[str, Any])
     except (msgspec.DecodeError, ValueError, RecursionError):
         return InDoubt(f"answered {answer.status} with something else than tasks")
-    # A request of one task may be answered with that task itself.
-    made = {"0": body} if "id" in body and count == 1 else body.get("items")
+    # A request of one task may be answered with that task itself; where none is valid, items may be missing.
+    made = {"0": body} if "id" in body and count == 1 else body.get("items") or {}
     wrong = body.get("validation_errors") or {}
     if not isinstance(made, dict) or not isinstance(wrong, dict):
         return InDoubt(f"answered {answer.status} with something else than tasks")

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from daemon.edges.toloka import asking, following, listing
-from daemon.model import Accepted, Divided, InDoubt, NotNow, Outcome, Rejected, TooLarge
+from daemon.edges.toloka import asking, following, listing, tasks_bulk
+from daemon.edges.toloka.sending import Answer
+from daemon.model import Accepted, Divided, Flaw, InDoubt, NotNow, Outcome, Rejected, TooLarge
 from tests.simulator.faults import Fault
 from tests.simulator.knobs import Knobs
 from tests.simulator.pools import ARCHIVED_POOL, BARE_POOL, CLOSED_POOL, LOCKED_POOL, POOR_POOL, TASKS_POOL
@@ -125,6 +126,15 @@ async def test_only_invalid_tasks(*, once: bool) -> None:
         outcome = await here.submit(tasks(None, None), attempt(once=once))
     assert isinstance(outcome, Rejected | Divided)
     assert (sorted(outcome.culprits), getattr(outcome, "ids", {})) == ([0, 1], {})
+
+
+@pytest.mark.parametrize("made", [{}, {"items": {}}, {"items": None}])
+def test_only_invalid_tasks_at_once_without_any_items(made: dict[str, Any]) -> None:
+    """Each is named, so that nothing is in doubt: asking again would be answered so for ever."""
+    wrong = {"input_values.text": {"code": "VALUE_REQUIRED", "message": "missing"}}
+    body = msgspec.json.encode({**made, "validation_errors": {"0": wrong, "1": wrong}})
+    flaw = Flaw("VALUE_REQUIRED", "input_values.text: missing")
+    assert tasks_bulk.outcome(Answer(201, {}, body, 0.1), 2, EARLIEST) == Divided({}, {0: flaw, 1: flaw})
 
 
 async def test_the_parameters_of_a_request() -> None:

@@ -9,7 +9,7 @@ from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.asking import insist
 from daemon.edges.toloka.endpoint import path
 from daemon.edges.toloka.limits import RequestLimiter
-from daemon.edges.toloka.listing import MILLISECOND, Listing, Rows, floor
+from daemon.edges.toloka.listing import FARTHEST, MILLISECOND, Listing, Rows, floor
 from daemon.edges.toloka.pools import API, Pool, pool
 from daemon.edges.toloka.sending import LineError
 from daemon.edges.toloka.tasks_items import assignments_page, task_of
@@ -118,9 +118,11 @@ class TasksResults:
         # Asked before the results: what becomes one in between is among these.
         awaited = (archived or completed) and await self._is_awaited(task_id)
         results: list[Finished] = []
+        # What is left out of a task that is over is lost, and Toloka's times may be ahead of what we know.
+        until = self._clock.now() + FARTHEST
         for status in self._statuses:
             listing = self._listing(status, {"task_id": task_id})
-            async for items in listing.finished(EPOCH, self._clock.now()):
+            async for items in listing.finished(EPOCH, until):
                 results += [item for item in items if item.item_id == task_id]
         over = not awaited and (archived or bool(completed and results))
         return Sight(_doing(about), task.content_hash, tuple(results), over)

@@ -236,6 +236,18 @@ async def test_an_infinite_overlap_ends_when_its_pool_is_completed(results: int,
     assert (closed.over, archived.over) == (over, True)
 
 
+async def test_a_task_does_not_end_before_the_result_of_this_second() -> None:
+    """Toloka's `Date` leaves out the fraction: a result may be ahead of what its clock is known to show."""
+    async with bench() as at:
+        at.hand.now += 0.9
+        ids = await at.create("a")
+        at.work(*ids)
+        at.toloka.control.set_pool(TASKS_POOL, "ARCHIVED")
+        found = (await at.here.results.by_id(ids))[ids[0]]
+    assert found is not None
+    assert (len(found.results), found.over) == (1, True)
+
+
 async def test_a_completed_pool_does_not_end_a_task_that_awaits_so_many_results() -> None:
     """Its overlap tells when it has had all of them, and Toloka may be asked for more of it."""
     async with bench() as at:

@@ -67,6 +67,9 @@ class Following:
             operation = await self._ended(intent, deadline)
             if isinstance(operation, InDoubt):
                 return operation
+            if not operation.type:
+                # It may be ours: a new attempt would create its tasks once more.
+                return self._untold_by(intent, "it is shown without its type")
             if operation.type != operations.TYPE:
                 why = f"the operation {intent.attempt} is somebody else's {operation.type}"
                 return NotNow("conflict", why, over=True)

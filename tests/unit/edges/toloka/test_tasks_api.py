@@ -234,6 +234,16 @@ async def test_an_operation_of_another_type() -> None:
     assert (outcome.reason, outcome.over) == ("conflict", True)
 
 
+async def test_an_operation_without_a_type() -> None:
+    """It may be ours, so no other attempt is made: what it has created is listed, in the end."""
+    async with serve(STILL) as toloka, pools.tasks_api(toloka.url) as here:
+        intent = attempt()
+        await here.submit(tasks("a"), intent)
+        toloka.core.state.operations[intent.attempt].type = ""
+        told = [await here.submit(tasks("a"), intent) for _ in range(following.PATIENCE_TRIES)]
+    assert [outcome.listing for outcome in told if isinstance(outcome, InDoubt)] == [False] * 4 + [True]
+
+
 @pytest.mark.parametrize(("operation", "kind"), [("operation", "drop"), ("operation_log", "truncated")])
 async def test_an_operation_that_cannot_be_asked_for(operation: str, kind: str) -> None:
     """It is there, so the attempt stays in doubt until it can."""

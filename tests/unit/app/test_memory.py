@@ -31,6 +31,36 @@ def nothing_by_itself() -> Iterator[None]:
         gc.enable()
 
 
+# Leaves a cycle behind, and says what becomes of it and of the search for more.
+STARTING = """
+import gc, weakref
+from daemon.app import memory
+class Knot:
+    pass
+gc.disable()
+knot = Knot()
+knot.itself, gone = knot, weakref.ref(knot)
+del knot
+gc.enable()
+memory.spare_what_stays()
+print(gone() is None, gc.isenabled(), gc.get_freeze_count() > 1000)
+"""
+
+
+def test_what_the_start_has_made_is_not_looked_through_again() -> None:
+    """Nor does anything look for garbage on its own; what is garbage by then does not stay."""
+    said = subprocess.run([sys.executable, "-c", STARTING], check=True, capture_output=True, text=True).stdout
+    assert said.split() == ["True", "False", "True"]
+
+
+async def test_a_c_library_that_can_do_neither_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory is no reason for the daemon not to run on another one."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    assert not memory.keep_what_is_freed()
+    async with asyncio.timeout(20):
+        await memory.give_back_free_memory(asyncio.Event())
+
+
 # Copies a megabyte again and again, and says how many pages of memory it was given for that.
 COPYING = """
 import resource, sys

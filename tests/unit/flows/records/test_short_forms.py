@@ -58,6 +58,16 @@ def test_what_many_have_in_common_is_kept_once() -> None:
     assert len(short) <= len(long) - 30 - len("traceparent") - len("source")
 
 
+@pytest.mark.parametrize("packed", [value(wanted=3), value(key=b"k" * 300), value(key=b"k" * 254)])
+def test_what_is_each_ones_own_does_not_keep_the_rest_from_being_shared(packed: bytes) -> None:
+    """A long key, and the results that are still awaited; nor is a part of either kept for ever."""
+    forms = ShortForms()
+    forms.shortened(value())
+    short = forms.shortened(packed)
+    assert short.startswith(forms.shortened(value())[:2])
+    assert b"traceparent" not in short
+
+
 def test_those_of_several_topics_are_told_apart() -> None:
     """Also where nothing else is different."""
     forms = ShortForms()

@@ -29,6 +29,7 @@ LOADING, AWAY, MOVED, CONCURRENT = 14, 15, 16, 51
 NOT_LEADER, TOO_LARGE, TOO_FEW_REPLICAS, DUPLICATE = 6, 10, 19, 46
 TOPIC_DENIED, ID_DENIED, NOT_ATTEMPTED, FENCED = 29, 53, 55, 47
 TOPIC_MISSING, SILENT = 3, -1
+EVERY_REPLICA = -1
 LEDGER, RESULTS = ("ledger", 0), ("results", 1)
 SETTLING = Transaction(
     "settle",
@@ -67,6 +68,8 @@ class Client:
         self.cluster = Cluster()
         self.asked: list[tuple[str, int]] = []
         self.bodies: list[tuple[str, bytes]] = []
+        self.terms: set[tuple[str, int]] = set()
+        self.topics: set[str] = set()
         self._troubles = {kind: list(those) for kind, those in troubles.items()}
         self._conns: dict[object, object] = {}
 
@@ -81,6 +84,7 @@ class Client:
 
     async def add_topic(self, topic: str) -> None:
         """See the client's own."""
+        self.topics.add(topic)
 
     async def force_metadata_update(self) -> None:
         """See the client's own."""
@@ -127,7 +131,8 @@ class Client:
         return SimpleNamespace(error_code=code)
 
     def _write(self, request: Any, code: int) -> Any:
-        *_, topics = request._fields
+        transactional_id, acks, _, topics = request._fields
+        self.terms.add((transactional_id, acks))
         self.bodies += [(topic, bytes(body)) for topic, parts in topics for _, body in parts]
         return SimpleNamespace(
             topics=[(topic, [(partition, code, 0) for partition, _ in parts]) for topic, parts in topics]
@@ -184,6 +189,20 @@ async def test_a_transaction_is_announced_written_and_committed() -> None:
     await (await writer(client)).transact(SETTLING)
     assert client.kinds == _WHOLE
     assert {("write", 1), ("write", 2), ("commit", 9)} <= set(client.asked)
+    # Where the leader's own word is enough, what is committed may be lost with it.
+    assert client.terms == {("w", EVERY_REPLICA)}
+
+
+@in_virtual_time
+async def test_where_all_is_well_nothing_is_waited_for() -> None:
+    """Nor is anything announced that is not written: an intent is nothing but an offset."""
+    client, began = Client(), asyncio.get_running_loop().time()
+    made = await writer(client)
+    await made.transact(SETTLING)
+    client.asked.clear()
+    await made.transact(Transaction("intent", offset=SETTLING.offset))
+    assert client.kinds == ["group", "offset", "commit"]
+    assert asyncio.get_running_loop().time() == began
 
 
 @pytest.mark.parametrize("code", [LOADING, AWAY, MOVED, CONCURRENT])
@@ -229,6 +248,17 @@ def test_a_refusal_names_what_is_refused(kind: str, code: int, error: type[Excep
         assert refused.value.args == (named,)
 
     check()
+
+
+@in_virtual_time
+async def test_who_coordinates_is_asked_again_and_a_refusal_of_that_is_told() -> None:
+    """Just after a start nobody may know; whoever is denied an answer would wait for one for ever."""
+    client = Client(find=[AWAY, AWAY])
+    await Producer(client, "w").start(30.0)
+    assert client.kinds == ["find", "find", "find", "start"]
+    with pytest.raises(kafka_errors.TransactionalIdAuthorizationFailed) as refused:
+        await Producer(Client(find=[ID_DENIED]), "w").start(30.0)
+    assert refused.value.args == ("w",)
 
 
 @in_virtual_time
@@ -437,6 +467,8 @@ async def test_a_leader_is_waited_for() -> None:
     client.cluster.unauthorized_topics.add("secret")
     with pytest.raises(kafka_errors.TopicAuthorizationFailedError, match="secret"):
         await producer.write({("secret", 0): [batch(b"1")]})
+    # A client that is to know of none in particular is shown those alone that are not denied.
+    assert client.topics == {"ledger", "secret"}
 
 
 @in_virtual_time

@@ -1,13 +1,14 @@
 """What is open, as the ledger topic tells it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from msgspec import structs
 
-from daemon.flows.collector.ledger import Ledger, PackedEntry
+from daemon.flows.collector.ledger import Ledger, Now, PackedEntry, closed_as_of
 from daemon.flows.records import codec, ledger_records, tombstones
 from daemon.model import Headers
-from tests.doubles import LEDGER, START, START_MS, FakeRecord, item, packed_items
+from tests.doubles import LEDGER, START, START_MS, FakeRecord, finished, item, packed_items
 
 NEVER_MS = START_MS + 365 * 86_400_000
 
@@ -170,6 +171,21 @@ def test_what_was_closed_by_a_clock_far_ahead_keeps_nothing_else_in_memory() -> 
     assert book.was_closed("odd")
     book.forget_before(START_MS + 20_001, START_MS + 40_000)
     assert not book.was_closed("odd")
+
+
+@pytest.mark.parametrize(
+    ("end", "closed_ms"),
+    [
+        (None, START_MS),
+        (START - timedelta(hours=1), START_MS),
+        (START, START_MS),
+        (START + timedelta(hours=1), START_MS + 3_600_000),
+    ],
+)
+def test_what_is_closed_is_closed_now_unless_its_end_lies_ahead(end: datetime | None, closed_ms: int) -> None:
+    """What ended long ago may end again; what ends in an hour is shown until then."""
+    ended = structs.replace(finished("a", b"{}"), finished_at=end)
+    assert closed_as_of(ended, Now.of(START)) == closed_ms
 
 
 # --- following a committed transaction ---------------------------------------------------------------

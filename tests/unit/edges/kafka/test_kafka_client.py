@@ -174,3 +174,25 @@ async def test_those_who_want_the_same_broker_have_one_connection(monkeypatch: p
     silent_brokers.pass_over_the_silent(client)
     assert await asyncio.gather(*(client.ready(1) for _ in range(3))) == [True] * 3
     assert opened == [1]
+
+
+async def test_a_connection_that_was_lost_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would ever be answered over the old one; one that stands is used again."""
+    standing: list[bool] = []
+
+    async def create(_host: str, _port: int, **_: object) -> Any:
+        number = len(standing)
+        standing.append(True)
+        return SimpleNamespace(connected=lambda: standing[number])
+
+    monkeypatch.setattr("aiokafka.client.create_conn", create)
+    client = AIOKafkaClient()
+    client.cluster = _Seen()
+    silent_brokers.pass_over_the_silent(client)
+    for _ in range(2):
+        assert await client.ready(1)
+    assert standing == [True]
+    standing[0] = False
+    for _ in range(2):
+        assert await client.ready(1)
+    assert standing == [False, True]

@@ -175,6 +175,14 @@ async def test_what_any_broker_can_tell_is_asked_of_another_where_one_says_nothi
         assert asyncio.get_running_loop().time() - began <= (ASKED - 1) * PATIENCE_SECONDS
 
 
+@pytest.mark.parametrize("brokers", [1, 2, 5])
+async def test_however_many_brokers_there_are_one_is_asked_around(brokers: int) -> None:
+    """There may be but one."""
+    cluster = _Cluster(dict.fromkeys(range(brokers), 3))
+    assert (await _asking_around(cluster)._send_request("question")).coordinator_id == 3
+    assert len(cluster.asked) == 1
+
+
 async def test_a_question_to_one_broker_is_asked_of_no_other() -> None:
     """What only that one knows nobody else can tell."""
     cluster = _Cluster({1: GONE, 2: 2, 3: 3})

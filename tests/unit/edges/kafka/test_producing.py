@@ -15,7 +15,7 @@ from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.produce import ProduceRequest_v7
 from aiokafka.structs import TopicPartition
 
-from daemon.edges.kafka import majority, packing, producing
+from daemon.edges.kafka import majority, packing, producing, transactions
 from daemon.edges.kafka.brokers import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, pauses
 from daemon.edges.kafka.packing import BatchBytes, RecordBatch, packed
 from daemon.edges.kafka.producing import Producer, RefusedError
@@ -23,6 +23,7 @@ from daemon.edges.kafka.transactions import TransactionalWriter
 from daemon.errors import Fenced, Held, Transient
 from daemon.metrics import Metrics
 from daemon.model import Append, OffsetCommit, Transaction
+from daemon.settings import KafkaSettings
 from tests.doubles import in_virtual_time
 
 LOADING, AWAY, MOVED, CONCURRENT = 14, 15, 16, 51
@@ -153,12 +154,14 @@ async def partitions(_topic: str) -> frozenset[int]:
     return frozenset({0, 1})
 
 
-async def writer(client: Client, sizes: BatchBytes | None = None) -> TransactionalWriter:
+async def writer(
+    client: Client, sizes: BatchBytes | None = None, metrics: Metrics | None = None
+) -> TransactionalWriter:
     """A started one."""
     producer = Producer(client, "w")
     await producer.start(30.0)
     client.asked.clear()
-    return TransactionalWriter(producer, "w", Metrics(), sizes or BatchBytes(), partitions)
+    return TransactionalWriter(producer, "w", metrics or Metrics(), sizes or BatchBytes(), partitions)
 
 
 async def started(client: Client) -> Producer:
@@ -276,6 +279,24 @@ async def test_all_topics_that_are_denied_are_named(monkeypatch: pytest.MonkeyPa
         await begun_and_committed(producer)
 
 
+@in_virtual_time
+async def test_a_topic_that_is_denied_is_told_though_another_may_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asking again for the one would wait for the other, which no time mends."""
+    client, codes = Client(), {"ledger": TOPIC_MISSING, "results": TOPIC_DENIED}
+
+    def answer(request: Any, _: int) -> Any:
+        answers = [(topic, [(part, codes[topic]) for part in parts]) for topic, parts in request._topics]
+        return SimpleNamespace(errors=answers)
+
+    monkeypatch.setattr(client, "_partitions", answer)
+    producer = await started(client)
+    with pytest.raises(kafka_errors.TopicAuthorizationFailedError) as refused:
+        await producer.begin([LEDGER, RESULTS], None)
+    assert refused.value.args == ("results",)
+
+
 @pytest.mark.parametrize(
     ("troubles", "told"),
     [
@@ -284,6 +305,7 @@ async def test_all_topics_that_are_denied_are_named(monkeypatch: pytest.MonkeyPa
         ({"offset": [LOADING] * 1000}, "GroupLoadInProgressError: items"),
         ({"commit": [CONCURRENT] * 1000}, "ConcurrentTransactions: w"),
         ({"write": [SILENT]}, "the broker 1 says nothing"),
+        ({"partitions": [CONCURRENT], "write": [SILENT]}, "the broker 1 says nothing"),
         ({"write": [TOO_FEW_REPLICAS, TOO_FEW_REPLICAS], "commit": [SILENT]}, "the broker 9 says nothing"),
     ],
 )
@@ -386,6 +408,16 @@ async def test_a_topic_that_takes_no_large_batches_gets_smaller_ones() -> None:
         )
 
 
+@in_virtual_time
+async def test_smaller_batches_help_only_where_there_is_more_than_one_record_too_many() -> None:
+    """Two can be sent apart; what is refused for another reason is so in any size."""
+    two = Transaction("settle", [Append(*LEDGER, b"k", b"v")] * 2)
+    with pytest.raises(Transient, match="smaller batches"):
+        await (await writer(Client(write=[TOO_LARGE]))).transact(two)
+    with pytest.raises(Held, match=r"Kafka denies it: .*ledger"):
+        await (await writer(Client(write=[TOPIC_DENIED]))).transact(two)
+
+
 @pytest.mark.parametrize(
     ("failures", "is_spent"),
     [
@@ -424,8 +456,86 @@ async def test_who_is_given_up_asks_nothing_more() -> None:
     await asyncio.sleep(10)
     assert len(client.asked) == asked
     assert "commit" not in client.kinds
-    with pytest.raises(Transient):
+    for further in (made.transact(SETTLING), made.seal([LEDGER])):
+        with pytest.raises(Transient, match="has failed before"):
+            await further
+    assert len(client.asked) == asked
+
+
+@in_virtual_time
+async def test_a_seal_that_fails_is_a_writers_last_as_well() -> None:
+    """It is bounded as a transaction is, and what it has begun must not be committed with the next one."""
+    client = Client(commit=[CONCURRENT] * 10_000)
+    made, began = await writer(client), asyncio.get_running_loop().time()
+    with pytest.raises(Transient, match=r"no answer in time: .*ConcurrentTransactions: w"):
+        await made.seal([LEDGER], "g")
+    assert asyncio.get_running_loop().time() - began == pytest.approx(transactions.COMMIT_SECONDS)
+    with pytest.raises(Transient, match="has failed before"):
         await made.transact(SETTLING)
+
+
+@in_virtual_time
+async def test_a_seal_of_a_partition_that_is_gone_holds() -> None:
+    """It would be asked for again and again; one that fences says so at once."""
+    with pytest.raises(Held, match=r"ledger has no partitions \[7\]"):
+        await (await writer(Client(partitions=[TOPIC_MISSING] * 10_000))).seal([LEDGER, ("ledger", 7)])
+    with pytest.raises(Fenced):
+        await (await writer(Client(partitions=[FENCED]))).seal([("ledger", 7)])
+
+
+@in_virtual_time
+async def test_a_seal_is_of_partitions_or_of_a_group_or_of_both() -> None:
+    """What it does not name has nobody waiting for it."""
+    client = Client()
+    made = await writer(client)
+    await made.seal([LEDGER])
+    await made.seal((), "g")
+    assert client.kinds == ["partitions", "commit", "group", "commit"]
+
+
+@pytest.mark.parametrize(
+    ("start_seconds", "told"),
+    [
+        (20.0, "starting the writer w: KafkaConnectionError"),
+        (0.05, "starting the writer w: no answer in time"),
+    ],
+)
+async def test_a_writer_that_cannot_start_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, start_seconds: float, told: str
+) -> None:
+    """Whether brokers hang up or say nothing: its owner opens the next one."""
+    monkeypatch.setattr(transactions, "START_SECONDS", start_seconds)
+    met: list[asyncio.StreamWriter] = []
+
+    async def meet(_: asyncio.StreamReader, theirs: asyncio.StreamWriter) -> None:
+        met.append(theirs)
+        if start_seconds > 1:
+            theirs.close()
+
+    async with await asyncio.start_server(meet, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = KafkaSettings(bootstrap_servers=(f"127.0.0.1:{port}",))
+        with pytest.raises(Transient, match=told):
+            async with transactions.writer(settings, "c", "w", Metrics(), BatchBytes(), partitions):
+                pytest.fail("it has started")
+        assert met
+        for theirs in met:
+            theirs.close()
+
+
+@in_virtual_time
+async def test_transactions_are_timed_and_those_that_failed_are_counted() -> None:
+    """By what they are for."""
+    metrics = Metrics()
+    made = await writer(Client(commit=[CONCURRENT, FENCED]), metrics=metrics)
+    with pytest.raises(Fenced):
+        await made.transact(SETTLING)
+    await (await writer(Client(), metrics=metrics)).transact(SETTLING)
+    kind = {"kind": SETTLING.kind}
+    told = metrics.registry.get_sample_value
+    assert told("tolokad_transaction_failures_total", kind) == 1
+    assert told("tolokad_transaction_seconds_count", kind) == 1
+    assert 0 < (told("tolokad_transaction_seconds_sum", kind) or 0) < 60
 
 
 @in_virtual_time

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -23,6 +23,20 @@ _REDIRECTS = range(300, 400)
 # Definite: nothing was carried out. One that has no reason of its own above refuses the request itself: our
 # own defect, or another API than the one we know.
 _REFUSED = range(400, 500)
+# What stands in the way of every item. Of most of these it is not documented whether they come with a 409.
+_CONFLICTS = frozenset(
+    {
+        "CONFLICT_STATE",
+        "EMPTY_POOL",
+        "INAPPROPRIATE_STATUS",
+        "MIXER_CONFIG_REQUIRED",
+        "NOT_ENOUGH_BALANCE",
+        "POOL_INAPPROPRIATE_STATUS",
+        "POOL_LOCKED_BY_ANOTHER_OPERATION",
+        "POOL_TASKS_COUNT_EXCEEDED",
+        "PROJECT_INAPPROPRIATE_STATUS",
+    }
+)
 _INTERVAL_SECONDS = {"MIN": 60.0, "HOUR": 3600.0, "DAY": 86_400.0}
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
@@ -90,7 +104,10 @@ def not_created(
         return InDoubt(f"answered {answer.status} {said.code} {said.message}".strip())
     flaw = said.flaw(answer.status)
     if answer.status == HTTPStatus.BAD_REQUEST:
-        return Rejected(culprits(said, flaw), flaw)
+        named = culprits(said, flaw)
+        if named or said.code not in _CONFLICTS:
+            return Rejected(named, flaw)
+        return replace(refusal(asked, answer, now), reason="conflict")
     if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(flaw._replace(code=said.code or "ENTITY_TOO_LARGE"))
     return refusal(asked, answer, now)

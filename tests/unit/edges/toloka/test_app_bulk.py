@@ -193,6 +193,8 @@ def test_too_large(body: object, code: str) -> None:
         (409, "CONFLICT_STATE", "conflict"),
         (409, "POOL_LOCKED_BY_ANOTHER_OPERATION", "conflict"),
         (409, "NOT_ENOUGH_BALANCE", "conflict"),
+        (400, "NOT_ENOUGH_BALANCE", "conflict"),
+        (400, "PROJECT_INAPPROPRIATE_STATUS", "conflict"),
         (429, "TOO_MANY_REQUESTS", "throttled"),
         (405, "METHOD_NOT_ALLOWED", "refused"),
         (406, "NOT_ACCEPTABLE", "refused"),

@@ -39,6 +39,8 @@ class Vanishing:
         self._kafka = kafka
         self._apart_seconds = apart_seconds
         self._missed: dict[str, Miss] = {}
+        # What was seen to have come to its end, and when first: its last result may be shown a little later.
+        self._over: dict[str, float] = {}
         # By id, the content hashes of what was looked at of the batches of those: asking for all of a large
         # batch once more would take too many requests, where a listing does not show them.
         self._mates: dict[str, int] = {}
@@ -53,7 +55,7 @@ class Vanishing:
             if now - at >= self._apart_seconds:
                 self._missed[item_id] = Miss(sweeps + 1, now)
         self._remember(state, found)
-        if over := [i for i, sight in found.items() if sight is not None and sight.over]:
+        if over := [i for i, sight in found.items() if self._is_over(i, sight, now)]:
             await self._end(state, over, NO_RESULT, "Toloka has ended without a result of the item")
         if gone := [i for i, sight in found.items() if sight is None and self._is_gone(i)]:
             certain = await self._certain(state, gone)
@@ -62,14 +64,15 @@ class Vanishing:
                 self._missed.pop(item_id, None)
 
     def doubted(self, now: float) -> Iterable[str]:
-        """What was unknown not often enough, and not just now: an age of months doubles in months."""
-        missed = [(i, miss) for i, miss in self._missed.items() if miss.sweeps < SWEEPS_UNTIL_GONE]
-        return [item_id for item_id, miss in missed if now - miss.at >= self._apart_seconds]
+        """What was unknown or over not often enough, and not just now: an age of months doubles in months."""
+        seen = {i: miss.at for i, miss in self._missed.items() if miss.sweeps < SWEEPS_UNTIL_GONE}
+        return [i for i, at in {**seen, **self._over}.items() if now - at >= self._apart_seconds]
 
     def forget_closed(self, state: CollectorState) -> None:
         """What was unknown, and has its result by now, is not remembered."""
         self._missed = {i: miss for i, miss in self._missed.items() if i in state.ledger}
         self._mates = {i: content for i, content in self._mates.items() if i in state.ledger}
+        self._over = {i: at for i, at in self._over.items() if i in state.ledger}
 
     def _remember(self, state: CollectorState, found: Mapping[str, Sight | None]) -> None:
         if not self._missed:
@@ -77,6 +80,13 @@ class Vanishing:
         batches = set(filter(None, (_batch(state, item_id) for item_id in self._missed)))
         seen = {i: sight.content_hash for i, sight in found.items() if sight is not None}
         self._mates.update((i, content) for i, content in seen.items() if _batch(state, i) in batches)
+
+    def _is_over(self, item_id: str, sight: Sight | None, now: float) -> bool:
+        """Whether an item has come to its end, and had when it was looked at before."""
+        if sight is None or not sight.over:
+            self._over.pop(item_id, None)
+            return False
+        return now - self._over.setdefault(item_id, now) >= self._apart_seconds
 
     def _is_gone(self, item_id: str) -> bool:
         return item_id in self._missed and self._missed[item_id].sweeps >= SWEEPS_UNTIL_GONE

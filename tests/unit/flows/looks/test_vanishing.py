@@ -184,6 +184,24 @@ async def test_what_has_ended_without_a_result_is_a_dead_letter_that_names_it() 
 
 
 @in_virtual_time
+async def test_what_has_ended_is_looked_at_twice_for_its_result_may_be_shown_late() -> None:
+    """A pool may be closed by the very result that is not shown yet: its item would lose it."""
+    async with late("a") as ours:
+        usual = ours.api.by_id
+
+        async def by_id(item_ids: Collection[str]) -> Mapping[str, Sight | None]:
+            found = await usual(item_ids)
+            return {i: sight and sight._replace(over=True) for i, sight in found.items()}
+
+        ours.api.by_id = by_id  # type: ignore[method-assign]  # on purpose
+        ours.finish("a", status="NEW")
+        await ours.sweep(61)
+        ours.finish("a")
+        await ours.sweep(67)
+        assert (ours.results(), ours.kafka.written(DEAD)) == (["a"], [])
+
+
+@in_virtual_time
 async def test_a_vanished_item_dies_however_many_others_its_batch_has() -> None:
     """Where no listing shows them, as with tasks, the sweeps themselves have seen what they hold."""
     ids = [f"i-{number:03}" for number in range(100)]

@@ -8,6 +8,7 @@ import pytest
 from daemon.errors import Held
 from daemon.flows.collector.origins import MISSING_HEADER
 from daemon.flows.looks.vanishing import BY_ID_ITEMS
+from daemon.flows.skew import SKEW
 from daemon.model import Item, Sight
 from tests.doubles import (
     DEAD,
@@ -238,3 +239,47 @@ async def test_a_whole_batch_that_vanished_dies_in_two_sweeps() -> None:
         for minutes in (61, 121, 241, 481):
             await ours.sweep(minutes)
         assert len(ours.kafka.written(DEAD)) == len(ids)
+
+
+@in_virtual_time
+async def test_what_the_sweeps_have_seen_of_a_batch_is_remembered_until_it_is_needed() -> None:
+    """Only what was doubted is due with the next sweep, and no listing shows the others."""
+    ids = [f"i-{number:03}" for number in range(100)]
+    async with late(*ids) as ours:
+        one_batch(ours, ids)
+        ours.finish(*ids[1:], status="NEW")
+        await ours.sweep(61)
+        asked = len(ours.api.asked)
+        await ours.sweep(67)
+        (letter,) = ours.kafka.written(DEAD)
+        assert dict(letter.headers)["tolokad-origin-offset"] == b"0"
+        assert sum(map(len, ours.api.asked[asked:])) == 1
+
+
+@in_virtual_time
+async def test_what_the_others_of_a_vanished_items_batch_hold_is_listed() -> None:
+    """However many pages that takes, and whenever they were made; then nobody has to ask for each."""
+    ids = [f"i-{number:03}" for number in range(100)]
+    async with late(*ids) as ours:
+        one_batch(ours, ids)
+        ours.api.listed = [finished(i, body(i), None, "NEW") for i in ids[1:]]
+        ours.api.listed_at_once = 40
+        for minutes in (10, 16):
+            ours.state.overdue.add(ids[0])
+            await ours.sweep(minutes)
+        (letter,) = ours.kafka.written(DEAD)
+        assert dict(letter.headers)["tolokad-origin-offset"] == b"0"
+        assert ours.api.windows == [(START - SKEW, START + SKEW)]
+        assert sum(map(len, ours.api.asked)) == 2
+
+
+@in_virtual_time
+async def test_what_was_unknown_once_and_has_its_result_holds_up_nothing() -> None:
+    """Its batch nobody can tell any more."""
+    async with late("a", "b") as ours:
+        await ours.sweep(61)
+        await ours.state.publish([finished("a", body("a"))], "tail")
+        ours.finish("b", status="NEW")
+        ours.state.overdue.add("b")
+        await ours.sweep(62)
+        assert (ours.results(), ours.kafka.written(DEAD)) == (["a"], [])

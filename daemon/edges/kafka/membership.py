@@ -7,6 +7,7 @@ soon as they are given, and whoever owns one opens a reader and a writer of its 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
@@ -86,18 +87,21 @@ class GroupMembership:
             Transient: the membership has failed and must be opened anew.
         """
         errors = asyncio.ensure_future(self._watch())
+        asking: set[asyncio.Future[Any]] = {errors}
         try:
             while True:
                 decision = asyncio.ensure_future(self._decisions.get())
-                await asyncio.wait({errors, decision}, return_when=asyncio.FIRST_COMPLETED)
+                asking = {errors, decision}
+                await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
                 if not decision.done():
-                    decision.cancel()
                     errors.result()
                     raise Transient(f"the membership in {self._group} has ended")
                 yield decision.result()
         finally:
-            errors.cancel()
-            await asyncio.wait({errors})
+            # Also whoever waits for a decision: it would take the next one, of which nobody would be told.
+            for task in asking:
+                task.cancel()
+            await asyncio.wait(asking)
 
     async def confirm(self) -> bool:
         """See `daemon.ports.Membership.confirm`."""

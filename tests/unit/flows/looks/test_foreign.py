@@ -1,7 +1,7 @@
 """Finished items that nobody here asked for: when are they certainly somebody else's?"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,7 +15,7 @@ from prometheus_client import generate_latest
 from daemon.errors import Transient
 from daemon.flows.collector.opening import open_state
 from daemon.flows.collector.state import CollectOptions, CollectorState
-from daemon.flows.looks.foreign import EVERY_SECONDS, Foreign
+from daemon.flows.looks.foreign import EVERY_SECONDS, INTENTS_SECONDS, Foreign
 from daemon.flows.records import codec, tombstones
 from daemon.flows.watching import CollectWatch
 from daemon.metrics import Metrics
@@ -453,3 +453,27 @@ async def test_what_a_predecessor_published_long_ago_is_not_foreign() -> None:
         await ours.see("x", created=7200)
         await ours.judge()
         assert (ours.results(), ours.counted) == ([None], 0)
+
+
+@in_virtual_time
+async def test_an_intent_that_is_just_being_written_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever writes it may have stopped in the middle: the tail goes on, and it is asked again later."""
+    async with office() as ours:
+
+        async def never(*_: object) -> Mapping[int, Committed]:
+            await asyncio.Event().wait()
+            return {}
+
+        await ours.see("x")
+        with monkeypatch.context() as patch:
+            patch.setattr(ours.kafka, "committed", never)
+            began = asyncio.get_running_loop().time()
+            assert not await ours.foreign.step(ours.state, ours.now)
+            assert asyncio.get_running_loop().time() - began == INTENTS_SECONDS
+            # Not at once: each time the tail would wait for as long.
+            assert not await ours.foreign.step(ours.state, ours.now + 1)
+            assert asyncio.get_running_loop().time() - began == INTENTS_SECONDS
+        await ours.judge()
+        assert ours.counted == 1

@@ -6,6 +6,7 @@ from itertools import permutations
 import msgspec
 import pytest
 
+from daemon.flows.collector.exchanging import rearranged
 from daemon.flows.collector.ledger import Ledger
 from daemon.flows.collector.publishing import Publication, Publisher
 from daemon.flows.records import codec, ledger_records, tombstones
@@ -215,6 +216,31 @@ def test_content_that_was_never_sent_is_published_and_remembered_as_altered() ->
     transaction = table.publisher.transaction(publication, None)
     (note,) = [append for append in transaction.appends if append.key == codec.ALTERED_KEY]
     assert (note.topic, note.value is not None) == (LEDGER, True)
+
+
+def test_content_that_two_items_show_is_the_record_of_one() -> None:
+    """The other keeps its own: what the first has left to a third item is not this one's either."""
+    table = Table()
+    table.settle("abc", "xyz")
+    table.publish([finished("y", body("a")), finished("z", body("a"))])
+    assert table.results == [(0, "a"), (2, "a")]
+    assert table.altered
+    assert "x" in table.ledger
+
+
+def test_an_item_whose_content_no_record_has_keeps_its_own_while_nobody_else_has_it() -> None:
+    """Others of its batch find theirs first; it is left with one that nobody claims."""
+    table = Table()
+    table.settle("abc", "xyz")
+    mates = dict(table.ledger.of_batches(frozenset({(0, 100)})))
+    a, b, c = (mates[item_id].content_hash for item_id in "xyz")
+    odd = a ^ b ^ c
+    for contents, expected in (
+        ({"x": c, "y": odd, "z": a}, {"x": c, "z": a}),
+        ({"x": b, "y": odd, "z": c}, {"x": b, "y": a}),
+    ):
+        moved = {item_id: entry.content_hash for item_id, entry in rearranged(mates, contents)}
+        assert moved == expected
 
 
 def with_our_id(offset: int) -> bytes:

@@ -14,7 +14,7 @@ from daemon.flows.collector import early
 from daemon.flows.collector.state import PARTITIONS_SECONDS
 from daemon.flows.records import codec, tombstones
 from daemon.flows.skew import SKEW
-from daemon.model import Cursor
+from daemon.model import Cursor, DeadLetter, Flaw
 from tests.doubles import (
     CURSORS,
     DEAD,
@@ -23,9 +23,11 @@ from tests.doubles import (
     OUTPUT,
     START,
     START_MS,
+    FakeRecord,
     MemoryKafka,
     finished,
     in_virtual_time,
+    item,
     turns,
 )
 from tests.unit.flows.collector.states import OVERLAP, body, cursors, opened, put_cursor, settle
@@ -139,6 +141,32 @@ async def test_a_result_that_its_topic_would_refuse_becomes_a_dead_letter() -> N
         assert (letter.key, letter.value) == (b"k-0", b"original")
         assert dict(letter.headers)["tolokad-error-code"] == b"RESULT_TOO_LARGE"
         assert (published(kafka), len(state.ledger)) == ([], 0)
+
+
+@in_virtual_time
+async def test_what_is_decided_while_a_page_is_being_written_is_decided_after_it() -> None:
+    """An item that is just being published is not buried as well, nor given another record, nor foreign."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["a", "b"])
+    async with opened(kafka) as (state, _):
+        letter = DeadLetter(FakeRecord(0), Flaw("ITEM_VANISHED", "gone"))
+        swapped = {"a": item(0, body("b")).content_hash, "b": item(0, body("a")).content_hash}
+        await kafka.gate.acquire()
+        writing = [
+            asyncio.ensure_future(each)
+            for each in (
+                state.publish([finished("a", body("a"))], "tail"),
+                state.bury([("a", letter)]),
+                state.rearrange((0, 2), swapped),
+                state.publish_foreign([finished("a", body("a")), finished("x", body("x"))]),
+                state.publish_foreign([finished("x", body("x"))]),
+            )
+        ]
+        await turns()
+        kafka.gate.release()
+        await asyncio.gather(*writing)
+        assert (published(kafka), kafka.written(DEAD)) == ([0, None], [])
+        assert ("a" in state.ledger, "b" in state.ledger) == (False, True)
 
 
 # --- following -----------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from tests.doubles import (
     START_MS,
     FakeRecord,
     MemoryKafka,
+    MemoryWriter,
     finished,
     in_virtual_time,
     item,
@@ -167,6 +168,47 @@ async def test_what_is_decided_while_a_page_is_being_written_is_decided_after_it
         await asyncio.gather(*writing)
         assert (published(kafka), kafka.written(DEAD)) == ([0, None], [])
         assert ("a" in state.ledger, "b" in state.ledger) == (False, True)
+
+
+@in_virtual_time
+async def test_no_page_is_written_while_what_was_written_is_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A writer does one thing at a time, and is done for where it is asked for two."""
+    kafka, sealing, sealed = MemoryKafka.usual(), asyncio.Event(), asyncio.Event()
+    settle(kafka, ["a"])
+    async with opened(kafka, follow=True) as (state, _):
+        usual = MemoryWriter.seal
+
+        async def slow(writer: MemoryWriter, partitions: Collection[tuple[str, int]]) -> None:
+            sealing.set()
+            await sealed.wait()
+            await usual(writer, partitions)
+
+        monkeypatch.setattr(MemoryWriter, "seal", slow)
+        await sealing.wait()
+        before = list(kafka.transactions)
+        writing = asyncio.ensure_future(state.publish([finished("a", body("a"))], "tail"))
+        await turns()
+        assert kafka.transactions == before
+        sealed.set()
+        await writing
+        assert published(kafka) == [0]
+
+
+@in_virtual_time
+async def test_only_what_the_tail_must_have_shown_before_does_not_wait_for_its_record() -> None:
+    """What became visible late may be seen for the first time: its record may still be on its way."""
+    kafka = MemoryKafka.usual()
+    settle(kafka, ["open"])
+    async with opened(kafka) as (state, _):
+        state.tailed(START + OVERLAP + timedelta(seconds=10))
+        shown = {"seen": 10, "new": 11}
+        items = [
+            structs.replace(finished(item_id, body(item_id)), shown_since=START + timedelta(seconds=seconds))
+            for item_id, seconds in shown.items()
+        ]
+        await state.publish(items, "tail")
+        assert list(state.waiting) == ["new"]
+        assert [state.knows(item_id) for item_id in ("open", "new")] == [True, False]
 
 
 # --- following -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from daemon.errors import Held
+from daemon.model import Cursor
 from tests.doubles import START, finished, in_virtual_time
 from tests.unit.flows.looks.lateness import LISTING_FAILED, OVERLAP, body, late
 
@@ -80,3 +81,17 @@ async def test_the_cursor_does_not_move_with_second_looks() -> None:
         await ours.sweep(61)
         assert sorted(ours.results()) == ["a", "b"]
         assert ours.state.cursor == before
+
+
+@in_virtual_time
+async def test_each_look_begins_before_the_end_of_the_last() -> None:
+    """And no earlier, however long the collector runs; a successor is told where that was."""
+    async with late("a", cursor_seconds=100) as ours:
+        ends = [START + timedelta(seconds=seconds) for seconds in (100, 300, 500)]
+        for number, end in enumerate(ends):
+            await ours.state.publish([], "tail", Cursor("x", end))
+            assert not await ours.overlapping.step(ours.state, 10 + 30 * number)
+            assert ours.state.cursor.looked_until == end
+        assert ours.api.looks == [
+            (last - OVERLAP, end) for last, end in zip([ends[0], *ends], ends, strict=False)
+        ]

@@ -1,11 +1,14 @@
 """The overlap: what became visible late is read again, where anything can be in it."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from daemon.errors import Held
+from daemon.flows.looks.second_looks import SecondLooks
 from daemon.model import Cursor
 from tests.doubles import START, finished, in_virtual_time
 from tests.unit.flows.looks.lateness import LISTING_FAILED, OVERLAP, body, late
@@ -95,3 +98,40 @@ async def test_each_look_begins_before_the_end_of_the_last() -> None:
         assert ours.api.looks == [
             (last - OVERLAP, end) for last, end in zip([ends[0], *ends], ends, strict=False)
         ]
+
+
+class _Look:
+    """There is something to look for so many times, each of which takes a second."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+        self.steps = 0
+
+    async def step(self, *_: object) -> bool:
+        """See the looks themselves."""
+        self.steps += 1
+        if not self.left:
+            return False
+        await asyncio.sleep(1)
+        self.left -= 1
+        return True
+
+
+@pytest.mark.parametrize(
+    ("times", "seconds", "steps", "taken"),
+    [(100, 5.0, 5, 5.0), (3, 10.0, 4, 10.0), (0, 10.0, 1, 10.0), (100, -1.0, 1, 1.0)],
+)
+def test_looks_are_taken_until_the_tail_is_due(times: int, seconds: float, steps: int, taken: float) -> None:
+    """One at the least, and none beyond that: neither keeps the other waiting."""
+
+    @in_virtual_time
+    async def check() -> None:
+        loop, look = asyncio.get_running_loop(), _Look(times)
+        idle: Any = _Look(0)
+        looking: Any = look
+        began = loop.time()
+        async with late() as ours:
+            await SecondLooks(ours.state, idle, looking, idle).until(began + seconds, asyncio.Event())
+        assert (look.steps, loop.time() - began) == (steps, taken)
+
+    check()

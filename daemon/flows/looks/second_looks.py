@@ -83,7 +83,7 @@ class Overlapping:
         page = None if pages is None else await anext(pages, None)
         if page is None:
             self._end(state)
-            # Once more: after a look that took longer than that, the others come first.
+            # Counted anew from its end: after a look that took longer than that, the others come first.
             self._due_at = now + self._every_seconds
             return False
         self._pages = pages

@@ -118,7 +118,8 @@ class ItemReader:
         bare = _are_bare(records)
         if shape is None or not all(values) or self._are_heavy(records, values, bare):
             return self._one_by_one(records, where)
-        # What may be asked of an id is a length, which only grows with the offset.
+        # Its length only grows with the offset: what both ends have room for, all have. Nobody lists ids of
+        # ours as the only ones that are allowed.
         ends = (identity_of(where, record.offset) for record in (records[0], records[-1]))
         if self._spec.takes_id and not all(map(self._spec.takes, ends)):
             return self._one_by_one(records, where)

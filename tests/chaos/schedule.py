@@ -92,7 +92,7 @@ KNOBS: Final[Mapping[str, Sequence[object]]] = {
     "filtered_cursor": ("position", "unknown"),
     "over_limit": ("rejected", "clamped"),
     "status_list": ("union", "rejected"),
-    "archived_items": ("hidden", "listed"),
+    "archived_items": ("asked", "listed"),
     "unknown_parameters": ("rejected", "ignored"),
 }
 FIXED: Final[Mapping[str, object]] = {

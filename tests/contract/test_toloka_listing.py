@@ -128,7 +128,10 @@ async def test_cursor_that_compares_time_only(toloka: Bench) -> None:
 @pytest.mark.row(52)
 @pytest.mark.parametrize(("knob", "status"), [(404, 404), (400, 400)])
 async def test_unknown_cursor(toloka: Bench, knob: int, status: int) -> None:
-    """A cursor that never was, or was deleted or archived, is a 404 or, by a knob, a 400."""
+    """A cursor that never was, or was deleted or archived, is a 404 or, by a knob, a 400.
+
+    By a knob an archived item is listed where its status is asked for, or always.
+    """
     deleted, archived, kept = await tied(toloka, 3)
     toloka.simulator.control.act(deleted, "delete")
     toloka.simulator.control.act(archived, "archive")
@@ -137,6 +140,9 @@ async def test_unknown_cursor(toloka: Bench, knob: int, status: int) -> None:
         assert (await toloka.ask(f"sort=finished&after_id={cursor}")).status_code == status
     assert await toloka.ids("sort=finished") == [kept]
     assert (await toloka.item(archived))["status"] == "ARCHIVE"
+    toloka.simulator.core.turn(archived_items="asked")
+    assert await toloka.ids("sort=finished") == [kept]
+    assert await toloka.ids("sort=finished&status=ARCHIVE") == [archived]
     toloka.simulator.core.turn(archived_items="listed")
     assert sorted(await toloka.ids("sort=finished")) == sorted([archived, kept])
 

@@ -54,6 +54,7 @@ MEANINGS: Final = {
     "items_changed_after_their_end": "Items ended once more, long after their results.",
     "items_ended": "Open items came to an end without a result: they became dead letters with this code.",
     "lag_unknown": "Kafka did not say how far behind the partitions are; asked again soon.",
+    "left_out_not_listed": "Toloka cannot be asked for archived items alone; its listing is believed.",
     "listing_by_windows": "A listing did not get on page by page: it goes on by windows of time.",
     "listing_incomplete": "A listing failed before its end; what it showed is used, and it is begun again.",
     "look_failed": "A second look, or a look at the project, failed; the next one is due soon.",

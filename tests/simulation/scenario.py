@@ -141,7 +141,7 @@ def _knobs(rng: Random) -> Knobs:
         cursor_compare=rng.choice(("tuple", "time")),
         null_finished=rng.choice(("excluded", "last", "first")),
         unknown_cursor=rng.choice((404, 400)),
-        archived_items=rng.choice(("hidden", "listed")),
+        archived_items=rng.choice(("asked", "listed")),
     )
 
 

@@ -120,9 +120,10 @@ class Knobs:
     default_limit: Annotated[int, "items in a page where no limit is given"] = 100
     max_limit: Annotated[int, "the largest limit"] = 1000
     status_list: Annotated[Literal["union", "rejected"], "status=A,B"] = "union"
-    archived_items: Annotated[Literal["hidden", "listed"], "archived items in listings and as cursors"] = (
-        "hidden"
-    )
+    archived_items: Annotated[
+        Literal["hidden", "asked", "listed"],
+        "archived items in listings and as cursors: asked: where the status asks for them",
+    ] = "hidden"
     unknown_parameters: Annotated[Literal["rejected", "ignored"], "filters a listing does not have"] = (
         "rejected"
     )

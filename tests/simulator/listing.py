@@ -63,7 +63,8 @@ class Listing:
         self._rng = rng
         by_finished = any(key.name == "finished" for key in query.sort)
         self._only_finished = by_finished and knobs.null_finished == "excluded"
-        self._shows_archived = knobs.archived_items == "listed"
+        asked = knobs.archived_items == "asked" and "ARCHIVE" in (query.statuses or ())
+        self._shows_archived = asked or knobs.archived_items == "listed"
         self._cursor = self._cursor_item()
 
     def page(self) -> Page:

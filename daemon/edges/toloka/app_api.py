@@ -38,7 +38,8 @@ from daemon.ports import Known, TolokaClock, Wanted
 
 # How often a tail that shows nothing asks whether the cursor's item still stands where it was seen.
 DOUBT_SECONDS = 30.0
-ITEMS = Rows("listing items", "list", page_of, "finished", skim=skimmed)
+# It is not documented whether a listing has what is archived.
+ITEMS = Rows("listing items", "list", page_of, "finished", skim=skimmed, left_out={"status": "ARCHIVE"})
 
 
 class AppSubmissions:
@@ -103,11 +104,11 @@ class AppSubmissions:
             await self._insist_shown()
         listed = self._listing.created(since, until, within)
         found = (_created(item) async for items in listed for item in items)
-        created = [each async for each in found if wanted is None or wanted(each)]
+        created = {each.item_id: each async for each in found if wanted is None or wanted(each)}
         if is_whole:
             # Once more, for it may have been archived meanwhile.
             await self._insist_shown()
-        return created
+        return list(created.values())
 
     async def _insist_shown(self) -> None:
         """What is not listed may be sent again: not where the project may hide it.

@@ -57,6 +57,7 @@ class Rows:
         ended: what filters and sorts call the time at which a row came to its end.
         filters: go along with every question.
         skim: reads a body in which all is known; None where something is not.
+        left_out: filters that name what a listing may leave out unless it is asked for by name.
     """
 
     asked: str
@@ -65,6 +66,7 @@ class Rows:
     ended: str
     filters: Mapping[str, str] = field(default_factory=dict)
     skim: Callable[[bytes, Known], Page | None] | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 class Listing:
@@ -121,7 +123,9 @@ class Listing:
     async def created(
         self, since: datetime, until: datetime | None, within: timedelta | None = None
     ) -> AsyncIterator[Sequence[Finished]]:
-        """Everything that was created in this time, each once; see `daemon.ports.Submissions.created`.
+        """Everything that was created in this time; see `daemon.ports.Submissions.created`.
+
+        What is asked for by name, too, may come a second time.
 
         Raises:
             Held: `listing_failed`.
@@ -131,12 +135,17 @@ class Listing:
             filters["created_lte"] = filter_time(until)
         async for items in self._walk(filters):
             yield items
-        if within is not None and (newest := await self._newest()) is not None:
-            earlier = max(newest - within, since - FARTHEST)
-            if earlier < since:
-                filters = {"created_gte": filter_time(earlier), "created_lt": filter_time(since)}
-                async for items in self._walk(filters):
-                    yield items
+        if within is None:
+            return
+        newest = await self._newest()
+        earlier = since if newest is None else max(min(newest - within, since), since - FARTHEST)
+        if earlier < since:
+            filters = {"created_gte": filter_time(earlier), "created_lt": filter_time(since)}
+            async for items in self._walk(filters):
+                yield items
+        if await self._leaves_out(earlier):
+            async for items in self._walk({"created_gte": filter_time(earlier), **self._rows.left_out}):
+                yield items
 
     async def finished(
         self, since: datetime, until: datetime, known: Known | None = None
@@ -186,6 +195,19 @@ class Listing:
             log.warning("newest_not_listed", detail="they come in another order than was asked for")
             return None
         return times[0] if times else None
+
+    async def _leaves_out(self, since: datetime) -> bool:
+        """Whether there is anything that a listing may leave out, where Toloka understands the question."""
+        if not self._rows.left_out:
+            return False
+        query = {"created_gte": filter_time(since), **self._rows.left_out, "sort": "id", "limit": "1"}
+        found = await ask_twice(lambda: self.ask(query))
+        if isinstance(found, NotNow) and found.reason == "refused":
+            log.warning("left_out_not_listed", detail=found.detail)
+            return False
+        if isinstance(found, NotNow):
+            raise Held("listing_failed", found.detail, found.wait_seconds or 0.0)
+        return bool(found.items)
 
     async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
         """Page by id; exact for a set that does not change meanwhile."""

@@ -295,7 +295,7 @@ async def test_nothing_is_absent_while_the_project_is_archived() -> None:
 async def test_nothing_is_absent_where_the_project_was_archived_meanwhile(before: str, after: str) -> None:
     """Or taken out of the archive: the listing in between may have been hidden."""
     nothing = json_answer({"content": [], "has_more": False})
-    answers = [json_answer({"status": before}), nothing, nothing, json_answer({"status": after})]
+    answers = [json_answer({"status": before}), *[nothing] * 3, json_answer({"status": after})]
     async with serving(answering(*answers)) as wire, app(wire.url) as here:
         with pytest.raises(Held, match="archived"):
             await here.submissions.created(EARLIEST, None, timedelta())

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -319,7 +320,7 @@ async def test_the_newest_is_believed_a_day_at_most() -> None:
     script = always({"content": [item(0)], "has_more": False})
     async with serving(script) as wire, app(wire.url) as here:
         await here.submissions.created(START + timedelta(days=30), None, timedelta(seconds=60))
-    assert wire.requests[-2].query["created_gte"] == "2026-12-21T12:00:00"
+    assert wire.requests[3].query["created_gte"] == "2026-12-21T12:00:00"
 
 
 async def test_the_newest_is_not_believed_where_items_come_in_another_order() -> None:
@@ -329,7 +330,7 @@ async def test_the_newest_is_not_believed_where_items_come_in_another_order() ->
     async with serving(script) as wire, app(wire.url) as here:
         with capture_logs() as logs:
             await here.submissions.created(START, None, timedelta(seconds=60))
-    _, listed, asked, _ = (request.query for request in wire.requests)
+    _, listed, asked, *_ = (request.query for request in wire.requests)
     assert asked["sort"] == "-created"
     assert listed["created_gte"] == "2026-11-22T12:00:00"
     assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["newest_not_listed"]
@@ -347,6 +348,36 @@ async def test_where_the_newest_cannot_be_asked_for_the_rest_is_listed() -> None
 
     async with serving(script) as wire, app(wire.url) as here:
         assert len(await here.submissions.created(START, None, timedelta(seconds=60))) == 1
+
+
+@pytest.mark.parametrize("archived_items", ["asked", "listed"])
+async def test_what_is_archived_is_given_before_absence_is_believed(archived_items: str) -> None:
+    """Once, whether a listing has it or only one that asks for it by name."""
+    knobs = Knobs(finish_distribution="never", archived_items=archived_items)  # type: ignore[arg-type]
+    hand = Hand()
+    async with serve(knobs, clock=hand) as toloka, app(toloka.url) as here:
+        ids = await submitted(here, 5)
+        for each in ids[:2]:
+            toloka.control.act(each, "archive")
+        found = await here.submissions.created(START - timedelta(seconds=60), None, timedelta(seconds=60))
+    assert sorted(created.item_id for created in found) == sorted(ids)
+
+
+@pytest.mark.parametrize(("status", "is_held"), [(400, False), (503, True)])
+async def test_where_the_archived_cannot_be_asked_for(status: int, *, is_held: bool) -> None:
+    """A server without such a status holds nothing up; one that is down is asked again later."""
+
+    async def script(connection: Connection) -> None:
+        while True:
+            if "status" in (await connection.request()).query:
+                await connection.answer(status, b"{}")
+            else:
+                await connection.answer(200, msgspec.json.encode({"content": [item(1)], "has_more": False}))
+
+    async with serving(script) as wire, app(wire.url) as here:
+        with capture_logs() as logs, pytest.raises(Held) if is_held else nullcontext():
+            assert len(await here.submissions.created(START, None, timedelta(seconds=60))) == 1
+    assert ("left_out_not_listed" in {line["event"] for line in logs}) is not is_held
 
 
 async def test_nor_is_a_page_of_as_many_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ class Status:
         last_errors: Callable[[], Sequence[Mapping[str, object]]],
     ) -> None:
         self._settings = effective(settings)
+        self._enabled = {"submit": settings.submit.enabled, "collect": settings.collect.enabled}
         self._holds = holds
         self._stopping = stopping
         self._metrics = metrics
@@ -88,11 +89,15 @@ class Status:
         return (("submit", self._flows.submit), ("collect", self._flows.collect))
 
     def _flow(self, name: str, flow: Sharing | None) -> Mapping[str, object]:
-        if flow is None:
+        if not self._enabled[name]:
             return {"enabled": False}
-        last = _sum(self._metrics.last_success_timestamp_seconds, flow=name)
-        shown = {"enabled": True, "joined": flow.joined, "partitions": sorted(flow.ours)}
-        return {**shown, "last_success_at": _iso(last)}
+        return {
+            "enabled": True,
+            # Until everything outside has answered once there are no flows.
+            "joined": flow is not None and flow.joined,
+            "partitions": sorted(flow.ours) if flow is not None else [],
+            "last_success_at": _iso(_sum(self._metrics.last_success_timestamp_seconds, flow=name)),
+        }
 
     def _totals(self) -> Mapping[str, int]:
         """What this replica has done since it started."""

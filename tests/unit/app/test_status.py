@@ -21,9 +21,16 @@ ENVIRON = {
 ERROR = {"at": "2026-11-24T16:00:00Z", "level": "warning", "event": "held", "detail": "why"}
 
 
-def status(metrics: Metrics, holds: Holds) -> Status:
+def status(metrics: Metrics, holds: Holds, **environ: str) -> Status:
     """Of a replica that has not connected yet."""
-    return Status(load(ENVIRON), holds, asyncio.Event(), metrics, lambda: Health(ok=True), lambda: [ERROR])
+    return Status(
+        load({**ENVIRON, **environ}),
+        holds,
+        asyncio.Event(),
+        metrics,
+        lambda: Health(ok=True),
+        lambda: [ERROR],
+    )
 
 
 def test_figures_are_the_metrics_added_up() -> None:
@@ -50,8 +57,15 @@ def test_figures_are_the_metrics_added_up() -> None:
         "oldest_item_seconds": 0,
         "cursor_finished_at": "2026-11-18T11:06:40.500Z",
     }
-    assert said["flows"] == {"submit": {"enabled": False}, "collect": {"enabled": False}}
     assert (said["live"], said["ready"], said["last_errors"]) == (True, False, [ERROR])
+
+
+def test_a_flow_that_waits_for_the_world_outside_is_enabled_all_the_same() -> None:
+    """It has not joined its group yet; one that is switched off says so and nothing else."""
+    metrics = Metrics()
+    said = status(metrics, Holds(metrics), TOLOKAD_COLLECT__ENABLED="false").report()
+    waiting = {"enabled": True, "joined": False, "partitions": [], "last_success_at": None}
+    assert said["flows"] == {"submit": waiting, "collect": {"enabled": False}}
 
 
 def test_a_hold_is_shown_in_words_and_since_when() -> None:

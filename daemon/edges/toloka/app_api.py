@@ -104,11 +104,11 @@ class AppSubmissions:
             await self._insist_shown()
         listed = self._listing.created(since, until, within)
         found = (_created(item) async for items in listed for item in items)
-        created = {each.item_id: each async for each in found if wanted is None or wanted(each)}
+        created = [each async for each in found if wanted is None or wanted(each)]
         if is_whole:
             # Once more, for it may have been archived meanwhile.
             await self._insist_shown()
-        return list(created.values())
+        return created
 
     async def _insist_shown(self) -> None:
         """What is not listed may be sent again: not where the project may hide it.

@@ -123,9 +123,7 @@ class Listing:
     async def created(
         self, since: datetime, until: datetime | None, within: timedelta | None = None
     ) -> AsyncIterator[Sequence[Finished]]:
-        """Everything that was created in this time; see `daemon.ports.Submissions.created`.
-
-        What is asked for by name, too, may come a second time.
+        """Everything that was created in this time, each once; see `daemon.ports.Submissions.created`.
 
         Raises:
             Held: `listing_failed`.
@@ -133,10 +131,20 @@ class Listing:
         filters = {"created_gte": filter_time(since)}
         if until is not None:
             filters["created_lte"] = filter_time(until)
+        seen: set[int] = set()
         async for items in self._walk(filters):
+            if within is not None:
+                seen.update(map(_hash, items))
             yield items
-        if within is None:
-            return
+        if within is not None:
+            async for items in self._besides(since, within):
+                # Where filters are less exact than asked for, or ignored, these are shown once more.
+                new = [item for item in items if _hash(item) not in seen]
+                seen.update(map(_hash, new))
+                yield new
+
+    async def _besides(self, since: datetime, within: timedelta) -> AsyncIterator[Sequence[Finished]]:
+        """What a time alone may not tell: older items, by the newest one's clock, and what is left out."""
         newest = await self._newest()
         earlier = since if newest is None else max(min(newest - within, since), since - FARTHEST)
         if earlier < since:
@@ -216,8 +224,8 @@ class Listing:
         query = {**filters, "sort": "id", "limit": str(PAGE_ITEMS)}
         while True:
             page = await self.insist(query)
-            new = [item for item in page.items if hash((item.bookmark, item.item_id)) not in seen]
-            seen.update(hash((item.bookmark, item.item_id)) for item in new)
+            new = [item for item in page.items if _hash(item) not in seen]
+            seen.update(map(_hash, new))
             if new:
                 yield new
                 query["id_gt"] = new[-1].bookmark
@@ -256,6 +264,10 @@ class Listing:
             f"{name}_lte": filter_time(until),
             "limit": str(PAGE_ITEMS),
         }
+
+
+def _hash(item: Finished) -> int:
+    return hash((item.bookmark, item.item_id))
 
 
 def _tie(end: datetime, at: datetime) -> tuple[datetime, datetime]:

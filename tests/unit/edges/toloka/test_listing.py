@@ -323,6 +323,15 @@ async def test_the_newest_is_believed_a_day_at_most() -> None:
     assert wire.requests[3].query["created_gte"] == "2026-12-21T12:00:00"
 
 
+async def test_what_several_looks_show_is_given_once() -> None:
+    """Where filters by creation or status are inexact, or ignored, one item is not taken for two."""
+    script = always({"content": [item(1), item(0)], "has_more": False})
+    async with serving(script) as wire, app(wire.url) as here:
+        found = await here.submissions.created(START + timedelta(days=30), None, timedelta(seconds=60))
+    assert sum("created_lt" in request.query for request in wire.requests) == 1
+    assert [created.item_id for created in found] == ["0001", "0000"]
+
+
 async def test_the_newest_is_not_believed_where_items_come_in_another_order() -> None:
     """It might be the oldest of all, and everything since would be listed; the log says so."""
     rows = [item(n) for n in range(3)]

@@ -1,19 +1,23 @@
 """The command line: thin; every command hands its work to a room of its own.
 
 `commands` is what can be said, in the `grammar` of all commands, and `answers` how they start and what they
-print. Each begins in one of these: `running`, `looking`, `steering`, `mending`, `basics`, `health`.
+print; `streams` may be closed or full. Each begins in one of these: `running`, `looking`, `steering`,
+`mending`, `basics`, `health`.
 """
 
+import errno
 import gc
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from io import TextIOWrapper
 from types import ModuleType
 
+from daemon.cli import streams
 from daemon.cli.commands import parser
 from daemon.errors import ConfigurationError, StartError
 
@@ -28,34 +32,48 @@ RUN = "running.run"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code says how it went (README.md, the table of exit codes)."""
+    streams.open_what_is_closed()
     if isinstance(sys.stdout, TextIOWrapper):
         # Where the locale has no letter for a tick or a text of Toloka's, its code is an answer, too.
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = parser().parse_args(arguments)
+    try:
+        try:
+            return _carried_out(parser().parse_args(arguments))
+        finally:
+            # Here, and not when the interpreter ends, where nothing more can be said of it.
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in streams.UNWRITABLE:
+            raise
+        streams.silence(sys.stdout)
+        if error.errno != errno.EPIPE:
+            streams.complain(f"tolokad: the answer cannot be written: {error.strerror}\n")
+        # Otherwise the reader has had enough, as `head` has.
+        return CUT_SHORT
+
+
+def _carried_out(options: Namespace) -> int:
     if not __debug__:
-        sys.stderr.write("tolokad: not with python -O: the Kafka client's own checks are assertions\n")
+        streams.complain("tolokad: not with python -O: the Kafka client's own checks are assertions\n")
         return ConfigurationError.exit_code
     room, _, name = options.work.partition(".")
     if options.work == RUN:
         # Until the daemon listens itself; a container's first process would not even be ended by the signal.
         signal.signal(signal.SIGTERM, _stopped)
     try:
-        code = int(getattr(_entered(room), name)(options))
-        sys.stdout.flush()
+        return int(getattr(_entered(room), name)(options))
     except StartError as error:
         for line in str(error).splitlines():
-            sys.stderr.write(f"tolokad: {line}\n")
+            streams.complain(f"tolokad: {line}\n")
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has had enough, as `head` has; what is left unwritten must not be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CUT_SHORT
-    except Exception as error:  # noqa: BLE001 - a defect, which is told from an answer of 1
-        sys.stderr.write(f"tolokad: {options.work}: a defect: {type(error).__name__}: {error}\n")
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in streams.UNWRITABLE:
+            raise
+        # A defect, which is told from an answer of 1.
+        streams.complain(f"tolokad: {options.work}: a defect: {type(error).__name__}: {error}\n")
         return INTERNAL_ERROR
-    return code
 
 
 def _stopped(*_: object) -> None:

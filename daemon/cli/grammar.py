@@ -1,11 +1,12 @@
 """How a command line is taken apart: a command's shape, its help, and what its options take."""
 
 import argparse
-import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
+
+from daemon.cli.streams import complain
 
 USAGE: Final = 64
 WIDTH: Final = 90
@@ -18,8 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end."""
-        self.print_usage(sys.stderr)
-        self.exit(USAGE, f"{self.prog}: {message}\n")
+        complain(f"{self.format_usage()}{self.prog}: {message}\n")
+        raise SystemExit(USAGE)
 
 
 def command(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -168,11 +169,46 @@ def test_an_answer_in_letters_that_the_locale_has_not(encoding: str) -> None:
     assert ended.stdout == rb"\u2713 settings: all values are usable" + b"\n"
 
 
-def test_a_reader_that_has_had_enough_ends_a_command_without_a_word() -> None:
+@pytest.mark.parametrize("word", ["version", "--help", "--version"])
+def test_a_reader_that_has_had_enough_ends_a_command_without_a_word(word: str) -> None:
     """As `tolokad dlq list | head -1` does."""
-    arguments = [sys.executable, "-m", "daemon", "version"]
+    arguments = [sys.executable, "-m", "daemon", word]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait()) == (b"", 141)
+
+
+@pytest.mark.parametrize("word", ["version", "--help"])
+def test_an_answer_that_cannot_be_written_is_told_from_a_defect(word: str) -> None:
+    """A full disk is named."""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "daemon", word], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (
+        141,
+        b"tolokad: the answer cannot be written: No space left on device\n",
+    )
+
+
+@pytest.mark.parametrize(("word", "code"), [("nonsense", 64), ("config", 78)])
+def test_an_exit_code_says_what_a_full_disk_does_not_take(word: str, code: int) -> None:
+    """What is wrong cannot be told, and is no other mistake for that."""
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "daemon", word],
+            stderr=full,
+            env={"PYTHONPATH": ":".join(sys.path)},
+            check=False,
+        )
+    assert ended.returncode == code
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_defect(closed: str) -> None:
+    """Whoever wants only the exit code gets it."""
+    command = f"exec {sys.executable} -m daemon version {closed}"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Coroutine, Iterable
 from typing import Any, TypeVar
 
+from daemon.cli.streams import complain
 from daemon.logs import configure
 from daemon.settings import Settings, load
 
@@ -42,4 +43,4 @@ def say(options: argparse.Namespace, document: object, lines: Iterable[str]) -> 
 
 def remark(text: str) -> None:
     """Say something that is no part of the answer."""
-    sys.stderr.write(f"tolokad: {text}\n")
+    complain(f"tolokad: {text}\n")

@@ -2,8 +2,8 @@
 
 import argparse
 import os
-import sys
 
+from daemon.cli.streams import complain
 from daemon.edges.serving.probing import status_of
 
 UNHEALTHY = 1
@@ -22,7 +22,7 @@ def check(_: argparse.Namespace) -> int:
         status = status_of(host, port, "/livez", PROBE_SECONDS)
     except OSError as error:
         shown = f"[{host}]" if ":" in host else host
-        sys.stderr.write(f"tolokad: http://{shown}:{port}/livez: {error}\n")
+        complain(f"tolokad: http://{shown}:{port}/livez: {error}\n")
         return UNHEALTHY
     return 0 if status == OK else UNHEALTHY
 

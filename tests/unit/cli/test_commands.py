@@ -193,14 +193,14 @@ def test_an_answer_that_cannot_be_written_is_told_from_a_defect(word: str) -> No
     )
 
 
-@pytest.mark.parametrize(("word", "code"), [("nonsense", 64), ("config", 78)])
+@pytest.mark.parametrize(("word", "code"), [("nonsense", 64), ("config", 78), ("healthcheck", 1)])
 def test_an_exit_code_says_what_a_full_disk_does_not_take(word: str, code: int) -> None:
     """What is wrong cannot be told, and is no other mistake for that."""
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "daemon", word],
             stderr=full,
-            env={"PYTHONPATH": ":".join(sys.path)},
+            env={"PYTHONPATH": ":".join(sys.path), "TOLOKAD_HTTP__PORT": "0"},
             check=False,
         )
     assert ended.returncode == code

@@ -13,7 +13,7 @@ MANY_OBJECTS = 5_000
 # At least this often.
 SELDOM_SECONDS = 4.0
 # It takes at most one part in this many of a processor's time, and, where it finds much, one in these.
-TIME_SHARE = 100
+TIME_SHARE = 200
 OUTAGE_TIME_SHARE = 10
 # Bodies, fetches and batches are smaller; what is larger is new memory each time (mallopt(3)).
 KEPT_BYTES = 32 * 1024 * 1024

@@ -155,6 +155,6 @@ async def test_much_garbage_is_collected_before_its_time(monkeypatch: pytest.Mon
 
 def test_much_garbage_is_looked_for_again_soon() -> None:
     """Little of it must not cost the time of records; what an outage makes must not pile up."""
-    assert memory.rest_seconds(0.04, memory.MANY_OBJECTS - 1) == pytest.approx(4.0)
+    assert memory.rest_seconds(0.04, memory.MANY_OBJECTS - 1) == pytest.approx(8.0)
     assert memory.rest_seconds(0.04, memory.MANY_OBJECTS) == memory.LOOK_SECONDS
     assert memory.rest_seconds(0.2, memory.MANY_OBJECTS) == pytest.approx(2.0)

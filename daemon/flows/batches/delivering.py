@@ -22,7 +22,8 @@ from daemon.ports import Submissions
 
 # As many requests of a partition can be under way.
 CONNECTIONS = 2
-# To announce a batch by itself takes about as long: it does not pay where answers come sooner.
+# To announce a batch by itself takes as long as the last transaction did, and this at least: it does not pay
+# where the answer comes sooner.
 PROMPT_SECONDS = 0.02
 
 log = structlog.get_logger(__name__)
@@ -166,7 +167,7 @@ class Delivery:
         attempt = sent.attempt
         if attempt.batch.since is not None or ahead.free(attempt.connection) is None:
             return
-        await asyncio.wait({sent.outcome}, timeout=PROMPT_SECONDS)
+        await asyncio.wait({sent.outcome}, timeout=max(PROMPT_SECONDS, self._outbox.last_seconds))
         if sent.outcome.done():
             return
         if (behind := await self._announcer.behind_attempt(attempt, ahead)) is not None:

@@ -1,5 +1,6 @@
 """What one partition's way writes to Kafka: its intents, and what a batch has come to."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -52,6 +53,8 @@ class Outbox:
         self._tally = Tally(clock.now().date(), 0)
         self._is_marked = True
         self._purse: Purse | None = None
+        self.last_seconds = 0.0
+        """How long the last transaction took."""
 
     def spend_from(self, purse: Purse) -> None:
         """From here on, write down what is reserved and spent."""
@@ -216,7 +219,9 @@ class Outbox:
         return Append(self._place.ledger_topic, self._place.ledger_partition, key, value)
 
     async def _transact(self, transaction: Transaction) -> None:
+        began = asyncio.get_running_loop().time()
         await self._writer.transact(transaction)
+        self.last_seconds = asyncio.get_running_loop().time() - began
         if (commit := transaction.offset) is not None:
             self.acknowledged.note(Committed(commit.offset, commit.metadata))
 

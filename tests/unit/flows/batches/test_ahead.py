@@ -8,8 +8,8 @@ import pytest
 
 from daemon.flows.batches.delivering import PROMPT_SECONDS
 from daemon.flows.records import codec
-from daemon.model import Committed, Divided, Flaw, NotNow, Outcome, Rejected, TooLarge
-from tests.doubles import INPUT, START, MemoryKafka, in_virtual_time
+from daemon.model import Committed, Divided, Flaw, NotNow, Outcome, Rejected, TooLarge, Transaction
+from tests.doubles import INPUT, START, MemoryKafka, MemoryWriter, in_virtual_time
 from tests.unit.flows.ways import QUARANTINE_SECONDS, Way, body, kafka_of, ran, running
 
 FLAW = Flaw("VALUE_REQUIRED", "text: the value must be present", "r-1")
@@ -76,6 +76,23 @@ async def test_an_intent_tells_of_both_requests_when_they_were_announced() -> No
 async def test_no_batch_is_announced_by_itself_where_answers_come_soon() -> None:
     """The settlement announces it, which costs nothing."""
     way = two_batches("abcdefgh", PROMPT_SECONDS / 2, PROMPT_SECONDS / 2)
+    await ran(way)
+    assert way.kinds()[1:] == ["intent", "settle", "settle"]
+
+
+@in_virtual_time
+async def test_nor_where_answers_come_sooner_than_it_would_be_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A transaction that takes its time, as on a machine that is busy, is not made for nothing."""
+    usual = MemoryWriter.transact
+
+    async def slow(writer: MemoryWriter, transaction: Transaction) -> None:
+        await asyncio.sleep(4 * PROMPT_SECONDS)
+        await usual(writer, transaction)
+
+    monkeypatch.setattr(MemoryWriter, "transact", slow)
+    way = two_batches("abcdefgh", 3 * PROMPT_SECONDS, 3 * PROMPT_SECONDS)
     await ran(way)
     assert way.kinds()[1:] == ["intent", "settle", "settle"]
 

@@ -11,6 +11,7 @@ from daemon.edges.toloka import app_bulk
 from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.app_items import page_of, shows_content, skimmed, the_item
 from daemon.edges.toloka.asking import ask_twice, insist
+from daemon.edges.toloka.created import created
 from daemon.edges.toloka.limits import QuotaPart, RequestLimiter
 from daemon.edges.toloka.listing import Listing, Rows, floor
 from daemon.edges.toloka.posting import Posting
@@ -102,13 +103,13 @@ class AppSubmissions:
         is_whole = within is not None
         if is_whole:
             await self._insist_shown()
-        listed = self._listing.created(since, until, within)
-        found = (_created(item) async for items in listed for item in items)
-        created = [each async for each in found if wanted is None or wanted(each)]
+        listed = created(self._listing, since, until, within)
+        each_of = (_created(item) async for items in listed for item in items)
+        found = [each async for each in each_of if wanted is None or wanted(each)]
         if is_whole:
             # Once more, for it may have been archived meanwhile.
             await self._insist_shown()
-        return created
+        return found
 
     async def _insist_shown(self) -> None:
         """What is not listed may be sent again: not where the project may hide it.
@@ -179,7 +180,7 @@ class AppResults:
         self, since: datetime, until: datetime
     ) -> AsyncGenerator[Mapping[str, Sight], None]:
         """See `daemon.ports.Results.created_items`."""
-        async for items in self._listing.created(since, until):
+        async for items in created(self._listing, since, until):
             yield {item.item_id: _sight(item) for item in items}
 
     @property

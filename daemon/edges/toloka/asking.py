@@ -54,7 +54,15 @@ async def insist(question: Callable[[], Awaitable[Found | NotNow]]) -> Found:
     Raises:
         Held: `listing_failed`.
     """
-    found = await ask_twice(question)
+    return given(await ask_twice(question))
+
+
+def given(found: Found | NotNow) -> Found:
+    """What was answered.
+
+    Raises:
+        Held: `listing_failed`, where nothing was.
+    """
     if isinstance(found, NotNow):
         raise Held("listing_failed", found.detail, found.wait_seconds or 0.0)
     return found

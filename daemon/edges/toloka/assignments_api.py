@@ -7,9 +7,10 @@ from http import HTTPStatus
 
 from daemon.edges.toloka.answers import no_answer, refusal
 from daemon.edges.toloka.asking import insist
+from daemon.edges.toloka.created import FARTHEST
 from daemon.edges.toloka.endpoint import path
 from daemon.edges.toloka.limits import RequestLimiter
-from daemon.edges.toloka.listing import FARTHEST, MILLISECOND, Listing, Rows, floor
+from daemon.edges.toloka.listing import MILLISECOND, Listing, Rows, floor
 from daemon.edges.toloka.pools import API, Pool, pool
 from daemon.edges.toloka.sending import LineError
 from daemon.edges.toloka.tasks_items import assignments_page, task_of

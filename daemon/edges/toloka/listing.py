@@ -8,12 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import pairwise
 
 import structlog
 
 from daemon.edges.toloka.answers import no_answer, refusal
-from daemon.edges.toloka.asking import ask_twice, insist
+from daemon.edges.toloka.asking import insist
 from daemon.edges.toloka.limits import RequestLimiter
 from daemon.edges.toloka.page_size import PageSize
 from daemon.edges.toloka.sending import LineError
@@ -24,10 +23,6 @@ from daemon.model import Finished, NotNow, Page
 from daemon.ports import Known, TolokaClock
 
 PAGE_ITEMS = 1000
-# This many are looked at, to see that they come in the order that was asked for.
-NEWEST_ROWS = 20
-# No two clocks are further apart: at the worst one time zone is taken for another.
-FARTHEST = timedelta(days=1)
 LIST_SECONDS = 30.0
 FIRST_WAIT_SECONDS = 0.25
 # A page that brings nothing new although there is more is asked for again this often.
@@ -84,6 +79,7 @@ class Listing:
         self._flow = flow
         self._clock = clock
         self._rows = rows
+        self.left_out = rows.left_out
         self._size = PageSize(PAGE_ITEMS)
 
     async def ask(self, query: Mapping[str, str], known: Known | None = None) -> Page | NotNow:
@@ -120,41 +116,6 @@ class Listing:
         """
         return await insist(lambda: self.ask(query, known))
 
-    async def created(
-        self, since: datetime, until: datetime | None, within: timedelta | None = None
-    ) -> AsyncIterator[Sequence[Finished]]:
-        """Everything that was created in this time, each once; see `daemon.ports.Submissions.created`.
-
-        Raises:
-            Held: `listing_failed`.
-        """
-        filters = {"created_gte": filter_time(since)}
-        if until is not None:
-            filters["created_lte"] = filter_time(until)
-        seen: set[int] = set()
-        async for items in self._walk(filters):
-            if within is not None:
-                seen.update(map(_hash, items))
-            yield items
-        if within is not None:
-            async for items in self._besides(since, within):
-                # Where filters are less exact than asked for, or ignored, these are shown once more.
-                new = [item for item in items if _hash(item) not in seen]
-                seen.update(map(_hash, new))
-                yield new
-
-    async def _besides(self, since: datetime, within: timedelta) -> AsyncIterator[Sequence[Finished]]:
-        """What a time alone may not tell: older items, by the newest one's clock, and what is left out."""
-        newest = await self._newest()
-        earlier = since if newest is None else max(min(newest - within, since), since - FARTHEST)
-        if earlier < since:
-            filters = {"created_gte": filter_time(earlier), "created_lt": filter_time(since)}
-            async for items in self._walk(filters):
-                yield items
-        if await self._leaves_out(earlier):
-            async for items in self._walk({"created_gte": filter_time(earlier), **self._rows.left_out}):
-                yield items
-
     async def finished(
         self, since: datetime, until: datetime, known: Known | None = None
     ) -> AsyncIterator[Sequence[Finished]]:
@@ -182,7 +143,7 @@ class Listing:
                 continue
             start, end = _tie(ends[-1], at)
             try:
-                async for items in self._walk(self._ended(start, end)):
+                async for items in self.walk(self._ended(start, end)):
                     yield items
                 at = end
             except _NothingNewError:
@@ -191,41 +152,19 @@ class Listing:
             async for items in self._by_windows(at, until):
                 yield items
 
-    async def _newest(self) -> datetime | None:
-        """When the latest row was created; None where there is none, or Toloka does not say which is."""
-        found = await ask_twice(lambda: self.ask({"sort": "-created", "limit": str(NEWEST_ROWS)}))
-        if isinstance(found, NotNow):
-            # What it is for may still be found without it.
-            log.warning("newest_not_listed", detail=found.detail)
-            return None
-        times = [item.created_at for item in found.items]
-        if not all(later >= earlier for later, earlier in pairwise(times)):
-            log.warning("newest_not_listed", detail="they come in another order than was asked for")
-            return None
-        return times[0] if times else None
+    async def walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
+        """What these filters let through, page by id; exact for a set that does not change meanwhile.
 
-    async def _leaves_out(self, since: datetime) -> bool:
-        """Whether there is anything that a listing may leave out, where Toloka understands the question."""
-        if not self._rows.left_out:
-            return False
-        query = {"created_gte": filter_time(since), **self._rows.left_out, "sort": "id", "limit": "1"}
-        found = await ask_twice(lambda: self.ask(query))
-        if isinstance(found, NotNow) and found.reason == "refused":
-            log.warning("left_out_not_listed", detail=found.detail)
-            return False
-        if isinstance(found, NotNow):
-            raise Held("listing_failed", found.detail, found.wait_seconds or 0.0)
-        return bool(found.items)
-
-    async def _walk(self, filters: Mapping[str, str]) -> AsyncIterator[Sequence[Finished]]:
-        """Page by id; exact for a set that does not change meanwhile."""
+        Raises:
+            Held: `listing_failed`.
+        """
         # As hashes of 64 bits: in a time of days there may be a million.
         seen: set[int] = set()
         query = {**filters, "sort": "id", "limit": str(PAGE_ITEMS)}
         while True:
             page = await self.insist(query)
-            new = [item for item in page.items if _hash(item) not in seen]
-            seen.update(map(_hash, new))
+            new = [item for item in page.items if key_of(item) not in seen]
+            seen.update(map(key_of, new))
             if new:
                 yield new
                 query["id_gt"] = new[-1].bookmark
@@ -242,7 +181,7 @@ class Listing:
         step = max((until - since) / WINDOWS, _SECOND)
         while since <= until:
             try:
-                async for items in self._walk(self._ended(since, min(since + step, until))):
+                async for items in self.walk(self._ended(since, min(since + step, until))):
                     yield items
             except _NothingNewError as error:
                 log.warning("listing_incomplete", since=since.isoformat(), detail=error.detail)
@@ -255,7 +194,7 @@ class Listing:
             Held: `listing_failed`.
         """
         start = floor(moment)
-        return self._walk(self._ended(start, start + MILLISECOND))
+        return self.walk(self._ended(start, start + MILLISECOND))
 
     def _ended(self, since: datetime, until: datetime) -> dict[str, str]:
         name = self._rows.ended
@@ -266,7 +205,8 @@ class Listing:
         }
 
 
-def _hash(item: Finished) -> int:
+def key_of(item: Finished) -> int:
+    """What tells a row from another."""
     return hash((item.bookmark, item.item_id))
 
 

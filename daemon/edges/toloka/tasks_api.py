@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from daemon.edges.toloka import operations, tasks_bulk
+from daemon.edges.toloka.created import created
 from daemon.edges.toloka.endpoint import path
 from daemon.edges.toloka.following import Following
 from daemon.edges.toloka.limits import QuotaPart, RequestLimiter
@@ -134,7 +135,7 @@ class TasksSubmissions:
         found = (
             _created(item, pool_id, dynamic)
             for listing, (pool_id, dynamic) in zip(self._listings, self._pools.items(), strict=True)
-            async for items in listing.created(since, until, within)
+            async for items in created(listing, since, until, within)
             for item in items
         )
         return [each async for each in found if wanted is None or wanted(each)]

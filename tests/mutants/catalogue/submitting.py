@@ -322,18 +322,18 @@ SUBMITTING = (
     Mutant(
         "newest-not-looked-at",
         "a listing that is to go by the newest item goes by the time of the answers",
-        "daemon.edges.toloka.listing",
-        "        if earlier < since:\n",
-        "        if False:\n",
+        "daemon.edges.toloka.created",
+        "    if earlier < since:\n",
+        "    if False:\n",
         found_by="tests/unit/edges/toloka/test_listing.py::"
         "test_what_was_created_by_another_clock_than_answers_are_dated_by",
     ),
     Mutant(
         "left-out-taken-for-absent",
         "an archived item that a listing leaves out is sent again",
-        "daemon.edges.toloka.listing",
-        "        if await self._leaves_out(earlier):\n",
-        "        if False:\n",
+        "daemon.edges.toloka.created",
+        "    if await _leaves_out(listing, earlier):\n",
+        "    if False:\n",
         found_by="tests/unit/edges/toloka/test_listing.py::"
         "test_what_is_archived_is_given_before_absence_is_believed",
     ),

@@ -150,7 +150,7 @@ class Submitting:
                 await seal()
                 self._shown.end()
 
-            async with filled(source, stopping, rest) as batches, delivery.ahead(source.due) as ahead:
+            async with filled(source, stopping, rest) as batches, delivery.ahead(source) as ahead:
                 async for batch in batches:
                     shared.watch.consumed(batch)
                     if not await delivery.deliver(batch, ahead):

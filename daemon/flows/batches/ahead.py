@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from daemon.flows.gate import Gate
 from daemon.model import Accepted, Batch, Deadline, Intent, NotNow, Outcome
@@ -35,23 +35,43 @@ class Sent(NamedTuple):
     outcome: asyncio.Future[Outcome | None]
 
 
+class Supply(Protocol):
+    """Where batches come from: see `daemon.flows.batches.filling.Source`."""
+
+    def due(self, others: int) -> Batch | None:
+        """The batch that comes after so many others; None where it would have to be waited for."""
+
+    async def soon(self, seconds: float) -> None:
+        """Wait for a batch that is full in so many seconds."""
+
+
+class Nothing:
+    """A supply of nothing."""
+
+    def due(self, others: int) -> None:
+        """See `Supply.due`."""
+
+    async def soon(self, seconds: float) -> None:
+        """See `Supply.soon`."""
+
+
 class Ahead:
     """What one partition's way has sent and not looked at yet, in order. What is left at its end is given up.
 
-    As many requests can be under way as there are connections. `due` gives the batch that comes after that
-    many others, if it need not be waited for. When `stopping` is set, no further batch is sent.
+    As many requests can be under way as there are connections. When `stopping` is set, no further batch of
+    the supply is sent.
     """
 
     def __init__(
         self,
         connections: Sequence[Submissions],
-        due: Callable[[int], Batch | None],
+        supply: Supply,
         post: Callable[[Attempt], Coroutine[Any, Any, Outcome | None]],
         gate: Gate,
         stopping: asyncio.Event,
     ) -> None:
         self._connections = connections
-        self._due = due
+        self._supply = supply
         self._post = post
         self._gate = gate
         self._stopping = stopping
@@ -69,7 +89,12 @@ class Ahead:
 
     def due(self) -> Batch | None:
         """The first batch that is not sent yet, where it may be and need not be waited for."""
-        return None if self._stopping.is_set() else self._due(len(self._sent))
+        return None if self._stopping.is_set() else self._supply.due(len(self._sent))
+
+    async def soon(self, seconds: float) -> None:
+        """Wait until a batch is due, where one is about to be full."""
+        if self.due() is None and not self._stopping.is_set():
+            await self._supply.soon(seconds)
 
     def free(self, besides: Submissions | None) -> Submissions | None:
         """A connection that nothing is sent over, and that is not this one."""

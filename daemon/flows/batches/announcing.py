@@ -17,6 +17,8 @@ SPENT = NotNow(
     "budget",
     "the limit of TOLOKAD_BUDGET__… is reached: a daily one ends with Toloka's day (UTC); raise it to go on",
 )
+# A settlement waits so long for a batch that is nearly full: to announce that by itself would cost as much.
+SOON_SECONDS = 0.06
 # A connection that has been idle for a while is tried out first.
 WARMING_SECONDS = 1.0
 
@@ -100,9 +102,11 @@ class Announcer:
     async def behind_settlement(self, settled: Batch, ahead: Ahead) -> Attempt | None:
         """An attempt of the batch that waits, to be announced by the transaction that settles this one.
 
-        None where it has to wait for anything: then it is announced by itself, when it may be sent. Nor is
-        anything sent behind what did not succeed.
+        None where it has to wait for anything else than to be full soon: then it is announced by itself, when
+        it may be sent. Nor is anything sent behind what did not succeed.
         """
+        if ahead.is_well and ahead.free(None) is not None and self._may_be_sent:
+            await ahead.soon(SOON_SECONDS)
         connection = ahead.free(None) if ahead.is_well else None
         before = [settled, *(attempt.batch for attempt in ahead.attempts)]
         return await self._possible(before, ahead.due(), connection, 0)
@@ -123,10 +127,9 @@ class Announcer:
 
         The dead letters of the batches `before`, under way or being settled, count for the guard.
         """
-        # What is left of a budget is known once the batch before is settled, and not earlier.
-        if due is None or not due.items or connection is None or self._outbox.room() is not None:
+        if due is None or not due.items or connection is None or not self._may_be_sent:
             return None
-        if not self._gate.is_open or not self._guard.allows(*before, due):
+        if not self._guard.allows(*before, due):
             return None
         try:
             async with asyncio.timeout(patience_seconds):
@@ -138,6 +141,12 @@ class Announcer:
         # The time that is allowed begins before the intent names its own.
         deadline = self._deadline()
         return Attempt(due, self._outbox.intent(due), deadline, connection)
+
+    @property
+    def _may_be_sent(self) -> bool:
+        """Whether anything may be sent behind a batch, as far as gate and budget are concerned."""
+        # What is left of a budget is known once the batch before is settled, and not earlier.
+        return self._gate.is_open and self._outbox.room() is None
 
     async def step_back(self, batch: Batch) -> None:
         """Take back the intent of a first attempt that certainly came to nothing.

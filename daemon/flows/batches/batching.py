@@ -95,6 +95,11 @@ class Filling:
         each = self._bytes // max(self._count, 1)
         return max(min(left, self.room * each), 0)
 
+    @property
+    def missing_share(self) -> float:
+        """How much would fill the batch, as a share of what is in it."""
+        return self.missing_bytes / self._bytes
+
     def add(self, records: Sequence[BareRecord]) -> None:
         """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
         self._waiting += records

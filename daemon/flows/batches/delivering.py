@@ -1,14 +1,14 @@
 """One batch's journey: announced, posted once, settled by what became of it; in pieces, where it must be."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from daemon.flows.batches.ahead import Ahead, Attempt, Sent, covering
+from daemon.flows.batches.ahead import Ahead, Attempt, Nothing, Sent, Supply, covering
 from daemon.flows.batches.announcing import SPENT, Announcer
 from daemon.flows.batches.batching import Allowance
 from daemon.flows.batches.outbox import Outbox
@@ -57,9 +57,9 @@ class Delivery:
         self._stopping = stopping
         self._announcer = Announcer(outbox, connections[0], shared, options.request_seconds, stopping)
 
-    def ahead(self, due: Callable[[int], Batch | None]) -> Ahead:
+    def ahead(self, supply: Supply) -> Ahead:
         """What may be sent while an answer is awaited."""
-        return Ahead(self._connections, due, self._post_in_time, self._shared.gate, self._stopping)
+        return Ahead(self._connections, supply, self._post_in_time, self._shared.gate, self._stopping)
 
     async def finish(self, intent: Intent, batch: Batch) -> bool:
         """Finish what a predecessor announced; False when stopped first."""
@@ -68,7 +68,7 @@ class Delivery:
         resolved = batch if intent.decided else await self._resolve(batch, intent)
         if resolved is None:
             return False
-        async with self.ahead(lambda _: None) as nothing:
+        async with self.ahead(Nothing()) as nothing:
             return await self.deliver(resolved, nothing)
 
     async def _resolve(self, batch: Batch, intent: Intent) -> Batch | None:

@@ -76,6 +76,12 @@ class Source:
             self._ready.append(self._cut())
         return self._ready[others] if len(self._ready) > others else None
 
+    async def soon(self, seconds: float) -> None:
+        """Wait until the batch is full, if at the pace so far it is within so many seconds."""
+        so_far_seconds = asyncio.get_running_loop().time() - self._begun_at
+        if not self._filling.empty and so_far_seconds * self._filling.missing_share <= seconds:
+            await pause(seconds, self._full)
+
     async def next(self) -> Batch:
         """Wait for the next batch."""
         if not self._ready:

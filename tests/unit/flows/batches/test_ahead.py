@@ -98,6 +98,15 @@ async def test_nor_where_answers_come_sooner_than_it_would_be_announced(
 
 
 @in_virtual_time
+async def test_a_settlement_waits_for_what_is_nearly_full_and_announces_it() -> None:
+    """Under a backlog there is one transaction for a batch."""
+    way = two_batches("abcdefg", 0.01, 0.01)
+    asyncio.get_running_loop().call_later(0.02, way.kafka.put, INPUT, body("h"))
+    await ran(way)
+    assert way.kinds()[1:] == ["intent", "settle", "settle"]
+
+
+@in_virtual_time
 async def test_what_a_later_answer_created_is_in_the_ledger_before_the_first_is_looked_for() -> None:
     """An equal item would be taken for the first's otherwise, and be paid for twice."""
     way = two_batches("abcdabcd")

@@ -245,6 +245,25 @@ async def test_what_did_not_fit_begins_the_next_batch() -> None:
     assert ranges == [2, 4]
 
 
+@pytest.mark.parametrize(("taken_seconds", "waited_seconds"), [(0.03, 0.02), (3.0, 0.0)])
+@in_virtual_time
+async def test_a_batch_that_is_soon_full_can_be_waited_for(
+    taken_seconds: float, waited_seconds: float
+) -> None:
+    """It is told by how long it took to become what it is."""
+    reader = FakeReader()
+    source = source_of(reader, BatchLimits(4, 10_000))
+    filler = asyncio.ensure_future(source.fill())
+    reader.put(b"{}", b"{}", b"{}")
+    await asyncio.sleep(taken_seconds)
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.02, reader.put, b"{}")
+    before = loop.time()
+    await source.soon(0.06)
+    assert loop.time() - before == pytest.approx(waited_seconds)
+    filler.cancel()
+
+
 @pytest.mark.parametrize("failure", [Transient("gone"), Held("offset_out_of_range", "gone")])
 @in_virtual_time
 async def test_a_readers_failure_surfaces(failure: Exception) -> None:

@@ -214,6 +214,38 @@ async def test_one_item_of_which_toloka_says_nothing_keeps_no_other_waiting(over
         assert sorted(ours.results()) == ["bad", "good", "other"]
 
 
+@in_virtual_time
+async def test_what_toloka_has_answered_is_not_asked_for_with_the_next_sweep() -> None:
+    """Not even where it had said nothing of it once."""
+    async with late("a") as ours:
+        ours.finish("a", status="PROCESSING")
+        ours.api.failing.append(LISTING_FAILED)
+        with pytest.raises(Held):
+            await ours.sweep(61)
+        for minutes in range(66, 110, 5):
+            await ours.sweep(minutes)
+        assert ours.api.asked == [["a"], ["a"]]
+
+
+@in_virtual_time
+async def test_of_a_sweeps_share_each_page_of_a_listing_takes_one_request() -> None:
+    """Others of the project may have created a hundred thousand items meanwhile."""
+    ids = [f"i{number:03}" for number in range(WORTH_A_LISTING)]
+    async with late(*ids) as ours:
+        ours.sweeping = Sweeping(
+            ours.api, ours.kafka, ours.time, CollectWatch(ours.metrics), AFTER, EVERY_SECONDS, 2.0
+        )
+        foreign = [finished(f"foreign{number}", body("f")) for number in range(1000)]
+        ours.api.listed, ours.api.listed_at_once = foreign, 1
+        pages = []
+        ours.time.moved = 61 * 60
+        for second in range(4):
+            while await ours.sweeping.step(ours.state, ours.time.moved + second):
+                pass
+            pages.append(ours.api.pages_listed)
+        assert pages == [2, 4, 6, 8]
+
+
 @pytest.mark.parametrize(
     ("requests_by_id", "counts"),
     [

@@ -59,6 +59,15 @@ async def test_the_overlap_is_spared_where_nothing_can_be_in_it(
 
 
 @in_virtual_time
+async def test_what_was_not_worth_a_look_is_not_looked_at_later() -> None:
+    """Of a day in which nothing was open a look would list all that others have made."""
+    async with late(cursor_seconds=100) as ours:
+        await ours.state.publish([], "tail", Cursor("x", START + timedelta(days=1)))
+        assert not await ours.overlapping.step(ours.state, 10)
+        assert ours.state.cursor.looked_until == START + timedelta(days=1)
+
+
+@in_virtual_time
 async def test_an_overlap_that_fails_is_looked_at_again_when_it_is_due() -> None:
     """And is not stuck in the middle."""
     async with late("a", cursor_seconds=100) as ours:

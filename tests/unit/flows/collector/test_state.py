@@ -335,11 +335,12 @@ async def test_a_record_that_cannot_be_read_ends_the_program_as_at_the_start() -
 
 @in_virtual_time
 async def test_what_came_while_nobody_collected_is_overdue_as_well() -> None:
-    """It settled after the cursor had passed its end, and then the collector was away."""
+    """It settled after the cursor had passed its end, and then the collector was away; not what is closed."""
     kafka = MemoryKafka.usual()
     put_cursor(kafka, Cursor("x", START))
     settle(kafka, ["patient"], seconds=-600)
-    settle(kafka, ["late"], seconds=-600, first=5, ledger=1)
+    settle(kafka, ["late", "closed"], seconds=-600, first=5, ledger=1)
+    kafka.put(LEDGER, None, 1, key=b"closed")
     log = kafka.logs[LEDGER][1]
     log[:] = [replace(record, timestamp=START_MS + 5_000) for record in log if record is not None]
     async with opened(kafka) as (state, _):

@@ -1,6 +1,7 @@
 """What is gone, or has ended without a result: a dead letter, once that is certain."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -115,12 +116,12 @@ async def test_two_looks_within_a_moment_are_no_two_sweeps() -> None:
         assert len(ours.kafka.written(DEAD)) == 1
 
 
-def one_batch(ours: Late, ids: Sequence[str]) -> None:
-    """Have the open items be of one batch."""
-    items = []
+def one_batch(ours: Late, ids: Sequence[str], apart_seconds: float = 0) -> None:
+    """Have the open items be of one batch, submitted so far apart: some of it was sent again."""
     for offset, item_id in enumerate(ids):
-        items.append(Item(FakeRecord(offset), b"", item(0, body(item_id)).content_hash))
-    for item_id, packed in zip(ids, packed_items(items, len(ids), START), strict=True):
+        made = Item(FakeRecord(offset), b"", item(0, body(item_id)).content_hash)
+        moment = START + timedelta(seconds=offset * apart_seconds)
+        (packed,) = packed_items([made], len(ids), moment)
         ours.state.ledger.note(FakeRecord(0, packed, LEDGER, key=item_id.encode()))
 
 
@@ -203,6 +204,26 @@ async def test_what_has_ended_is_looked_at_twice_for_its_result_may_be_shown_lat
 
 
 @in_virtual_time
+async def test_what_goes_on_after_its_end_has_not_ended() -> None:
+    """A pool may be opened again: its next end counts from when it is seen."""
+    async with late("a") as ours:
+        usual = ours.api.by_id
+
+        async def by_id(item_ids: Collection[str]) -> Mapping[str, Sight | None]:
+            found, over = await usual(item_ids), ours.time.moved != 67 * 60
+            return {i: sight and sight._replace(results=(), over=over) for i, sight in found.items()}
+
+        ours.api.by_id = by_id  # type: ignore[method-assign]  # on purpose
+        ours.finish("a", status="NEW")
+        letters = []
+        for minutes in (61, 67, 73, 79):
+            ours.state.overdue.add("a")
+            await ours.sweep(minutes)
+            letters.append(len(ours.kafka.written(DEAD)))
+        assert letters == [0, 0, 0, 1]
+
+
+@in_virtual_time
 async def test_a_vanished_item_dies_however_many_others_its_batch_has() -> None:
     """Where no listing shows them, as with tasks, the sweeps themselves have seen what they hold."""
     ids = [f"i-{number:03}" for number in range(100)]
@@ -261,7 +282,7 @@ async def test_what_the_others_of_a_vanished_items_batch_hold_is_listed() -> Non
     """However many pages that takes, and whenever they were made; then nobody has to ask for each."""
     ids = [f"i-{number:03}" for number in range(100)]
     async with late(*ids) as ours:
-        one_batch(ours, ids)
+        one_batch(ours, ids, apart_seconds=1)
         ours.api.listed = [finished(i, body(i), None, "NEW") for i in ids[1:]]
         ours.api.listed_at_once = 40
         for minutes in (10, 16):
@@ -269,7 +290,8 @@ async def test_what_the_others_of_a_vanished_items_batch_hold_is_listed() -> Non
             await ours.sweep(minutes)
         (letter,) = ours.kafka.written(DEAD)
         assert dict(letter.headers)["tolokad-origin-offset"] == b"0"
-        assert ours.api.windows == [(START - SKEW, START + SKEW)]
+        others = (START + timedelta(seconds=1) - SKEW, START + timedelta(seconds=99) + SKEW)
+        assert ours.api.windows == [others]
         assert sum(map(len, ours.api.asked)) == 2
 
 

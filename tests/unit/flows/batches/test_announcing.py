@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
+
 from daemon.model import Committed, Item, NotNow, Outcome, Transaction
-from tests.doubles import START, created, in_virtual_time
+from tests.doubles import INPUT, START, created, in_virtual_time
 from tests.unit.flows.ways import Way, body, kafka_of, ran, running
 
 AWAY = NotNow("unreachable", "connection refused")
@@ -59,6 +61,28 @@ async def test_a_batch_behind_a_shut_door_is_not_announced_along() -> None:
     way.api.submit = submit  # type: ignore[method-assign,assignment]  # on purpose
     await ran(way)
     assert (way.posted(), way.committed) == (["abcd"], Committed(4, ""))
+
+
+@pytest.mark.parametrize("why", ["shut", "stopping"])
+@in_virtual_time
+async def test_a_settlement_does_not_wait_for_a_batch_that_may_not_be_sent(why: str) -> None:
+    """Though it is nearly full."""
+    way = Way(kafka_of(*"abcdefg"))
+    loop, usual = asyncio.get_running_loop(), way.api.submit
+
+    async def submit(*args: object) -> Outcome:
+        outcome = await usual(*args)  # type: ignore[arg-type]  # handed on
+        await asyncio.sleep(0.01)
+        if why == "shut":
+            way.gate.shut(NotNow("throttled", "429", 1000))
+        elif why == "stopping":
+            way.stopping.set()
+        return outcome
+
+    way.api.submit = submit  # type: ignore[method-assign,assignment]  # on purpose
+    loop.call_later(0.03, way.kafka.put, INPUT, body("h"))
+    async with running(way, 0.02):
+        assert way.committed == Committed(4, "")
 
 
 @in_virtual_time

@@ -2,7 +2,7 @@
 
 It reads from the environment:
 
-ITEMS=file.ndjson   feed the lines of this file instead of Python's docstrings
+ITEMS=file.ndjson   feed the lines of this file instead of docstrings
 KEEP=1              leave everything running at the end, until Ctrl-C
 API=tasks           use the tasks API: each text is a task, every third for two workers
 TOLOKAD_KAFKA__BOOTSTRAP_SERVERS=…   use this Kafka, plaintext, instead of starting one

@@ -17,7 +17,7 @@ from tests.demo import trickle
 from tests.demo.__main__ import sentence
 from tests.demo.board import Snapshot
 from tests.demo.stage import SETTINGS, settings_in
-from tests.demo.texts import items_in, library_items
+from tests.demo.texts import ITEMS, items_in, library_items
 from tests.kafka.clients import read_topic
 from tests.kafka.fixtures import Cluster
 from tests.kafka.topics import Topics
@@ -88,6 +88,11 @@ def test_library_items() -> None:
     assert all(item["text"] for item in items)
     assert len({source.headers for source in first}) == 60
     assert all(source.key and source.headers[0][0] == "traceparent" for source in first)
+
+
+def test_there_are_enough_library_items() -> None:
+    """Whatever of its library a Python comes with, there are as many items as are asked for."""
+    assert sum(1 for _ in library_items()) == ITEMS
 
 
 def test_lines_of_a_file_are_taken_as_they_are(tmp_path: Path) -> None:

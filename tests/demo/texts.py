@@ -1,4 +1,4 @@
-"""Real text to moderate: the docstrings of Python's own library, or a file of the reader's own."""
+"""Real text to moderate: docstrings of the libraries that Python has, or a file of the reader's own."""
 
 import ast
 import hashlib
@@ -16,13 +16,15 @@ ITEMS: Final = 10_000
 # Every so many-th item brings an id of its own; tolokad gives one to the others.
 OWN_ID_EVERY: Final = 3
 WRONG_EVERY: Final = 500
+# Debian's Python comes without the library's own tests, and the docstrings of the rest are not enough.
+ROOTS: Final = ("stdlib", "purelib")
 SKIPPED_FOLDERS: Final = frozenset({"site-packages", "dist-packages", "__pycache__", "lib2to3"})
 TEST_FOLDERS: Final = frozenset({"test", "tests"})
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def library_items(count: int = ITEMS) -> Iterator[Source]:
-    """The first so many docstrings of the standard library, in the order of its files."""
+    """So many docstrings: the standard library's, in the order of its files, then what is installed."""
     for number, (module, text) in enumerate(islice(_docstrings(), count)):
         item = {"text": text}
         if number % OWN_ID_EVERY == 0:
@@ -60,13 +62,14 @@ def _trace(number: int) -> tuple[tuple[str, bytes], ...]:
 
 def _docstrings() -> Iterator[tuple[str, str]]:
     """Module names with the docstrings of the modules, their classes and functions."""
-    for path, place in _files(Path(sysconfig.get_path("stdlib"))):
-        module = ".".join(place.with_suffix("").parts)
-        yield from ((module, text) for text in _in_file(path))
+    for root in ROOTS:
+        for path, place in _files(Path(sysconfig.get_path(root))):
+            module = ".".join(place.with_suffix("").parts)
+            yield from ((module, text) for text in _in_file(path))
 
 
 def _files(root: Path) -> list[tuple[Path, Path]]:
-    """The library's files in order, those of its own tests last: they are large and say little."""
+    """The files below a folder in order, those of tests last: they are large and say little."""
     places = (path.relative_to(root) for path in root.rglob("*.py"))
     kept = [place for place in places if SKIPPED_FOLDERS.isdisjoint(place.parts)]
     kept.sort(key=lambda place: (not TEST_FOLDERS.isdisjoint(place.parts), place))

@@ -1,4 +1,4 @@
-"""A Toloka to run against: the App API v0 as a pure core, and the HTTP shell around it.
+"""A Toloka to run against: the App API v0 and the API v1 as a pure core, and the HTTP shell around it.
 
 The core (`core.Toloka`) does no I/O and takes its clock and its randomness from the caller, so that a
 simulation in virtual time can drive it; the shell (`serving.serve`, `python -m tests.simulator`) carries the

@@ -35,7 +35,6 @@ TASK_INPUT = {
     "number": _field("float", required=False),
     "id": _field("string", required=False),
 }
-TASK_OUTPUT = {"result": _field("string") | {"allowed_values": ["OK", "BAD"]}}
 
 
 @dataclass(eq=False)

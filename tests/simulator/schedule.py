@@ -21,10 +21,6 @@ class Schedule:
         """Plan `action`, which is given `due_us` when its time has come."""
         heapq.heappush(self._heap, (due_us, next(self._order), action))
 
-    def next_due_us(self) -> int | None:
-        """Return when the next action is due, or None where nothing is planned."""
-        return self._heap[0][0] if self._heap else None
-
     def run(self, now_us: int) -> None:
         """Carry out all that is due, in order, and what that makes due in turn."""
         while self._heap and self._heap[0][0] <= now_us:

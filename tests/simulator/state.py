@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.simulator.knobs import Knobs
     from tests.simulator.operations import Operation
     from tests.simulator.tasks import Task
-    from tests.simulator.world import App, World
+    from tests.simulator.world import World
 
 ALPHANUMERICS = string.ascii_letters + string.digits
 ID_LENGTH = 20
@@ -91,7 +91,3 @@ class State:
     def new_request_id(self) -> str:
         """Return a random UUID."""
         return str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-
-    def app_of(self, project_id: str) -> App:
-        """Return the app of a project that exists."""
-        return self.world.projects[project_id].app

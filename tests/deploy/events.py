@@ -43,7 +43,8 @@ MEANINGS: Final = {
     "draining": "A signal was received: what is under way is finished, nothing new is begun.",
     "event_loop_resumed": "The event loop turns again.",
     "event_loop_stalled": "The event loop stands still; `stack` shows where.",
-    "fenced": "Another replica owns the partition now, or the broker ended a transaction late.",
+    "fenced": "The partition, or the collector, begins again: another replica owns it now, an operator has"
+    " decided meanwhile, or the broker ended a transaction late.",
     "foreign_items": "Finished items turned out to be somebody else's.",
     "foreign_unknown": "It could not be found out whose some finished items are; asked again soon.",
     "held": "A flow, or one partition of it, waits on purpose; the runbook has a section for each reason.",

@@ -54,7 +54,7 @@ class Transient(TolokadError):  # noqa: N818 - reads as what happened
 
 
 class Fenced(Transient):
-    """A writer with the same transactional id has started since, or a transaction timed out."""
+    """Another writer has started since, a transaction timed out, or an operator has decided meanwhile."""
 
 
 class NoTopic(Transient):

@@ -157,7 +157,11 @@ def _cursor(commands: Any) -> None:
         ),
     )
     setting.add_argument(
-        "--to", required=True, type=time_or_id, metavar="TIME|ITEM", help="ISO 8601, UTC if it names no zone"
+        "--to",
+        required=True,
+        type=time_or_id,
+        metavar="TIME|ITEM",
+        help="ISO 8601, UTC if it names no zone; an item with TOLOKAD_TOLOKA__API=app only",
     )
 
 

@@ -61,3 +61,11 @@ async def test_a_busy_collector_is_fenced_again(kafka: MemoryKafka, times: int) 
         with pytest.raises(UnavailableAtStart, match="try again"):
             await asked
     assert len(cursors(kafka)) == (times < FENCED_TRIES)
+
+
+async def test_a_task_is_no_place_for_the_cursor(kafka: MemoryKafka) -> None:
+    """An assignment is found by its time alone, and the help and the page say so."""
+    environment = {**USUAL, "TOLOKAD_TOLOKA__API": "tasks", "TOLOKAD_TOLOKA__POOL_ID": "38315862"}
+    with pytest.raises(ConfigurationError, match="give a time"):
+        await steering.set_cursor(load(environment), "000248a756--6b0e6621f43ff0c13d62192c")
+    assert cursors(kafka) == []

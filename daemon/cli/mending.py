@@ -42,7 +42,8 @@ def _line(letter: Letter) -> str:
     origin, record = letter.origin, letter.record
     where = "?" if origin is None else f"{origin.topic}-{origin.partition}@{origin.offset}"
     when = "?" if letter.failed_at is None else iso(letter.failed_at)
-    again = f"  sent back {letter.attempts} times" if letter.attempts else ""
+    times = "once" if letter.attempts == 1 else f"{letter.attempts} times"
+    again = f"  sent back {times}" if letter.attempts else ""
     return f"{record.partition}@{record.offset}  {where}  {when}  {letter.code}: {letter.message!r}{again}"
 
 

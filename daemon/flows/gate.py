@@ -1,6 +1,8 @@
 """A flow's door to Toloka: shut while Toloka says no, and tried by one at a time."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -24,7 +26,9 @@ class Gate:
         self._holds = holds
         self._metrics = metrics
         self._backoff = Backoff(rng, longest=LONGEST_PROBE_SECONDS)
-        self._hold: tuple[int, NotNow] | None = None
+        # With the number that it is shown under; None while nobody is kept waiting by it.
+        self._hold: tuple[int | None, NotNow] | None = None
+        self._users = 0
         self._try_at = 0.0
         self._counted_until = 0.0
         self._shut_at = 0.0
@@ -46,6 +50,22 @@ class Gate:
         if self._pause is not None:
             self._holds.end(self._pause)
             self._pause = None
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Somebody may come through until the block ends.
+
+        A flow that has gone to other replicas would go on showing what Toloka said last, and never ask again:
+        so it is shown no longer once nobody is left, but still obeyed by whoever comes back.
+        """
+        self._users += 1
+        self._show()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._hide()
 
     @property
     def is_open(self) -> bool:
@@ -96,7 +116,8 @@ class Gate:
             self._try_at = max(self._try_at, now + asked)
         if self._hold is None or (self._hold[1].reason, self._hold[1].detail) != (no.reason, no.detail):
             self._release()
-            self._hold = (self._holds.begin(Hold(self._flow, no.reason, no.detail)), no)
+            self._hold = (None, no)
+        self._show()
 
     def reached(self) -> None:
         """Toloka answered a question: it is there again, though it may still refuse."""
@@ -118,6 +139,15 @@ class Gate:
             self._release()
 
     def _release(self) -> None:
-        if self._hold is not None:
+        self._hide()
+        self._hold = None
+
+    def _show(self) -> None:
+        if self._hold is not None and self._hold[0] is None:
+            no = self._hold[1]
+            self._hold = (self._holds.begin(Hold(self._flow, no.reason, no.detail)), no)
+
+    def _hide(self) -> None:
+        if self._hold is not None and self._hold[0] is not None:
             self._holds.end(self._hold[0])
-            self._hold = None
+            self._hold = (None, self._hold[1])

@@ -59,7 +59,8 @@ class Submitting:
     async def run(self, stopping: asyncio.Event) -> None:
         """Submit until the event is set; after any failure start over from what Kafka says."""
         backoff = Backoff(self._shared.rng)
-        with bound_contextvars(topic=self._place.topic, partition=self._place.partition):
+        place = self._place
+        with self._shared.gate.used(), bound_contextvars(topic=place.topic, partition=place.partition):
             try:
                 await self._handed_over(stopping)
                 while not stopping.is_set():

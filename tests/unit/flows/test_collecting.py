@@ -321,6 +321,16 @@ async def test_who_collects_no_longer_counts_nothing_as_stalled() -> None:
 
 
 @in_virtual_time
+async def test_who_collects_no_longer_is_not_held_by_toloka() -> None:
+    """It would show for ever what its successor has long got over."""
+    ours = Collector("a")
+    ours.api.pages = deque([AWAY] * 100)
+    async with running(ours, 5):
+        assert [hold.reason for hold in ours.holds] == ["unreachable"]
+    assert list(ours.holds) == []
+
+
+@in_virtual_time
 async def test_a_drain_ends_at_once_wherever_the_collector_is() -> None:
     """Between two looks, or in front of a shut door."""
     ours = Collector()

@@ -270,3 +270,28 @@ async def test_one_who_stops_while_it_is_its_turn_gives_the_turn_back() -> None:
     began = seconds()
     await door.one()
     assert door.through[1] - began <= LONGEST_WAIT_SECONDS
+
+
+@in_virtual_time
+async def test_what_keeps_nobody_waiting_is_not_shown() -> None:
+    """Once the last user has left, the hold is gone, for nobody here would ever find out that it is over."""
+    door = Door()
+    with door.gate.used():
+        with door.gate.used():
+            door.gate.shut(AWAY)
+        assert [hold.reason for hold in door.holds] == ["unreachable"]
+    assert list(door.holds) == []
+
+
+@in_virtual_time
+async def test_what_was_said_is_obeyed_by_whoever_comes_back() -> None:
+    """It is shown again, and Toloka's wish to be left alone still stands."""
+    door = Door()
+    with door.gate.used():
+        door.gate.shut(NotNow("throttled", "too many", 60.0))
+    with door.gate.used():
+        assert [hold.reason for hold in door.holds] == ["throttled"]
+        await door.one()
+        door.gate.open(seconds())
+        assert list(door.holds) == []
+    assert door.through[0] >= 60

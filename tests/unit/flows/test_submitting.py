@@ -143,6 +143,16 @@ async def test_what_is_too_large_is_halved_and_the_next_batch_is_smaller() -> No
 
 
 @in_virtual_time
+async def test_what_toloka_said_is_not_shown_where_nothing_is_submitted_any_more() -> None:
+    """A replica that has lost its last partition would never ask again."""
+    way = Way(kafka_of(*"ab"))
+    way.script(*[AWAY] * 100)
+    async with running(way, 2):
+        assert [hold.reason for hold in way.holds] == ["unreachable"]
+    assert list(way.holds) == []
+
+
+@in_virtual_time
 async def test_no_for_now_takes_the_intent_back_and_shows_why() -> None:
     """Nothing was created: a successor need not look for it."""
     way = Way(kafka_of(*"ab"))

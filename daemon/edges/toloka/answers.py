@@ -38,7 +38,8 @@ _CONFLICTS = frozenset(
     }
 )
 _INTERVAL_SECONDS = {"MIN": 60.0, "HOUR": 3600.0, "DAY": 86_400.0}
-_SECONDS = re.compile(r"[0-9]{1,9}")
+# A fraction is no form that a server may send (RFC 7231, 7.1.3); it is clear all the same what is meant.
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 log = structlog.get_logger(__name__)
 

@@ -222,6 +222,7 @@ def test_holds(status: int, code: str, reason: str) -> None:
         ({"retry-after": "Sun, 22 Nov 2026 12:00:30 GMT"}, None, 30.0),
         ({"retry-after": "Sun, 22 Nov 2026 11:00:00 GMT"}, None, 0.0),
         ({"retry-after": "Sun, 22 Nov 2099 12:00:00 GMT"}, None, 86_400.0),
+        ({"retry-after": "2.5"}, {"interval": "DAY"}, 2.5),
         ({"retry-after": "999999999"}, None, 86_400.0),
         ({"retry-after": "9" * 6000}, None, None),
         ({"retry-after": "-5"}, None, None),

@@ -65,7 +65,10 @@ class BudgetSettings(Section):
     """Items submitted at all."""
 
     money_per_day: Annotated[Money, Shown("no limit")] = None
-    """Money for the items submitted in a day, by the project's item_price and in its currency."""
+    """Money for the items submitted in a day, by the project's item_price and in its currency.
+
+    The price is asked for at the start: where it is changed, restart.
+    """
 
     money_total: Annotated[Money, Shown("no limit")] = None
     """Money for all items submitted, likewise."""

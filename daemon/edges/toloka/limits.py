@@ -87,6 +87,11 @@ class RequestLimiter:
         finally:
             self._queue.count(flow, began)
 
+    def charge(self) -> None:
+        """One request more than had a place was made: whoever comes next waits for it, too."""
+        self._refill(asyncio.get_running_loop().time())
+        self._tokens -= 1
+
     def _wait_seconds(self, now: float) -> float:
         self._refill(now)
         missing = 1.0 - self._tokens

@@ -76,7 +76,11 @@ class Posting:
             answer = await self._line.warm()
         except LineError as error:
             return no_answer(self._probing, error)
-        if answer is None or answer.succeeded:
+        if answer is None:
+            return None
+        # It is not waited for: what has a place by now would lose it to those behind.
+        self._requests.charge()
+        if answer.succeeded:
             return None
         return refusal(self._probing, answer, self._clock.now())
 

@@ -257,6 +257,16 @@ async def test_a_wait_for_requests_gives_the_items_back(monkeypatch: pytest.Monk
         assert not await in_window(here)
 
 
+async def test_trying_a_connection_out_counts_as_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ways that have been idle would make twice as many requests as are allowed."""
+    charged: list[str] = []
+    async with serve(STILL) as toloka, app(toloka.url) as here:
+        monkeypatch.setattr(here.requests, "charge", lambda: charged.append("probe"))
+        for _ in range(2):
+            assert await here.submissions.ready(1) is None
+    assert charged == ["probe"]
+
+
 async def test_being_told_to_stop_while_not_ready() -> None:
     """A wait that is cancelled takes nothing."""
     reached = asyncio.Event()

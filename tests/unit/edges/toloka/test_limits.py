@@ -115,6 +115,20 @@ async def test_a_wait_that_is_shorter_than_the_loop_can_tell_is_no_busy_one(
     assert naps <= 40
 
 
+def test_a_request_that_had_no_place_is_waited_for_by_the_next(loop: QuickLoop) -> None:
+    """So many in a second stay so many, whoever made them."""
+    limiter = RequestLimiter(2, Metrics())
+
+    async def main() -> None:
+        began = loop.now
+        await limiter.take("submit")
+        limiter.charge()
+        await limiter.take("submit")
+        assert loop.now == pytest.approx(began + 1.0)
+
+    run(loop, main)
+
+
 def test_an_idle_limiter_saves_up_one_request(loop: QuickLoop) -> None:
     """After a pause the first request goes at once, and the second waits its turn."""
     limiter = RequestLimiter(2, Metrics())

@@ -138,7 +138,7 @@ class Collecting:
                 return
             if isinstance(answer, NotNow):
                 parts.gate.shut(answer)
-                parts.watch.waiting(state.ledger)
+                parts.watch.waiting(state.ledger, parts.toloka_clock.now())
                 continue
             parts.gate.open(began)
             more = False
@@ -157,7 +157,7 @@ class Collecting:
                         stuck = 0
                     more = progress and has_more
             backoff.reset()
-            parts.watch.looked(state.cursor, state.ledger)
+            parts.watch.looked(state.cursor, state.ledger, parts.toloka_clock.now())
             # While there is more, one second look a page: neither puts the other off.
             if not more:
                 # Counted from when it was due, so that the time an answer takes does not come on top.

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from operator import attrgetter
 
 from daemon.flows.collector.ledger import Ledger
@@ -58,25 +58,28 @@ class CollectWatch:
         """This replica has become the collector."""
         self._metrics.collector_active.set(1)
 
-    def looked(self, cursor: Cursor, ledger: Ledger) -> None:
-        """Toloka was asked for what is finished, and whatever it was is published."""
+    def looked(self, cursor: Cursor, ledger: Ledger, now: datetime) -> None:
+        """Toloka was asked for what is finished, and whatever it was is published; `now` is Toloka's time."""
         self._metrics.last_success_timestamp_seconds.labels("collect").set_to_current_time()
         self._metrics.cursor_timestamp_seconds.set(cursor.finished_at.timestamp())
-        self.waiting(ledger)
+        self.waiting(ledger, now)
 
-    def waiting(self, ledger: Ledger) -> None:
-        """This much is open, whether or not Toloka answers."""
+    def waiting(self, ledger: Ledger, now: datetime) -> None:
+        """This much is open, whether or not Toloka answers; `now` is its time, as is that of open items."""
         self._metrics.open_items.set(len(ledger))
         oldest = ledger.oldest()
-        age = 0.0 if oldest is None else max(time.time() - oldest.timestamp(), 0.0)
+        age = 0.0 if oldest is None else max((now - oldest).total_seconds(), 0.0)
         self._metrics.oldest_open_item_seconds.set(age)
 
-    def published(self, publication: Publication, found_by: str) -> None:
-        """A transaction with results was committed; `found_by` is tail, overlap or sweep."""
+    def published(self, publication: Publication, found_by: str, now: datetime) -> None:
+        """A transaction with results was committed; `found_by` is tail, overlap or sweep.
+
+        `now` is Toloka's time: by this machine's clock results would wait for as long as the two are apart.
+        """
         self._metrics.items_dead_lettered.labels("RESULT_TOO_LARGE").inc(len(publication.oversized))
         for code, count in publication.buried.items():
             self._metrics.items_dead_lettered.labels(code).inc(count)
-        results, now = publication.results, datetime.now(UTC)
+        results = publication.results
         statuses = [*(item.status for _, item in results), *(item.status for item in publication.strangers)]
         for status, count in Counter(statuses).items():
             self._metrics.results_published.labels(bounded(status, RESULT_STATUSES)).inc(count)

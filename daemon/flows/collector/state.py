@@ -172,7 +172,7 @@ class CollectorState:
         self.ledger.altered = self.ledger.altered or publication.altered
         if cursor is not None:
             self.cursor = cursor
-        self._watch.published(publication, found_by)
+        self._watch.published(publication, found_by, self._clock.now())
 
     def knows(self, item_id: str) -> bool:
         """Open, or closed not long ago."""

@@ -106,6 +106,16 @@ async def test_no_for_now_is_held_visibly_and_asked_again() -> None:
 
 
 @in_virtual_time
+async def test_how_long_it_took_is_told_by_tolokas_clock() -> None:
+    """By this machine's, which may be hours from it, results and open items would seem as late as that."""
+    ours = Collector("a", "b")
+    ours.script(page(()), page(()), page(ended("a")))
+    async with running(ours, 10):
+        assert ours.metrics.result_latency_seconds._sum.get() == pytest.approx(2)
+        assert ours.metrics.oldest_open_item_seconds._value.get() == pytest.approx(10, abs=1)
+
+
+@in_virtual_time
 async def test_what_is_open_is_told_while_toloka_says_no() -> None:
     """An alert on the age of the oldest open item goes by it."""
     ours = Collector("a", "b")

@@ -3,13 +3,16 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
 from daemon.flows.collector.ledger import Ledger
 from daemon.flows.collector.publishing import Publication
 from daemon.metrics import DEAD_LETTER_REASONS, OPEN_STATUSES, RESULT_STATUSES, Metrics, bounded
 from daemon.model import Batch, Cursor, Item
+
+# Toloka's time is known to a second or so: within that, this machine's clock is the more exact one.
+CLOSE = timedelta(seconds=2)
 
 _timestamp_of = attrgetter("record.timestamp")
 
@@ -68,7 +71,7 @@ class CollectWatch:
         """This much is open, whether or not Toloka answers; `now` is its time, as is that of open items."""
         self._metrics.open_items.set(len(ledger))
         oldest = ledger.oldest()
-        age = 0.0 if oldest is None else max((now - oldest).total_seconds(), 0.0)
+        age = 0.0 if oldest is None else max((_exactly(now) - oldest).total_seconds(), 0.0)
         self._metrics.oldest_open_item_seconds.set(age)
 
     def published(self, publication: Publication, found_by: str, now: datetime) -> None:
@@ -79,7 +82,7 @@ class CollectWatch:
         self._metrics.items_dead_lettered.labels("RESULT_TOO_LARGE").inc(len(publication.oversized))
         for code, count in publication.buried.items():
             self._metrics.items_dead_lettered.labels(code).inc(count)
-        results = publication.results
+        results, now = publication.results, _exactly(now)
         statuses = [*(item.status for _, item in results), *(item.status for item in publication.strangers)]
         for status, count in Counter(statuses).items():
             self._metrics.results_published.labels(bounded(status, RESULT_STATUSES)).inc(count)
@@ -113,3 +116,9 @@ class CollectWatch:
         self._metrics.open_items.set(0)
         self._metrics.oldest_open_item_seconds.set(0)
         self.stalled(Counter())
+
+
+def _exactly(now: datetime) -> datetime:
+    """Toloka's time, as exactly as it can be told."""
+    ours = datetime.now(UTC)
+    return ours if abs(ours - now) <= CLOSE else now

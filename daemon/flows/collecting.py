@@ -87,21 +87,24 @@ class Collecting:
         backoff = Backoff(self._parts.rng)
         with self._parts.gate.used():
             while not stopping.is_set():
-                try:
-                    await self._go(backoff, stopping)
-                except Fenced as fenced:
-                    log.warning("fenced", detail=str(fenced))
-                    await self._still_ours(stopping)
-                except Held as held:
-                    self._shown.begin(held)
-                    await pause(backoff.seconds(), stopping)
-                except Transient as failure:
-                    log.warning("starting_over", flow="collect", detail=str(failure))
-                    self._shown.stumble(failure)
-                    await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
-                finally:
-                    self._parts.watch.released()
+                await self._once(backoff, stopping)
         self._shown.end()
+
+    async def _once(self, backoff: Backoff, stopping: asyncio.Event) -> None:
+        try:
+            await self._go(backoff, stopping)
+        except Fenced as fenced:
+            log.warning("fenced", detail=str(fenced))
+            await self._still_ours(stopping)
+        except Held as held:
+            self._shown.begin(held)
+            await pause(backoff.seconds(), stopping)
+        except Transient as failure:
+            log.warning("starting_over", flow="collect", detail=str(failure))
+            self._shown.stumble(failure)
+            await pause(backoff.seconds(LONGEST_PROBE_SECONDS), stopping)
+        finally:
+            self._parts.watch.released()
 
     async def _go(self, backoff: Backoff, stopping: asyncio.Event) -> None:
         parts = self._parts

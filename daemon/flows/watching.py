@@ -4,17 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
 
 from daemon.flows.collector.ledger import Ledger
 from daemon.flows.collector.publishing import Publication
 from daemon.metrics import DEAD_LETTER_REASONS, OPEN_STATUSES, RESULT_STATUSES, Metrics, bounded
-from daemon.model import Batch, Cursor, Item
+from daemon.model import Batch, Cursor, Item, timestamps_of
 
 # Toloka's time is known to a second or so: within that, this machine's clock is the more exact one.
 CLOSE = timedelta(seconds=2)
-
-_timestamp_of = attrgetter("record.timestamp")
 
 
 class SubmitWatch:
@@ -33,7 +30,8 @@ class SubmitWatch:
 
     def settled(self, batch: Batch) -> None:
         """A piece of a batch has come to its end."""
-        self._submitted([*batch.items, *(item for item, _ in batch.adopted)])
+        self._submitted(batch.items)
+        self._submitted([item for item, _ in batch.adopted])
         self._metrics.items_skipped.inc(batch.skipped)
         codes = (bounded(letter.flaw.code, DEAD_LETTER_REASONS) for letter in batch.dead_letters)
         for code, count in Counter(codes).items():
@@ -47,7 +45,7 @@ class SubmitWatch:
     def _submitted(self, accepted: Sequence[Item]) -> None:
         if accepted:
             self._metrics.items_submitted.inc(len(accepted))
-            times_ms = map(_timestamp_of, accepted)
+            times_ms = timestamps_of(accepted)
             self._metrics.submit_latency_seconds.observe_since(times_ms, time.time_ns() // 1_000_000)
 
 

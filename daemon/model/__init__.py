@@ -1,7 +1,7 @@
 """The words of tolokad as frozen data: items, batches, intents, what a submission comes to, results.
 
-`items` has records and batches as well; `attempts` intents, and what they come to; `results` what Toloka
-shows; `writing` what goes to Kafka.
+`items` has records and batches as well, `many_items` many at once; `attempts` intents, and what they come
+to; `results` what Toloka shows; `writing` what goes to Kafka.
 
 Times are aware `datetime`s in UTC; where Kafka says milliseconds, the name does.
 """
@@ -33,6 +33,7 @@ from daemon.model.items import (
     PlacedRecord,
     Record,
 )
+from daemon.model.many_items import Columns, Items, body_bytes, in_parts, parts_of, timestamps_of
 from daemon.model.results import Created, Cursor, Finished, Page, Sight, UnknownCursor
 from daemon.model.writing import Append, Appends, Column, OffsetCommit, Transaction
 
@@ -44,6 +45,7 @@ __all__ = [
     "BareRecord",
     "Batch",
     "Column",
+    "Columns",
     "Committed",
     "Created",
     "Cursor",
@@ -56,6 +58,7 @@ __all__ = [
     "InDoubt",
     "Intent",
     "Item",
+    "Items",
     "Likeness",
     "NotNow",
     "OffsetCommit",
@@ -69,6 +72,10 @@ __all__ = [
     "TooLarge",
     "Transaction",
     "UnknownCursor",
+    "body_bytes",
+    "in_parts",
+    "parts_of",
+    "timestamps_of",
 ]
 
 # Nothing of ours is older, and what counts in microseconds or seconds begins here.

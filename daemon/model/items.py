@@ -70,7 +70,6 @@ class Item(msgspec.Struct, frozen=True, gc=False):
         identified: tolokad gave it an id of its own, so that no other item can have its content.
         wanted: how many results are awaited of it; 0 where it is Toloka that decides when there are enough.
         pool: where it goes at Toloka; empty where there is only one place.
-        is_bare: the record certainly has neither key nor headers, and one result is awaited.
     """
 
     record: BareRecord
@@ -78,7 +77,6 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     content_hash: int
     identified: bool = False
     wanted: int = 1
-    is_bare: bool = False
     pool: str = ""
 
     @property
@@ -132,7 +130,7 @@ class Batch:
     partition: int
     first: int
     end: int
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     dead_letters: tuple[DeadLetter, ...] = ()
     skipped: int = 0
     adopted: tuple[tuple[Item, str], ...] = ()

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from daemon.flows.batches.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
-from daemon.flows.records.items import Found
+from daemon.flows.records.items import ItemReader, ReadAll
+from daemon.flows.records.spec import InputSpec
+from daemon.flows.records.windows import Found
 from daemon.model import BareRecord, Batch, Flaw, Item
 from tests.doubles import INPUT, FakeRecord
 
@@ -29,13 +31,19 @@ def _read(record: BareRecord) -> Found:
 class Batching(RuleBasedStateMachine):
     """Records go in as a reader brings them; batches are taken, accepted and refused."""
 
+    frame = b"%b"
+
     def __init__(self) -> None:
         super().__init__()
         self.allowance = Allowance(LIMITS)
-        self.filling = Filling(INPUT, 0, 0, self.allowance, read)
+        self.filling = Filling(INPUT, 0, 0, self.allowance, self.reading())
         self.put: list[FakeRecord] = []
         self.taken: list[Batch] = []
         self.next_offset = 0
+
+    def reading(self) -> ReadAll:
+        """How records become items."""
+        return read
 
     @rule(
         values=st.lists(
@@ -51,7 +59,8 @@ class Batching(RuleBasedStateMachine):
     def add(self, values: list[bytes | None], gap: int) -> None:
         """A read brings some records, behind others that are not for readers."""
         self.next_offset += gap
-        records = [FakeRecord(self.next_offset + index, value) for index, value in enumerate(values)]
+        framed = [value and (value if value.startswith(b"!") else self.frame % value) for value in values]
+        records = [FakeRecord(self.next_offset + index, value) for index, value in enumerate(framed)]
         self.next_offset += len(records)
         self.put += records
         self.filling.add(records)
@@ -113,5 +122,17 @@ class Batching(RuleBasedStateMachine):
             assert len(inside) == len(batch.items) + len(batch.dead_letters) + batch.skipped
 
 
+class BatchingInColumns(Batching):
+    """What is read has columns, where all are items."""
+
+    frame = b'{"a":"%b"}'
+
+    def reading(self) -> ReadAll:
+        """See `Batching.reading`."""
+        return ItemReader(InputSpec({"a": {"type": "string"}}), None, 1000).read_all
+
+
 TestBatching = Batching.TestCase
+TestBatchingInColumns = BatchingInColumns.TestCase
+TestBatchingInColumns.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestBatching.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)

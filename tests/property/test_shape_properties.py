@@ -2,16 +2,22 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from daemon.edges.toloka.app_bulk import body_of
 from daemon.flows.records.items import ItemReader
+from daemon.flows.records.ledger_records import pack
 from daemon.flows.records.shape import Misfit, shape_of
 from daemon.flows.records.spec import InputSpec
-from tests.doubles import FakeRecord
+from daemon.flows.records.windows import Found
+from daemon.model import Columns, Item, body_bytes, in_parts, timestamps_of
+from tests.doubles import INPUT, START_MS, FakeRecord
 
 # Less what room an identity may need, some are near it.
 MAX_BYTES = 400
@@ -30,6 +36,9 @@ NO_OBJECTS = (
     *(b"{", b"}", b"[]", b"{},{}", b'{"a":"x"', b'"b":"y"}', b" ", b"1", b"\xff"),
     *(b'{"a":"x"} {"a":"x"}', b'{"a":"x"}\n{"a":"x"}', b'{"a":', b"\n"),
 )
+
+WITHOUT_ID = InputSpec({"id": {"type": "url", **OPTIONAL}, "a": TEXT})
+WITH_ID = InputSpec({"id": {**TEXT, **OPTIONAL}, "a": TEXT})
 
 scalars = st.one_of(
     st.none(),
@@ -60,13 +69,68 @@ def spelled(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
+def told(found: Found) -> Any:
+    """An item without its record, of which what it holds is told instead."""
+    if not isinstance(found, Item):
+        return found
+    record = found.record
+    held = (record.offset, record.timestamp, record.key, record.value, tuple(record.headers))
+    return held, msgspec.structs.replace(found, record=FakeRecord(0, None))
+
+
 @example(SPECS[4], [b'{"a":-0.0}'] * 16)
 @given(st.sampled_from(SPECS), st.lists(spelled(), min_size=1, max_size=20))
 def test_many_are_read_as_each(fields: Mapping[str, Mapping[str, Any]], values: list[bytes]) -> None:
     """Whatever stands beside it, a record becomes the same item with the same hash, or has the same flaw."""
     reader = ItemReader(InputSpec(fields), None, MAX_BYTES)
     records = [FakeRecord(offset, value) for offset, value in enumerate(values * 3)]
-    assert reader.read_all(records, "items-0") == [reader.read(record, "items-0") for record in records]
+    found = map(told, reader.read_all(records, "items-0"))
+    assert list(found) == [told(reader.read(record, "items-0")) for record in records]
+
+
+@st.composite
+def fitting(draw: st.DrawFn, *, laden: bool) -> Sequence[FakeRecord]:
+    """Records whose values are of the shape, with gaps between their offsets."""
+    records, offset = [], draw(st.integers(0, 9))
+    for _ in range(draw(st.integers(1, 12))):
+        item = {"a": draw(st.sampled_from(["", "x", "},{", "é", "a:b"]))}
+        if own := draw(st.sampled_from(["", "", "mine"])):
+            item["id"] = own
+        separators = draw(st.sampled_from([(",", ":"), (", ", ": ")]))
+        value = json.dumps(item, ensure_ascii=False, separators=separators).encode()
+        key = draw(st.sampled_from([None, b"", b"k"])) if laden else None
+        headers = draw(headers_of) if laden else ()
+        records.append(FakeRecord(offset, value, timestamp=START_MS + offset, key=key, headers=headers))
+        offset += draw(st.sampled_from([1, 1, 3]))
+    return records
+
+
+headers_of = st.lists(
+    st.tuples(st.sampled_from(["n", "é"]), st.sampled_from([None, b"", b"v" * 300])), max_size=2
+)
+
+
+@given(st.sampled_from([WITHOUT_ID, WITH_ID]), st.booleans().flatmap(lambda laden: fitting(laden=laden)))
+def test_columns_are_sent_and_kept_as_items_are(spec: InputSpec, records: Sequence[FakeRecord]) -> None:
+    """Gaps between offsets, ids of their own or of ours, keys and headers make no difference."""
+    reader = ItemReader(spec, None, 10_000)
+    each = [item for item in (reader.read(record, "items-0") for record in records) if isinstance(item, Item)]
+    assume(len(each) == len(records))
+    columns = reader.read_all(records, "items-0")
+    assert isinstance(columns, Columns)
+    items = in_parts([columns, each, []])
+    both = [*each, *each]
+    assert list(map(told, items)) == list(map(told, both))
+    assert (len(items), body_bytes(items)) == (len(both), body_bytes(both))
+    assert list(timestamps_of(items)) == list(timestamps_of(both))
+    assert columns.beside_bytes == sum(
+        len(item.record.key or b"")
+        + sum(len(name) + len(value or b"") for name, value in item.record.headers)
+        for item in each
+    )
+    assert body_of(items, force_new_original=True) == body_of(both, force_new_original=True)
+    end, at = records[-1].offset + 1, datetime(2026, 5, 4, tzinfo=UTC)
+    assert pack(INPUT, 3, items, end, at) == pack(INPUT, 3, both, end, at)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import msgspec
 
 from daemon.edges.toloka.answers import Complaint, field_flaw, not_created
 from daemon.edges.toloka.sending import Answer
-from daemon.model import Accepted, Flaw, InDoubt, Item, Outcome
+from daemon.model import Accepted, Columns, Flaw, InDoubt, Item, Outcome, parts_of
 
 ASKED = "submitting items"
 
@@ -23,11 +23,13 @@ _bytes_of = attrgetter("body")
 
 def body_of(items: Sequence[Item], *, force_new_original: bool) -> bytes:
     """The request's body; the items' bytes go in as they are."""
-    first, *rest = map(_bytes_of, items)
-    parts = [b'{"items":[' + first, *rest]
-    parts[-1] += b'],"force_new_original":true}' if force_new_original else b"]}"
-    # Joined once: the body is large.
-    return b",".join(parts)
+    texts = [
+        part.joined(b",") if isinstance(part, Columns) else b",".join(map(_bytes_of, part))
+        for part in parts_of(items)
+    ]
+    texts[0] = b'{"items":[' + texts[0]
+    texts[-1] += b'],"force_new_original":true}' if force_new_original else b"]}"
+    return b",".join(texts)
 
 
 def outcome(answer: Answer, count: int, now: datetime) -> Outcome:

@@ -2,13 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import cast
 
-from daemon.flows.records.items import Found, ReadAll, standing
-from daemon.model import BareRecord, Batch, DeadLetter, Flaw, Item, PlacedRecord
+from daemon.flows.records.items import ReadAll, standing
+from daemon.flows.records.windows import Found
+from daemon.model import (
+    BareRecord,
+    Batch,
+    Columns,
+    DeadLetter,
+    Flaw,
+    Item,
+    PlacedRecord,
+    body_bytes,
+    in_parts,
+)
 
-_is_bare = attrgetter("is_bare")
 # What stands around the items in a request's body, with room to spare.
 ENVELOPE_BYTES = 64
 
@@ -46,7 +54,7 @@ class Allowance:
 
 
 def _body_bytes(batch: Batch) -> int:
-    return ENVELOPE_BYTES + sum(len(item.body) + 1 for item in batch.items)
+    return ENVELOPE_BYTES + body_bytes(batch.items)
 
 
 class Filling:
@@ -71,7 +79,8 @@ class Filling:
 
     def _begin(self) -> None:
         self._end = self._first
-        self._items: list[Item] = []
+        # Each in columns, or in a list.
+        self._parts: list[Sequence[Item]] = []
         self._dead: list[DeadLetter] = []
         self._skipped = 0
         self._count = 0
@@ -100,57 +109,64 @@ class Filling:
         """How much would fill the batch, as a share of what is in it."""
         return self.missing_bytes / self._bytes
 
-    def add(self, records: Sequence[BareRecord]) -> None:
-        """Take records in, in the order of their offsets; what no longer fits waits for the next batch."""
+    def add(self, records: Sequence[BareRecord]) -> bool:
+        """Take records in, in the order of their offsets; what no longer fits waits for the next batch.
+
+        True where that was done in columns: it takes a tenth of the time.
+        """
+        found = self._read_all(records, self._where)
+        if isinstance(found, Columns) and self._fits_whole(found):
+            self._parts.append(found)
+            self._end = records[-1].offset + 1
+            return True
         self._waiting += records
-        self._found += self._read_all(records, self._where)
+        self._found += found
         if not self.full and self._waiting:
             self._take_in()
+        return False
+
+    def _fits_whole(self, found: Columns) -> bool:
+        """Count these in, if they are next and there is room for all."""
+        size = max(found.body_bytes, found.beside_bytes)
+        max_items, max_bytes = self._limits.max_items, self._limits.max_bytes
+        is_too_much = self._count + len(found) > max_items or self._bytes + size > max_bytes
+        if self.full or self._waiting or is_too_much:
+            return False
+        self._count += len(found)
+        self._bytes += size
+        self.full = self._count >= max_items or self._bytes >= max_bytes
+        return True
 
     def _take_in(self) -> None:
-        are_items = set(map(type, self._found)) == {Item}
-        taken = self._fitting(self._sizes(are_items))
+        taken = self._fitting(map(_size, self._waiting, self._found))
         if not taken:
             return
         records, found = self._waiting[:taken], self._found[:taken]
-        if are_items:
-            self._items += cast("list[Item]", found)
-        else:
-            self._sort(records, found)
+        self._parts.append(list(self._sort(records, found)))
         self._end = records[-1].offset + 1
         del self._waiting[:taken], self._found[:taken]
 
-    def _sizes(self, are_items: bool) -> Sequence[int]:  # noqa: FBT001 - its caller knows, and it is slow
-        """What each record takes of the limit: its place in the body, or in the settling transaction."""
-        if are_items and all(map(_is_bare, self._found)):
-            return [len(item.body) + 1 for item in cast("Sequence[Item]", self._found)]
-        return list(map(_size, self._waiting, self._found))
-
-    def _fitting(self, sizes: Sequence[int]) -> int:
+    def _fitting(self, sizes: Iterable[int]) -> int:
         """Count in as many as there is room for, at least one in all; says how many of these."""
         max_items, max_bytes = self._limits.max_items, self._limits.max_bytes
         before = self._count
-        if before + len(sizes) <= max_items and self._bytes + sum(sizes) <= max_bytes:
-            self._count += len(sizes)
-            self._bytes += sum(sizes)
-        else:
-            for size in sizes:
-                if self._count and (self._bytes + size > max_bytes or self._count >= max_items):
-                    self.full = True
-                    break
-                self._count += 1
-                self._bytes += size
+        for size in sizes:
+            if self._count and (self._bytes + size > max_bytes or self._count >= max_items):
+                self.full = True
+                break
+            self._count += 1
+            self._bytes += size
         self.full = self.full or self._count >= max_items or self._bytes >= max_bytes
         return self._count - before
 
-    def _sort(self, records: Iterable[BareRecord], found: Iterable[Found]) -> None:
+    def _sort(self, records: Iterable[BareRecord], found: Iterable[Found]) -> Iterable[Item]:
         for record, what in zip(records, found, strict=True):
             if what is None:
                 self._skipped += 1
             elif isinstance(what, Flaw):
                 self._dead.append(DeadLetter(PlacedRecord.of(self._topic, self.partition, record), what))
             else:
-                self._items.append(what)
+                yield what
 
     def pass_over(self, position: int) -> None:
         """What lies before this offset and behind the last record is for no reader: ends of transactions.
@@ -168,7 +184,7 @@ class Filling:
             self.partition,
             self._first,
             self._end,
-            tuple(self._items),
+            in_parts(self._parts),
             tuple(self._dead),
             self._skipped,
         )

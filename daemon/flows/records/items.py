@@ -2,27 +2,21 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import repeat
-from operator import attrgetter
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import msgspec
 
 from daemon.content import ContentError, content_hash, parse_hashed
-from daemon.flows.records.shape import Misfit, Shape, identified
+from daemon.flows.records.shape import Shape, identified
+from daemon.flows.records.windows import WINDOW, Found, Window, are_bare, value_of
 from daemon.model import BareRecord, Flaw, Item
 
-# What a record holds; None for a tombstone.
-Found = Item | Flaw | None
 # The second says where the records stand: see `standing`.
 Read = Callable[[BareRecord, str], Item | Flaw]
 ReadAll = Callable[[Sequence[BareRecord], str], Sequence[Found]]
 _Check = Callable[[Mapping[str, Any]], Flaw | None]
-# This many records are looked at together.
-WINDOW = 256
-# That pays only while fewer than one record in this many does not fit.
-RECORDS_PER_MISFIT = 8
 # With a topic's name of 249 letters.
 MAX_IDENTITY_BYTES = 300
 
@@ -65,7 +59,6 @@ class RecordReader(Protocol):
         ...
 
 
-_key_of, _value_of, _headers_of = attrgetter("key"), attrgetter("value"), attrgetter("headers")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
@@ -105,64 +98,37 @@ class ItemReader:
         except ContentError as error:
             return Flaw(error.code, str(error))
 
-    def read_all(self, records: Sequence[BareRecord], where: str) -> list[Found]:
-        """What `read` says of each record, and None of a tombstone; faster where all are plain."""
+    def read_all(self, records: Sequence[BareRecord], where: str) -> Sequence[Found]:
+        """What `read` says of each record, and None of a tombstone; faster where all are plain.
+
+        As many as are looked at together may be given in columns.
+        """
+        if 0 < len(records) <= WINDOW:
+            return self._read_window(records, where)
         found: list[Found] = []
         for start in range(0, len(records), WINDOW):
             found += self._read_window(records[start : start + WINDOW], where)
         return found
 
-    def _read_window(self, records: Sequence[BareRecord], where: str) -> list[Found]:
+    def _read_window(self, records: Sequence[BareRecord], where: str) -> Sequence[Found]:
+        def each(record: BareRecord) -> Found:
+            return None if record.value is None else self.read(record, where)
+
         shape = None if self._path else self._spec.shape
-        values = list(map(_value_of, records))
-        bare = _are_bare(records)
-        if shape is None or not all(values) or self._are_heavy(records, values, bare):
-            return self._one_by_one(records, where)
+        values, is_bare = list(map(value_of, records)), are_bare(records)
+        if shape is None or not all(values) or self._are_heavy(values, () if is_bare else records):
+            return list(map(each, records))
+        if not self._spec.takes_id:
+            return Window(records, values, is_bare, None, each).read(shape)
         # Its length only grows with the offset: what both ends have room for, all have. Nobody lists ids of
         # ours as the only ones that are allowed.
         ends = (identity_of(where, record.offset) for record in (records[0], records[-1]))
-        if self._spec.takes_id and not all(map(self._spec.takes, ends)):
-            return self._one_by_one(records, where)
-        found: list[Found] = []
-        end, patience = len(records), len(records) // RECORDS_PER_MISFIT
-        while (start := len(found)) < len(records) and patience:
-            read = self._read_plain(shape, where, records[start:end], values[start:end], bare[start:end])
-            if isinstance(read, Misfit):
-                patience -= 1
-                end = start + read.at
-                if read.at:
-                    # Those before it first, together.
-                    continue
-            else:
-                found += read
-            found += self._one_by_one(records[end : end + 1], where)
-            end = len(records)
-        return found + self._one_by_one(records[start:], where)
+        if not all(map(self._spec.takes, ends)):
+            return list(map(each, records))
+        return Window(records, values, is_bare, partial(identity_of, where), each).read(shape)
 
-    def _one_by_one(self, records: Sequence[BareRecord], where: str) -> list[Found]:
-        return [None if record.value is None else self.read(record, where) for record in records]
-
-    def _read_plain(
-        self,
-        shape: Shape,
-        where: str,
-        records: Sequence[BareRecord],
-        values: Sequence[bytes],
-        bare: Sequence[bool],
-    ) -> Iterable[Item] | Misfit:
-        def identity(index: int) -> str:
-            return identity_of(where, records[index].offset)
-
-        plain = shape.read(values, identity if self._spec.takes_id else None)
-        if isinstance(plain, Misfit):
-            return plain
-        return map(Item, records, plain.bodies, plain.hashes, plain.identified, repeat(1), bare)
-
-    def _are_heavy(
-        self, records: Sequence[BareRecord], values: Sequence[bytes], bare: Sequence[bool]
-    ) -> bool:
+    def _are_heavy(self, values: Sequence[bytes], laden: Sequence[BareRecord]) -> bool:
         """Whether one of the records might be too large in any way."""
-        laden = () if all(bare) else records
         return (
             max(map(len, values)) > self._max_bytes - MAX_IDENTITY_BYTES
             or max(map(_overhead, laden), default=0) > self._max_overhead_bytes
@@ -191,18 +157,11 @@ class ItemReader:
         if (record.key or record.headers) and (size := _overhead(record)) > self._max_overhead_bytes:
             limit = self._max_overhead_bytes
             return Flaw("HEADERS_TOO_LARGE", f"key and headers take {size} bytes, above {limit}")
-        return Item(record, body, hashed, is_identified, is_bare=record.key is None and not record.headers)
+        return Item(record, body, hashed, is_identified)
 
 
 def _too_large(size: int, max_bytes: int) -> Flaw:
     return Flaw("TOO_LARGE", f"the item has {size} bytes, above the {max_bytes} of a request")
-
-
-def _are_bare(records: Sequence[BareRecord]) -> Sequence[bool]:
-    """Which of them have neither key nor headers."""
-    if list(map(_key_of, records)).count(None) == len(records) and not any(map(_headers_of, records)):
-        return [True] * len(records)
-    return [record.key is None and not record.headers for record in records]
 
 
 def _overhead(record: BareRecord) -> int:

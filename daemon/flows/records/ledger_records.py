@@ -9,13 +9,14 @@ import struct
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 import msgspec
 import xxhash
 
 from daemon.flows.records.codec import VERSION, UnreadableError, from_micros, insist_readable, micros
-from daemon.model import Headers, Item
+from daemon.model import Columns, Headers, Item, parts_of
 
 # version, partition, offset, batch end less offset, timestamp in ms, submitted_at in µs, content hash
 HEAD = struct.Struct(">BIQIqqQ")
@@ -36,6 +37,8 @@ MANY_SHARES = 1000
 _HASH_BYTES = 8
 # One of several results: its id, or a hash of it.
 Share = str | int
+# An item's key, headers, and how many results are awaited of it.
+_Rest = tuple[bytes | None, Headers, int]
 # What a tuple's own constructor comes to, in a third of its time: one is made for each result.
 _new = tuple.__new__
 
@@ -81,22 +84,47 @@ def pack(
     name = _sized(topic.encode())
     bare = name + _sized(None)
     whole = _with_rest(len(bare)).pack
-    values = []
-    for item in items:
-        record = item.record
-        offset = record.offset
-        value = whole(
-            opening, offset, batch_end - offset, record.timestamp, submitted, item.content_hash, bare
+    values: list[bytes] = []
+    for part in parts_of(items):
+        offsets, times_ms, hashes = _columns_of(part)
+        behind = [batch_end - offset for offset in offsets]
+        packed = map(
+            whole, repeat(opening), offsets, behind, times_ms, repeat(submitted), hashes, repeat(bare)
         )
-        values.append(value if item.is_bare else _laden(value.removesuffix(bare), name, item))
+        values += packed if _are_bare(part) else map(_laden, packed, repeat(bare), repeat(name), _rests(part))
     return values
 
 
-def _laden(value: bytes, name: bytes, item: Item) -> bytes:
-    """A value up to its fields, with what an item may have besides."""
-    fields = (name, _sized(item.record.key), *_packed_headers(item.record.headers))
-    shares = b"" if item.wanted == 1 else _packed_shares(item.wanted, ())
-    return value + b"".join(fields) + shares
+def _columns_of(part: Sequence[Item]) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+    """Offsets, timestamps, content hashes."""
+    if isinstance(part, Columns):
+        return part.offsets, part.timestamps, part.hashes
+    records = [item.record for item in part]
+    return (
+        [record.offset for record in records],
+        [record.timestamp for record in records],
+        [item.content_hash for item in part],
+    )
+
+
+def _are_bare(part: Sequence[Item]) -> bool:
+    if isinstance(part, Columns):
+        return part.keys is None
+    return all(item.record.key is None and not item.record.headers and item.wanted == 1 for item in part)
+
+
+def _rests(part: Sequence[Item]) -> Iterable[_Rest]:
+    if isinstance(part, Columns):
+        return zip(part.keys or repeat(None), part.headers or repeat(()), repeat(1))
+    return ((item.record.key, item.record.headers, item.wanted) for item in part)
+
+
+def _laden(value: bytes, bare: bytes, name: bytes, rest: _Rest) -> bytes:
+    """A bare item's value, with what this one has besides."""
+    key, headers, wanted = rest
+    fields = (name, _sized(key), *_packed_headers(headers))
+    shares = b"" if wanted == 1 else _packed_shares(wanted, ())
+    return value.removesuffix(bare) + b"".join(fields) + shares
 
 
 @lru_cache(16)

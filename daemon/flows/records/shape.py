@@ -31,8 +31,12 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class Plain(NamedTuple):
-    """Items of the shape: their bodies, their content hashes, and which of them were given an id."""
+    """Items of the shape: their content hashes, and which of them were given an id.
 
+    `lines` is their bodies, a line each; None where one has more.
+    """
+
+    lines: bytes | None
     bodies: Sequence[bytes]
     hashes: Sequence[int]
     identified: Sequence[bool]
@@ -90,11 +94,11 @@ class Shape:
                 text = _BETWEEN.join(values)
         encoded = _encode_lines(items)
         if self._is_canonical(text, encoded):
-            return Plain(values, list(map(xxh3_64_intdigest, values)), lacking)
-        lines = encoded.split(_BETWEEN)[:-1]
-        if (index := self._first_doubtful(values, lines)) is not None:
+            return Plain(text, values, list(map(xxh3_64_intdigest, values)), lacking)
+        respelled = encoded.split(_BETWEEN)[:-1]
+        if (index := self._first_doubtful(values, respelled)) is not None:
             return Misfit(index)
-        return Plain(values, list(map(xxh3_64_intdigest, lines)), lacking)
+        return Plain(as_lines(values), values, list(map(xxh3_64_intdigest, respelled)), lacking)
 
     def _identify(
         self,
@@ -126,6 +130,12 @@ class Shape:
             if (self._has_numbers or len(value) != len(line)) and not _is_respelled(value, line):
                 return index
         return None
+
+
+def as_lines(values: Sequence[bytes]) -> bytes | None:
+    """These, a line each; None where one has more."""
+    text = _BETWEEN.join(values)
+    return text if len(text.split(_BETWEEN)) == len(values) else None
 
 
 def identified(body: bytes, identity: bytes) -> bytes:

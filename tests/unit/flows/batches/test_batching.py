@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from daemon.flows.batches.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
-from daemon.flows.records.items import Found
+from daemon.flows.records.windows import Found
 from daemon.model import BareRecord, Batch, Flaw, Item
 from tests.doubles import INPUT, FakeRecord, item
 

@@ -10,8 +10,10 @@ import pytest
 
 from daemon.errors import Held, Transient
 from daemon.flows.batches.batching import BatchLimits, Filling
-from daemon.flows.batches.filling import SLICE_RECORDS, SPARE_SECONDS, Source, filled
-from daemon.flows.records.items import Found
+from daemon.flows.batches.filling import SPARE_SECONDS, WINDOWS_A_TURN, Source, filled
+from daemon.flows.records.items import ItemReader, ReadAll
+from daemon.flows.records.spec import InputSpec
+from daemon.flows.records.windows import WINDOW, Found
 from daemon.flows.waiting import REST_SECONDS
 from daemon.model import BareRecord, Batch, Item, Record
 from tests.doubles import INPUT, FakeRecord, in_virtual_time, turns
@@ -78,6 +80,9 @@ class FakeReader:
 def read(records: Sequence[BareRecord], _: str) -> list[Found]:
     """Read records as items."""
     return [None if record.value is None else Item(record, record.value, 0) for record in records]
+
+
+PLAIN = ItemReader(InputSpec({"text": {"type": "string"}}), None, 1000)
 
 
 async def nothing() -> None:
@@ -433,21 +438,23 @@ async def test_what_fails_at_rest_ends_the_batches() -> None:
             await anext(batches)
 
 
+@pytest.mark.parametrize(("read_all", "at_once"), [(read, WINDOW), (PLAIN.read_all, WINDOWS_A_TURN * WINDOW)])
 @in_virtual_time
-async def test_many_records_are_taken_in_a_few_at_a_time() -> None:
+async def test_many_records_are_taken_in_a_few_at_a_time(read_all: ReadAll, at_once: int) -> None:
     """Of all ways together: whoever waits for an answer has its turn in between."""
     turn, fillings, fillers = asyncio.Lock(), [], []
+    count = 2 * at_once + 50
     for partition in (0, 1):
         reader = FakeReader()
-        reader.put(*[b"{}"] * 600)
-        fillings.append(Filling(INPUT, partition, 0, BatchLimits(1000, 100_000), read))
+        reader.put(*[b'{"text":"a"}'] * count)
+        fillings.append(Filling(INPUT, partition, 0, BatchLimits(2 * count, 10_000_000), read_all))
         source = Source(reader, fillings[-1], LINGER_SECONDS, turn)
         fillers.append(asyncio.ensure_future(source.fill()))
-    left = [2000]
-    while left[-1] > 800:
+    left = [4 * count]
+    while left[-1] > 2 * count:
         await asyncio.sleep(0)
         left.append(sum(filling.room for filling in fillings))
     for filler in fillers:
         filler.cancel()
     await asyncio.wait(fillers)
-    assert max(before - after for before, after in pairwise(left)) == SLICE_RECORDS
+    assert max(before - after for before, after in pairwise(left)) == at_once

@@ -4,6 +4,7 @@ An object for each, and for each of its parts, would lie somewhere else in memor
 again at every step: that took a fifth of all the time.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import chain, repeat
@@ -31,8 +32,8 @@ class _LoneRecord(msgspec.Struct, frozen=True, gc=False):
 class _Made(Sequence[Item]):
     """Items that are made when somebody asks for one: all at once, and once."""
 
-    def _make(self) -> Iterable[Item]:
-        raise NotImplementedError
+    @abstractmethod
+    def _make(self) -> Iterable[Item]: ...
 
     @cached_property
     def _items(self) -> tuple[Item, ...]:

@@ -133,6 +133,15 @@ def test_columns_are_sent_and_kept_as_items_are(spec: InputSpec, records: Sequen
     assert pack(INPUT, 3, items, end, at) == pack(INPUT, 3, both, end, at)
 
 
+@pytest.mark.parametrize("ending", [b"\n", b" \n", b"\n\n"])
+def test_what_ends_with_a_newline_is_read_as_by_itself(ending: bytes) -> None:
+    """It is more than a line, and where lines are counted it would pass for two values."""
+    reader = ItemReader(WITHOUT_ID, None, MAX_BYTES)
+    records = [FakeRecord(0, b'{"a": "x"}' + ending), FakeRecord(1, b'{"a": "y"}')]
+    found = reader.read_all(records, "items-0")
+    assert list(map(told, found)) == [told(reader.read(record, "items-0")) for record in records]
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -50,10 +50,10 @@ class Window:
         return self._in_columns(read) or list(self._apart(read, 0, len(self._records)))
 
     def _read(self, shape: Shape, start: int, end: int) -> Plain | Misfit:
-        def identity_at(index: int) -> str:
-            return (self._identity or str)(self._records[start + index].offset)
-
-        return shape.read(self._values[start:end], identity_at if self._identity else None)
+        values, identity = self._values[start:end], self._identity
+        if identity is None:
+            return shape.read(values, None)
+        return shape.read(values, lambda index: identity(self._records[start + index].offset))
 
     def _read_around(self, shape: Shape, misfit: int) -> Sequence[Found]:
         """Read together what stands between those that are not of the shape; about here is the first."""

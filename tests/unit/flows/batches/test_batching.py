@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from daemon.flows.batches.batching import ENVELOPE_BYTES, Allowance, BatchLimits, Filling
+from daemon.flows.records.items import ItemReader
+from daemon.flows.records.spec import InputSpec
 from daemon.flows.records.windows import Found
 from daemon.model import BareRecord, Batch, Flaw, Item
 from tests.doubles import INPUT, FakeRecord, item
@@ -65,6 +67,59 @@ def test_a_batch_holds_so_many_bytes_and_no_more(size: int, expected: list[int])
     for batch in batches:
         body = ENVELOPE_BYTES + sum(len(it.body) + 1 for it in batch.items)
         assert body <= ENVELOPE_BYTES + 30 or len(batch.items) == 1
+
+
+BODY = b'{"text":"a"}'
+PLAIN = ItemReader(InputSpec({"text": {"type": "string"}}), None, 1000)
+
+
+def filling_in_columns(max_items: int = 10, max_bytes: int = 10_000) -> Filling:
+    """A filling of partition 0 that reads items of the shape together."""
+    return Filling(INPUT, 0, 0, BatchLimits(max_items, max_bytes), PLAIN.read_all)
+
+
+def offsets(batches: Sequence[Batch]) -> list[list[int]]:
+    """Of each batch's items."""
+    return [[item.record.offset for item in batch.items] for batch in batches]
+
+
+@pytest.mark.parametrize(
+    ("max_items", "max_bytes", "expected"),
+    [
+        (4, 10_000, [4]),
+        (3, 10_000, [3, 1]),
+        (10, ENVELOPE_BYTES + 4 * (len(BODY) + 1), [4]),
+        (10, ENVELOPE_BYTES + 4 * (len(BODY) + 1) - 1, [3, 1]),
+    ],
+)
+def test_what_is_read_in_columns_is_counted_as_each(
+    max_items: int, max_bytes: int, expected: list[int]
+) -> None:
+    """Items and bytes up to the limits, the first batch full there; the rest makes the next one."""
+    into = filling_in_columns(max_items, max_bytes)
+    assert into.add(records(BODY, BODY))
+    assert not into.full
+    assert into.add(records(BODY, BODY, first=2)) == (expected == [4])
+    assert into.full
+    batches = drained(into)
+    assert sizes(batches) == expected
+    assert [offset for batch in offsets(batches) for offset in batch] == [0, 1, 2, 3]
+
+
+def test_nothing_overtakes_what_waits() -> None:
+    """There would be room for it, and offsets are settled in order."""
+    into = filling_in_columns(max_bytes=ENVELOPE_BYTES + 60)
+    into.add(records(BODY, b'{"text":"%b"}' % (b"b" * 50)))
+    into.add(records(BODY, first=2))
+    assert offsets(drained(into)) == [[0], [1], [2]]
+
+
+def test_keys_and_headers_count_where_they_are_more_than_the_bodies() -> None:
+    """They go into the transaction that settles the batch, and it has the same limit."""
+    into = filling_in_columns(max_bytes=ENVELOPE_BYTES + 250)
+    laden = [FakeRecord(offset, BODY, key=b"k", headers=(("h", b"v" * 98),)) for offset in range(3)]
+    into.add(laden)
+    assert offsets(drained(into)) == [[0, 1], [2]]
 
 
 def test_every_record_counts_whatever_becomes_of_it() -> None:

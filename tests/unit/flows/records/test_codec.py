@@ -92,6 +92,14 @@ def test_every_cut_of_a_ledger_value_is_noticed() -> None:
     assert set(unnoticed) <= set(boundaries)
 
 
+@pytest.mark.parametrize("wanted", [0, 1, 2])
+def test_how_many_results_are_awaited_is_kept_without_key_and_headers(wanted: int) -> None:
+    """An item that has nothing else besides may be one of several results all the same."""
+    (value,) = packed_items([Item(FakeRecord(9), b"{}", 7, wanted=wanted)], 10, START)
+    entry = ledger_records.unpack(value)
+    assert (entry.wanted, entry.key, entry.headers) == (wanted, None, ())
+
+
 def test_an_entry_of_several_results_is_rewritten_until_all_are_out() -> None:
     """It names those that are published; the last one closes it. Without a number none does."""
     record = FakeRecord(9, b"{}", key=b"key", headers=(("name", b"value"), ("other", None)))
